@@ -1,0 +1,43 @@
+/*
+ * Configuration files: one `keyword value...` per line, `#` comments, "quoted words".
+ *
+ * A program gives a table of keywords; each unknown, repeated or malformed line is an error that
+ * names file and line. All errors of a file are reported, not only the first.
+ */
+#pragma once
+
+#include "lib/arena.h"
+#include "lib/buf.h"
+
+enum conf_type {
+	CONF_STRING,   /* target: const char **, in the arena */
+	CONF_STRINGS,  /* target: struct conf_list *, the keyword may be repeated */
+	CONF_PATH,     /* target: const char **; relative to the folder of the file */
+	CONF_BOOL,     /* target: bool *; yes no true false on off */
+	CONF_UINT,     /* target: unsigned *; within min..max */
+	CONF_MS,       /* target: unsigned *, milliseconds; "200ms", "2s", "5min", "1h" */
+	CONF_BYTES,    /* target: size_t *; "64k", "16M", "1G" */
+};
+
+struct conf_list {
+	const char **items;
+	unsigned n;
+};
+
+struct conf_key {
+	const char *name;
+	enum conf_type type;
+	void *target;      /* keeps its default when the keyword is absent */
+	unsigned long min, max;  /* of CONF_UINT, CONF_MS, CONF_BYTES; max 0 = no bound */
+	bool required;
+	const char *help;  /* one line for --help-config */
+};
+
+/**
+ * Read `path` into the targets of `keys` (ended by a NULL name).
+ * Ownership: strings live in the arena.
+ * Returns  RC_OK, RC_INVALID with one "file:line: what is wrong" line each in `errors`, RC_NOTFOUND,
+ *          RC_DENIED, RC_IO (also worded in `errors`), RC_NOMEM.
+ */
+int conf_read(const char *path, struct arena *a, const struct conf_key *keys, struct buf *errors)
+	WARN_UNUSED;

@@ -1,0 +1,38 @@
+/*
+ * UTF-8 and the string preparation of attribute values (RFC 3629, RFC 4518), on ICU.
+ *
+ * ASCII takes a fast path that never reaches ICU and gives the same bytes.
+ */
+#pragma once
+
+#include "lib/buf.h"
+
+enum text_fold {
+	TEXT_EXACT,       /* caseExactMatch: prepared, case kept */
+	TEXT_IGNORE_CASE, /* caseIgnoreMatch: full Unicode case folding */
+	TEXT_NUMERIC,     /* numericStringMatch: all spaces dropped (RFC 4518 §2.6.2) */
+	TEXT_TELEPHONE,   /* telephoneNumberMatch: spaces and hyphens dropped (RFC 4518 §2.6.3) */
+};
+
+/** Where a value stands in a substrings assertion; it decides about spaces at its ends (§2.6.1). */
+enum text_part {
+	TEXT_WHOLE,
+	TEXT_INITIAL,
+	TEXT_ANY,
+	TEXT_FINAL,
+};
+
+/** Well-formed UTF-8 without surrogates and overlong forms (RFC 3629 §3)? */
+bool text_is_utf8(struct span s);
+
+/**
+ * Append the prepared form of `s`: map, normalize (NFKC), fold, handle insignificant spaces.
+ *
+ * Equal prepared forms mean equal values, and a prepared initial part is a prefix of the prepared
+ * value it matches; so the form serves as index key. Outer spaces are dropped and inner runs are
+ * one space. A value of only spaces gives one space.
+ * Errors   RC_INVALID: not UTF-8 or a prohibited code point. RC_NOMEM, RC_TOOBIG from `out`.
+ * Source:  RFC 4518 §2.
+ */
+int text_prepare(struct span s, enum text_fold fold, enum text_part part, struct buf *out)
+	WARN_UNUSED;
