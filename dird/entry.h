@@ -1,0 +1,124 @@
+/*
+ * Entries in stored form, which is the form they are sent in.
+ *
+ * A record is a fixed head, a table of (attribute hash, offset), the RDN as written and normalized,
+ * and then the PartialAttributes of RFC 4511 §4.1.7, BER-encoded. A search copies slices of that
+ * last part to the socket and decodes only what its filter looks at. Attributes come in three runs:
+ *
+ *   | public user attributes | protected (userPassword) | operational |
+ *   ^ attrs                  ^ public_bytes             ^ user_bytes  ^ end
+ *
+ * so "all user attributes" of an ordinary reader is one contiguous piece. The DN is not in the
+ * record: it follows from the parents, so a rename moves one record. docs/storage-format.md has the
+ * byte layout.
+ */
+#pragma once
+
+#include "dird/tlv.h"
+#include "lib/arena.h"
+#include "lib/span.h"
+
+#define UUID_BYTES 16
+
+struct uuid {
+	uint8_t b[UUID_BYTES];
+};
+
+/** Origin stamp: which naming context, which life, which change. */
+struct stamp {
+	struct uuid nc; /* see position.h */
+	uint32_t epoch;
+	uint64_t usn;
+};
+
+/** An attribute in decoded form: the description with options as sent, and its values. */
+struct attr {
+	struct span type;
+	struct span *values;
+	unsigned nvalues;
+};
+
+struct attr_list {
+	struct attr *attrs;
+	unsigned n;
+};
+
+struct entry_head {
+	struct uuid uuid;
+	struct uuid parent_uuid; /* zero for the root */
+	uint64_t parent;         /* entry number; 0 for the root, and while the parent is missing */
+	struct stamp stamp;      /* of the last change */
+	uint64_t moved_usn;      /* usn of the last change of name or parent */
+	struct span rdn;         /* RFC 4514 text as written */
+	struct span rdn_normal;  /* dn_rdn_normalize() */
+};
+
+/** A view into a record; valid as long as the record's bytes. */
+struct entry {
+	struct entry_head head;
+	struct span table; /* nattrs * 8 bytes */
+	unsigned nattrs;
+	struct span attrs; /* PartialAttributes, one behind the other */
+	uint32_t public_bytes;
+	uint32_t user_bytes;
+};
+
+/** One attribute inside an entry. */
+struct entry_attr {
+	struct span type;   /* description as stored, e.g. "cn" or "cn;lang-de" */
+	struct span values; /* contents of the SET OF: iterate with tlv_expect(TLV_OCTETS) */
+	struct span whole;  /* the PartialAttribute as sent */
+	bool is_operational;
+	bool is_protected;
+};
+
+/**
+ * Hash of an attribute type without options, ASCII-folded. Entries and index keys name attributes
+ * by it; a hit is verified against the stored description, so a collision costs time and never an
+ * answer.
+ */
+uint32_t entry_type_hash(struct span type);
+
+/** The description up to the first ';'. */
+struct span entry_base_type(struct span description);
+
+/** Look at a record. RC_CORRUPT if its head, table or framing is impossible. */
+int entry_open(struct span record, struct entry *out) WARN_UNUSED;
+
+/** Attribute i (0 <= i < nattrs). */
+void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out);
+
+/**
+ * The next attribute whose base type is `type` (any options), from *i on; *i moves behind it.
+ * Start with *i = 0. Returns false when there is no further one.
+ */
+bool entry_find(const struct entry *e, uint32_t hash, struct span type, unsigned *i,
+		struct entry_attr *out);
+
+/** First value of an attribute without options; false if it is absent. For single-valued
+ * attributes. */
+bool entry_first(const struct entry *e, const char *type, struct span *out);
+
+/** All attributes, or all user attributes, decoded into the arena (spans point into the record). */
+int entry_decode(const struct entry *e, bool with_operational, struct arena *a,
+		 struct attr_list *out) WARN_UNUSED;
+
+/** Where an attribute goes; the schema tells, see schema_run(). */
+enum entry_run { ENTRY_PUBLIC, ENTRY_PROTECTED, ENTRY_OPERATIONAL, ENTRY_RUNS };
+
+/**
+ * Append a record. runs[i] is the run of attrs->attrs[i]; within a run the given order is kept.
+ * Errors   RC_TOOBIG past 65,535 attributes or 4 GiB; buf failures.
+ */
+int entry_build(const struct entry_head *head, const struct attr_list *attrs,
+		const enum entry_run *runs, struct buf *out) WARN_UNUSED;
+
+/** "550e8400-e29b-41d4-a716-446655440000" (RFC 4530) plus NUL, and back (RC_INVALID). */
+#define UUID_TEXT_BYTES 37
+void uuid_write(const struct uuid *u, char out[static UUID_TEXT_BYTES]);
+int uuid_parse(struct span text, struct uuid *out) WARN_UNUSED;
+bool uuid_is_zero(const struct uuid *u);
+static inline bool uuid_eq(const struct uuid *a, const struct uuid *b)
+{
+	return memcmp(a->b, b->b, UUID_BYTES) == 0;
+}

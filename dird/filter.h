@@ -1,0 +1,71 @@
+/*
+ * Search filters: decode, evaluate with three values (RFC 4511 §4.5.1.7, RFC 4515, RFC 4526).
+ *
+ * Assertion values are normalized once, when the filter is decoded. Evaluation looks into stored
+ * entries.
+ */
+#pragma once
+
+#include "dird/schema.h"
+
+#define FILTER_MAX_DEPTH 200
+#define FILTER_MAX_TERMS 100000
+
+enum filter_kind {
+	FILTER_AND,
+	FILTER_OR,
+	FILTER_NOT,
+	FILTER_EQUAL,
+	FILTER_SUBSTR,
+	FILTER_GE,
+	FILTER_LE,
+	FILTER_PRESENT,
+	FILTER_APPROX, /* evaluated as equality */
+	FILTER_EXTENSIBLE,
+	FILTER_UNDEFINED, /* unknown type, or an assertion that is not of its syntax */
+};
+
+struct filter {
+	enum filter_kind kind;
+	struct filter **subs; /* AND, OR, NOT (one) */
+	unsigned nsubs;
+	const struct schema_attr *at;           /* NULL: extensible match without a type */
+	const struct schema_attr *const *types; /* at and its subtypes, NULL-terminated */
+	struct span options; /* ";lang-de" of the description, folded; "" if none */
+	enum schema_norm norm;
+	struct span value; /* normalized; substrings: initial part, .p NULL if none */
+	struct span *any;  /* substrings */
+	unsigned nany;
+	struct span final; /* .p NULL if none */
+	bool dn_attrs;     /* extensible :dn: */
+};
+
+enum filter_result { FILTER_FALSE, FILTER_TRUE, FILTER_UNKNOWN };
+
+/**
+ * Decode one Filter element from *rest.
+ * Ownership: in the arena. Errors: RC_INVALID with *why set, RC_TOOBIG past the limits above,
+ * RC_NOMEM.
+ */
+int filter_read(const struct schema *s, struct span *rest, struct arena *a, struct filter **out,
+		const char **why) WARN_UNUSED;
+
+/** RFC 4515 text to the Filter element's BER, appended to out. For views, tools and tests. */
+int filter_from_text(struct span text, struct buf *out, const char **why) WARN_UNUSED;
+
+/** What the reader may use in a match, and values that are computed on reading. */
+struct filter_view {
+	/** A filter on what one may not read is Undefined (S12). */
+	bool (*may_read)(const void *ctx, const struct schema_attr *at, struct span description);
+	/** hasSubordinates, entryDN ...: the one value of a computed attribute, or false. */
+	bool (*computed)(const void *ctx, const struct entry *e, const struct schema_attr *at,
+			 struct span *value);
+	const void *ctx;
+	struct span dn_normal; /* of the entry, for :dn: matches; may be empty */
+};
+
+/** Evaluate. Out of memory and undecodable values count as Undefined. `scratch` is cleared at will.
+ */
+enum filter_result filter_match(const struct filter *f, const struct schema *s,
+				const struct entry *e, const struct filter_view *view,
+				struct buf *scratch);

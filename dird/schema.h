@@ -1,0 +1,132 @@
+/*
+ * Attribute types, object classes, syntaxes and matching rules (RFC 4512, RFC 4517), read from
+ * schema/.
+ *
+ * One immutable object after schema_load(), shared by all threads. Definitions are RFC 4512 §4.1
+ * text, so the subschema entry publishes what was read.
+ */
+#pragma once
+
+#include "dird/entry.h"
+#include "dird/result.h"
+#include "lib/buf.h"
+
+/** What a rule does with a value: the normal form for comparison and as index key is one of these.
+ */
+enum schema_norm {
+	SCHEMA_NORM_NONE,   /* no such rule: values can be neither compared nor indexed */
+	SCHEMA_NORM_OCTETS, /* as is */
+	SCHEMA_NORM_IGNORE, /* text_prepare(TEXT_IGNORE_CASE) */
+	SCHEMA_NORM_EXACT,
+	SCHEMA_NORM_NUMERIC,
+	SCHEMA_NORM_TELEPHONE,
+	SCHEMA_NORM_DN,      /* dn_normalize() */
+	SCHEMA_NORM_INTEGER, /* ordered bytes: sign, length, magnitude */
+	SCHEMA_NORM_BOOLEAN,
+	SCHEMA_NORM_TIME, /* generalizedTime in UTC with full digits */
+	SCHEMA_NORM_UUID,
+	SCHEMA_NORM_OID, /* descriptor or number to the canonical name */
+};
+
+enum schema_usage {
+	SCHEMA_USER,
+	SCHEMA_DIRECTORY_OPERATION,
+	SCHEMA_DISTRIBUTED_OPERATION,
+	SCHEMA_DSA_OPERATION,
+};
+
+struct schema_attr {
+	const char *oid;
+	const char *name;         /* canonical: first NAME, or the OID */
+	const char *const *names; /* NULL-terminated */
+	const struct schema_attr *sup;
+	enum schema_norm equality;
+	enum schema_norm ordering; /* SCHEMA_NORM_NONE: no ordering rule */
+	enum schema_norm substr;
+	const char *equality_rule; /* name, for messages; NULL if none */
+	const char *syntax;        /* OID */
+	bool single;
+	bool no_user_modification;
+	bool is_protected; /* X-WAYPOST 'protected': never shown to ordinary readers */
+	bool is_indexed;   /* X-WAYPOST 'index': ordered value index (equality, prefix, range,
+			      presence) */
+	enum schema_usage usage;
+	uint32_t hash; /* entry_type_hash(name) */
+};
+
+enum schema_class_kind { SCHEMA_ABSTRACT, SCHEMA_STRUCTURAL, SCHEMA_AUXILIARY };
+
+struct schema_class {
+	const char *oid;
+	const char *name;
+	const char *const *names;
+	const struct schema_class *const *sups; /* NULL-terminated */
+	enum schema_class_kind kind;
+	const struct schema_attr *const *must; /* own ones, without those of superclasses */
+	const struct schema_attr *const *may;
+};
+
+struct schema;
+
+/**
+ * Read every *.schema file of a folder, in name order.
+ * Errors   RC_INVALID with "file:line: what is wrong" lines in `errors`; RC_NOTFOUND, RC_NOMEM.
+ */
+int schema_load(const char *folder, struct schema **out, struct buf *errors) WARN_UNUSED;
+void schema_free(struct schema **s);
+
+/** By any name or OID, options ignored, case folded; NULL if unknown. */
+const struct schema_attr *schema_attr(const struct schema *s, struct span description);
+const struct schema_class *schema_class(const struct schema *s, struct span name_or_oid);
+
+/** `at` and all types below it in the SUP tree, `at` first. NULL-terminated; owned by the schema.
+ */
+const struct schema_attr *const *schema_subtypes(const struct schema *s,
+						 const struct schema_attr *at);
+
+/** Is `c` the same as or a subclass of `of`? */
+bool schema_class_is(const struct schema_class *c, const struct schema_class *of);
+
+/** In which run of the record an attribute is stored. Unknown types are public. */
+enum entry_run schema_run(const struct schema *s, struct span description);
+
+/** All definitions of one kind as text ("( 2.5.4.3 NAME 'cn' ... )"), for the subschema entry.
+ * NULL-terminated. */
+enum schema_kind {
+	SCHEMA_ATTRIBUTE_TYPES,
+	SCHEMA_OBJECT_CLASSES,
+	SCHEMA_SYNTAXES,
+	SCHEMA_MATCHING_RULES,
+};
+const char *const *schema_definitions(const struct schema *s, enum schema_kind kind);
+
+/**
+ * Append the normal form of a value for one rule. Equal forms mean matching values; where the rule
+ * orders, byte order is its order. Errors   RC_INVALID: the value is not of the rule's syntax (an
+ * assertion is then Undefined).
+ */
+int schema_normalize(const struct schema *s, enum schema_norm norm, struct span value,
+		     struct buf *out) WARN_UNUSED;
+
+/** Does the value have the attribute's syntax? RC_OK or RC_INVALID; unknown syntaxes accept
+ * everything. */
+int schema_check_value(const struct schema *s, const struct schema_attr *at,
+		       struct span value) WARN_UNUSED;
+
+/**
+ * Bring attributes of a request into stored form: canonical names (options folded and sorted), same
+ * descriptions merged, equal values refused (20), unknown types refused (17), bad syntax (21), too
+ * many values of a single-valued type (19). Errors   RC_REFUSED with *why filled; RC_NOMEM.
+ */
+int schema_canonical(const struct schema *s, const struct attr_list *in, struct arena *a,
+		     struct attr_list *out, struct result *why) WARN_UNUSED;
+
+/**
+ * Check a whole entry against its object classes: one structural class chain, MUST, MAY (65), RDN
+ * values present (64). extensibleObject allows every attribute. Adds missing superclasses to
+ * objectClass and yields the structural class. `attrs` are canonical; operational attributes are
+ * not looked at. Errors   RC_REFUSED with *why naming attribute, class and rule.
+ */
+int schema_check_entry(const struct schema *s, struct span rdn, struct attr_list *attrs,
+		       struct arena *a, const struct schema_class **structural_out,
+		       struct result *why) WARN_UNUSED;
