@@ -1,0 +1,69 @@
+/*
+ * One write as data. Client writes, replicated changes and bulk load all become a struct change and
+ * take the same road: write queue -> update -> store.
+ *
+ * Everything a change points at lies in the arena of its request.
+ */
+#pragma once
+
+#include "dird/position.h"
+#include "dird/result.h"
+#include "lib/dn.h"
+
+enum change_kind {
+	/* of a client, at the context's own site */
+	CHANGE_ADD,
+	CHANGE_MODIFY,
+	CHANGE_DELETE,
+	CHANGE_RENAME,
+	/* replicated, with the origin's stamp; keyed by entryUUID */
+	CHANGE_PUT,       /* the whole entry */
+	CHANGE_REMOVE,    /* a tombstone */
+	CHANGE_POSITION,  /* everything up to here is in: position of one context */
+	CHANGE_KEEP_ONLY, /* end of a present phase: remove what of this context was not named */
+};
+
+enum change_op {
+	CHANGE_OP_ADD = 0,
+	CHANGE_OP_DELETE = 1,
+	CHANGE_OP_REPLACE = 2,
+	CHANGE_OP_INCREMENT = 3
+};
+
+struct change_mod {
+	enum change_op op; /* numbers of RFC 4511 §4.6 */
+	struct attr attr;  /* nvalues 0: delete or replace the whole attribute */
+};
+
+struct change {
+	enum change_kind kind;
+
+	struct dn dn;             /* ADD MODIFY DELETE RENAME: target */
+	struct span actor;        /* DN for creatorsName, modifiersName */
+	bool may_set_operational; /* restore and load: keep given entryUUID, timestamps, creators */
+	bool replace_existing;    /* ADD of bulk load: the root or a site entry of the file replaces
+				     ours */
+
+	struct attr_list attrs;  /* ADD, PUT (PUT: with operational attributes) */
+	struct change_mod *mods; /* MODIFY */
+	unsigned nmods;
+	struct dn_rdn new_rdn; /* RENAME */
+	bool delete_old_rdn;
+	bool has_new_superior;
+	struct dn new_superior;
+
+	struct uuid uuid;        /* PUT REMOVE */
+	struct uuid parent_uuid; /* PUT; zero: the root */
+	struct span rdn;         /* PUT: RFC 4514 text */
+	struct stamp stamp;      /* PUT REMOVE */
+	struct span old_dn;      /* REMOVE: may be empty */
+
+	struct position
+		position;  /* POSITION; KEEP_ONLY: the context and up to where the list speaks */
+	struct uuid *keep; /* KEEP_ONLY: sorted */
+	size_t nkeep;
+
+	/* out, filled by update_apply() */
+	uint64_t eid_out;
+	struct uuid uuid_out;
+};

@@ -1,0 +1,159 @@
+/*
+ * The database of one site on LMDB. The store*.c files are the only ones that know LMDB.
+ *
+ *   entry   entry number              -> record (entry.h)
+ *   tree    parent number, RDN        -> entry number      (a rename moves one row)
+ *   uuid    entryUUID                 -> entry number
+ *   index   type hash, normal value   -> entry numbers     (ordered: equality, prefix, range,
+ * presence) order   NC number, usn            -> live entry or tombstone, one row each (change
+ * order) nc      NC number                 -> head, position, own or foreign, tombstone floor limbo
+ * parent's entryUUID        -> entries whose parent has not come yet meta    format version,
+ * counters
+ *
+ * One write transaction at a time, on the writer's thread. Read transactions belong to one thread
+ * and are short: a search pauses its iterator and ends the transaction before it waits for a
+ * client. Inside a write transaction the first error sticks: later puts do nothing and the commit
+ * reports it. Numbers are big-endian in keys. docs/storage-format.md has the byte layout.
+ */
+#pragma once
+
+#include "dird/entry.h"
+#include "dird/plan.h"
+#include "dird/position.h"
+
+#define STORE_KEY_MAX_BYTES                                                                        \
+	500 /* longer index values are cut, longer RDN keys hashed; both are verified */
+
+struct store;
+struct store_txn;
+
+struct store_options {
+	size_t map_bytes; /* first map size; it grows by itself. 0: a default */
+	bool read_only;
+	unsigned max_readers; /* 0: a default */
+};
+
+/**
+ * Open or create the database in `folder` (which must exist). Takes the lock that keeps a second
+ * dird or a second writer out. Errors   RC_BUSY: another process has it (read_only is allowed
+ * beside it); RC_CORRUPT, RC_UNSUPPORTED (format of another version); RC_IO, RC_FULL, RC_DENIED,
+ * RC_NOMEM. `why` gets a sentence.
+ */
+int store_open(const char *folder, const struct store_options *opt, struct store **out,
+	       struct buf *why) WARN_UNUSED;
+void store_close(struct store **s);
+
+/* --- transactions --- */
+
+int store_read_begin(struct store *s, struct store_txn **out) WARN_UNUSED;
+void store_read_end(struct store_txn **t);
+
+int store_write_begin(struct store *s, struct store_txn **out) WARN_UNUSED;
+/** RC_OK: durable. RC_FULL: the map was too small and has been grown, or the disk is full; nothing
+ * was written. */
+int store_write_commit(struct store_txn **t) WARN_UNUSED;
+void store_write_abort(struct store_txn **t);
+/** The error that sticks, RC_OK if none. */
+int store_error(const struct store_txn *t);
+
+/* --- entries and tree --- */
+
+/** The record lies in the map until the transaction ends (in a write transaction: until the next
+ * put). */
+int store_entry(struct store_txn *t, uint64_t eid, struct entry *out) WARN_UNUSED;
+int store_by_uuid(struct store_txn *t, const struct uuid *u, uint64_t *eid_out) WARN_UNUSED;
+
+/** The root entry of the organisation; RC_NOTFOUND while there is none. */
+int store_root(struct store_txn *t, uint64_t *eid_out) WARN_UNUSED;
+/** Child of `parent` with this normalized RDN. */
+int store_child(struct store_txn *t, uint64_t parent, struct span rdn_normal,
+		uint64_t *eid_out) WARN_UNUSED;
+
+/**
+ * Find a DN. `names` are the RDNs below the root's own DN, outermost last, as in struct dn.
+ * Returns  RC_OK; RC_NOTFOUND with *eid_out = deepest existing ancestor (0: not even the root) and
+ *          *depth_out = how many RDNs of the whole DN exist from the root's side.
+ */
+struct dn;
+int store_find(struct store_txn *t, const struct dn *dn, uint64_t *eid_out,
+	       unsigned *depth_out) WARN_UNUSED;
+
+/** Append the DN of an entry as RFC 4514 text, or its normal form. */
+int store_dn(struct store_txn *t, uint64_t eid, struct buf *out) WARN_UNUSED;
+int store_dn_normal(struct store_txn *t, uint64_t eid, struct buf *out) WARN_UNUSED;
+
+/** Is `eid` equal to or below `base`? */
+bool store_is_within(struct store_txn *t, uint64_t eid, uint64_t base);
+bool store_has_children(struct store_txn *t, uint64_t eid);
+uint64_t store_child_count(struct store_txn *t, uint64_t eid, uint64_t limit);
+uint64_t store_entry_count(struct store_txn *t);
+
+/* --- iterators: candidates of a search, slice by slice --- */
+
+enum store_scope {
+	STORE_BASE,
+	STORE_ONE,
+	STORE_SUB,
+	STORE_CHILDREN /* subtree without its base */
+};
+
+struct store_iter;
+
+/** Walk a scope in tree order. */
+int store_walk(struct store_txn *t, uint64_t base, enum store_scope scope,
+	       struct store_iter **out) WARN_UNUSED;
+/** The union of index ranges, in the order of the ranges; an entry number may come several times.
+ */
+int store_ranges(struct store_txn *t, const struct index_range *ranges, unsigned n,
+		 struct store_iter **out) WARN_UNUSED;
+/** RC_OK and the next entry number; RC_DONE. */
+int store_iter_next(struct store_iter *i, uint64_t *eid_out) WARN_UNUSED;
+/** Keep the place without the transaction; then resume in another one. Entries added or removed
+ * meanwhile are seen or not. */
+int store_iter_pause(struct store_iter *i) WARN_UNUSED;
+int store_iter_resume(struct store_iter *i, struct store_txn *t) WARN_UNUSED;
+void store_iter_free(struct store_iter **i);
+
+/** For plan_stats: entries in a range, counted up to limit. ctx is the struct store_txn. */
+uint64_t store_range_count(void *ctx, const struct index_range *r, uint64_t limit);
+
+/* --- naming contexts and change order --- */
+
+struct store_nc {
+	uint32_t number; /* of this database, >= 1 */
+	struct position position;
+	bool is_own;    /* written here */
+	uint64_t floor; /* highest usn whose tombstone was collected */
+	uint64_t head;  /* entry number of the head; 0 for the local context or while missing */
+};
+
+/** Contexts in number order; start with *number = 0. RC_DONE at the end. */
+int store_nc_next(struct store_txn *t, uint32_t *number, struct store_nc *out) WARN_UNUSED;
+int store_nc_find(struct store_txn *t, const struct uuid *id, struct store_nc *out) WARN_UNUSED;
+
+/** One row of the change order. */
+struct store_change {
+	uint64_t usn;
+	bool is_tombstone;
+	uint64_t eid; /* live */
+	struct uuid uuid;
+	uint32_t epoch;     /* tombstone: of its stamp */
+	struct span old_dn; /* tombstone: the DN it had, as text; in the map */
+};
+
+/**
+ * The first row of the context with usn > after and <= upto. RC_DONE if there is none. Rows come in
+ * usn order; a reader keeps only the last usn between slices.
+ */
+int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t upto,
+		      struct store_change *out) WARN_UNUSED;
+/** Look for a tombstone; RC_NOTFOUND. */
+int store_tombstone(struct store_txn *t, const struct uuid *u, struct stamp *out) WARN_UNUSED;
+
+/* --- figures --- */
+
+struct store_stat {
+	uint64_t entries, tombstones, index_rows, limbo;
+	uint64_t map_bytes, used_bytes;
+};
+int store_stat(struct store_txn *t, struct store_stat *out) WARN_UNUSED;

@@ -1,0 +1,44 @@
+/*
+ * One change into an open write transaction: find, apply, check, then put entry, indexes, change
+ * order and position. The only road into the database.
+ *
+ * Everything that can be refused is decided before the first put, so a refused change leaves no
+ * trace among its batch neighbours. After an error of the store (store_error()) the whole batch is
+ * aborted.
+ */
+#pragma once
+
+#include "dird/change.h"
+#include "dird/schema.h"
+#include "dird/store.h"
+
+struct update_context {
+	const struct schema *schema;
+	struct dn root;  /* suffix of the organisation */
+	int64_t wall_us; /* time for timestamps; the caller reads the clock once per batch */
+	int (*random)(void *p, size_t n); /* for entryUUIDs */
+};
+
+/** What became of a replicated change (R6, R8, R16). */
+enum update_outcome {
+	UPDATE_APPLIED,
+	UPDATE_DUPLICATE,   /* stamp covered already */
+	UPDATE_FOREIGN_OWN, /* somebody else's change to a context we write: refused and counted */
+	UPDATE_PARKED,      /* parent missing: kept in limbo until it comes */
+};
+
+/**
+ * Apply one change.
+ * Returns  RC_OK with *outcome; RC_REFUSED with *why (LDAP result: 10 with the home's URIs for
+ * another site's entry, 16-21, 32 with matchedDN, 53, 64-69 ...), nothing was written; else the
+ * store's error.
+ */
+int update_apply(struct store_txn *t, const struct update_context *ctx, struct change *c,
+		 struct arena *a, enum update_outcome *outcome, struct result *why) WARN_UNUSED;
+
+/**
+ * Begin a life for a context that this site writes (creation, restore): makes it own, epoch + 1, a
+ * new invocation id, usn goes on. The head entry may come later.
+ */
+int update_begin_life(struct store_txn *t, const struct update_context *ctx, const struct uuid *nc,
+		      struct position *out) WARN_UNUSED;

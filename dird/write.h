@@ -1,0 +1,55 @@
+/*
+ * The single writer: a thread that takes whatever has queued, applies each request on its own in
+ * one LMDB transaction, commits once, and answers all.
+ *
+ * A request is answered after its commit is durable (or after its refusal). Its changes are atomic:
+ * all or none. When the map is full the batch is repeated after it has grown; when a sync fails the
+ * process stops acknowledging and exits (requirements F4, F6, F7).
+ */
+#pragma once
+
+#include "dird/loop.h"
+#include "dird/update.h"
+#include "lib/clock.h"
+
+struct writer;
+
+struct write_req {
+	struct change *changes;
+	unsigned nchanges;
+	struct arena *arena; /* owns the changes; used for results too, until done() */
+	struct loop *home;   /* done() runs on this loop's thread */
+	void (*done)(struct write_req *req);
+	void *ctx;
+	/**
+	 * Called on the writer's thread inside the transaction before the changes, may be NULL:
+	 * conditions that must hold in the same transaction (assertion control, one use of a
+	 * token). RC_REFUSED with *why.
+	 */
+	int (*check)(struct write_req *req, struct store_txn *t, struct result *why);
+
+	/* out */
+	int rc; /* RC_OK: durable; RC_REFUSED: see result; else an internal error */
+	struct result result;
+	unsigned counts[4]; /* by enum update_outcome */
+
+	struct write_req *next; /* the queue's */
+};
+
+int writer_start(struct store *s, const struct schema *schema, struct dn root,
+		 const struct clock *clock, struct writer **out) WARN_UNUSED;
+
+/** From any thread. The request stays the writer's until done() runs; it always runs once. */
+void writer_submit(struct writer *w, struct write_req *req);
+
+/** fn(ctx) runs on `loop` soon after each commit; several commits may be told by one call. */
+int writer_on_commit(struct writer *w, struct loop *loop, void (*fn)(void *ctx),
+		     void *ctx) WARN_UNUSED;
+
+/** Finish what has queued, then end the thread. */
+void writer_stop(struct writer **w);
+
+struct writer_stats {
+	uint64_t commits, changes, refused, batch_max;
+};
+void writer_stats(const struct writer *w, struct writer_stats *out);
