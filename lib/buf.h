@@ -32,6 +32,7 @@ static inline int buf_rc(const struct buf *b)
 	return b->rc;
 }
 
+/** The content, borrowed until the next call that changes b. */
 static inline struct span buf_span(const struct buf *b)
 {
 	return (struct span){b->p, b->n};
@@ -40,6 +41,7 @@ static inline struct span buf_span(const struct buf *b)
 /** Room for n bytes behind the end, counted in; NULL on failure. The bytes are not cleared. */
 uint8_t *buf_extend(struct buf *b, size_t n);
 
+/** Append. A failure sticks to the buffer (buf_rc), later calls then do nothing. */
 void buf_put(struct buf *b, struct span s);
 void buf_putc(struct buf *b, uint8_t c);
 void buf_puts(struct buf *b, const char *s);

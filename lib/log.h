@@ -32,9 +32,11 @@ void log_set_level(enum log_level level);
 /** "error", "warn", "info", "debug"; false for another word. */
 bool log_level_parse(struct span word, enum log_level *out);
 
+/** One line; the macros below are the way to call it. fmt is printf's, values as key=value. */
 void log_write(enum log_level level, const struct log_ctx *ctx, const char *event, const char *fmt,
 	       ...) __attribute__((format(printf, 4, 5)));
 
+/** Would a line of this level be written? For callers that must compute what they log. */
 bool log_enabled(enum log_level level);
 
 #define log_error(ctx, event, ...) log_write(LOG_ERROR, ctx, event, __VA_ARGS__)

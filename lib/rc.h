@@ -49,4 +49,5 @@ int rc_from_errno(int err);
 			rc_must_failed(#cond, __FILE__, __LINE__);                                 \
 	} while (0)
 
+/** What must() calls; not for anything else. */
 _Noreturn void rc_must_failed(const char *cond, const char *file, int line);

@@ -28,6 +28,7 @@ static inline struct span span_of(const char *s)
 	return (struct span){(const uint8_t *)s, s != NULL ? strlen(s) : 0};
 }
 
+/** n bytes from p on. */
 static inline struct span span_make(const void *p, size_t n)
 {
 	return (struct span){(const uint8_t *)p, n};
@@ -47,6 +48,7 @@ static inline struct span span_head(struct span s, size_t n)
 	return (struct span){s.p, n < s.n ? n : s.n};
 }
 
+/** Same bytes? */
 static inline bool span_eq(struct span a, struct span b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
@@ -63,6 +65,7 @@ static inline int span_cmp(struct span a, struct span b)
 	return (a.n > b.n) - (a.n < b.n);
 }
 
+/** The byte, an ASCII capital made small. */
 static inline uint8_t span_ascii_lower(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
@@ -82,6 +85,7 @@ static inline bool span_eq_nocase(struct span a, struct span b)
 	return true;
 }
 
+/** Does s begin with these bytes? */
 static inline bool span_starts(struct span s, struct span prefix)
 {
 	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
