@@ -1,0 +1,62 @@
+/*
+ * OpenSSL, and nothing else, behind a pair of memory BIOs: bytes in, bytes out, no sockets.
+ *
+ * A client certificate is asked for and never required: who somebody is follows from the key pin of
+ * a site object (sha256 of SubjectPublicKeyInfo), or from a chain to the configured CA.
+ */
+#pragma once
+
+#include "lib/buf.h"
+
+#define TLS_PIN_BYTES 32      /* SHA-256 of the DER SubjectPublicKeyInfo */
+#define TLS_PIN_TEXT_BYTES 52 /* "sha256:" + base64 + NUL */
+
+struct tls_context; /* certificate, key, trust; shared by many streams, replaceable while they live
+		     */
+struct tls;         /* one stream */
+
+struct tls_config {
+	const char *certificate; /* PEM files */
+	const char *key;
+	const char *ca; /* NULL: no chain is trusted, only pins identify */
+};
+
+/** Refuses a key file that others may read. `why` gets a sentence. */
+int tls_context_new(const struct tls_config *cfg, struct tls_context **out,
+		    struct buf *why) WARN_UNUSED;
+void tls_context_free(struct tls_context **c);
+
+/** Server side: TLS 1.2 or later. */
+int tls_accept_new(struct tls_context *c, struct tls **out) WARN_UNUSED;
+
+/**
+ * Client side towards another site: TLS 1.3 only, own certificate offered, and the handshake fails
+ * unless the peer's key has one of the pins.
+ */
+int tls_connect_new(struct tls_context *c, const char *host, const uint8_t (*pins)[TLS_PIN_BYTES],
+		    unsigned npins, struct tls **out) WARN_UNUSED;
+void tls_free(struct tls **t);
+
+/** Bytes from the network: decrypted ones are appended to `plain`, bytes to send to `wire`.
+ * RC_CLOSED: the peer ended TLS. */
+int tls_feed(struct tls *t, struct span wire_in, struct buf *plain, struct buf *wire) WARN_UNUSED;
+/** Encrypt; appended to `wire`. Before the handshake is done the bytes wait inside. */
+int tls_write(struct tls *t, struct span plain, struct buf *wire) WARN_UNUSED;
+/** close_notify into `wire`. */
+void tls_close(struct tls *t, struct buf *wire);
+
+bool tls_is_ready(const struct tls *t);
+/** Why the handshake failed, for the log; "" if it did not. */
+const char *tls_error(const struct tls *t);
+
+struct tls_peer {
+	bool has_certificate;
+	bool is_trusted; /* chain to the configured CA */
+	bool is_tls13;
+	uint8_t pin[TLS_PIN_BYTES];
+	char subject[512]; /* RFC 2253 text; "" without a certificate */
+};
+void tls_peer(const struct tls *t, struct tls_peer *out);
+
+void tls_pin_write(const uint8_t pin[static TLS_PIN_BYTES], char out[static TLS_PIN_TEXT_BYTES]);
+int tls_pin_parse(struct span text, uint8_t out[static TLS_PIN_BYTES]) WARN_UNUSED;
