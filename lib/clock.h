@@ -19,3 +19,8 @@ extern const struct clock clock_system;
 
 /** "20261123114002Z" (RFC 4517 §3.3.13, seconds, UTC) with a NUL. */
 void clock_generalized(int64_t wall_us, char out[static CLOCK_GENERALIZED_BYTES]);
+
+#define CLOCK_RFC3339_BYTES 25
+
+/** "2026-11-23T11:40:02.123Z" (RFC 3339 §5.6, milliseconds, UTC) with a NUL. */
+void clock_rfc3339(int64_t wall_us, char out[static CLOCK_RFC3339_BYTES]);

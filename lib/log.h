@@ -4,12 +4,15 @@
  *   2026-11-23T11:40:02.123Z info  dird repl.applied site=S1 usn=41 n=3
  *
  * error = someone must act; warn = degraded, or a peer misbehaves; info = state changed; debug = off
- * in production. A line that repeats the last one of the same event is counted, not repeated. Peer
+ * in production. A line that repeats the last one of the same event within LOG_REPEAT_MS is counted,
+ * not repeated; the next line of that event carries `repeated=N`. Peer
  * text goes through log_text(): printable and clipped. Safe from every thread. Codecs do not log.
  */
 #pragma once
 
 #include "lib/span.h"
+
+struct clock;
 
 enum log_level {
 	LOG_ERROR,
@@ -38,6 +41,15 @@ void log_write(enum log_level level, const struct log_ctx *ctx, const char *even
 
 /** Would a line of this level be written? For callers that must compute what they log. */
 bool log_enabled(enum log_level level);
+
+#define LOG_REPEAT_MS 10000
+
+/** Write the counts of repeated lines that are still held back; at the end of a program. */
+void log_flush(void);
+
+/** For tests and simulators: where time comes from (NULL: the machine) and the file lines go to. */
+void log_set_clock(const struct clock *c);
+void log_set_fd(int fd);
 
 #define log_error(ctx, event, ...) log_write(LOG_ERROR, ctx, event, __VA_ARGS__)
 #define log_warn(ctx, event, ...) log_write(LOG_WARN, ctx, event, __VA_ARGS__)

@@ -25,13 +25,21 @@ enum text_part {
 /** Well-formed UTF-8 without surrogates and overlong forms (RFC 3629 §3)? */
 bool text_is_utf8(struct span s);
 
+/** Bytes of the well-formed UTF-8 sequence at the start of `s` (1..4); 0 if there is none. */
+size_t text_utf8_len(struct span s);
+
 /**
  * Append the prepared form of `s`: map, normalize (NFKC), fold, handle insignificant spaces.
  *
  * Equal prepared forms mean equal values, and a prepared initial part is a prefix of the prepared
  * value it matches; so the form serves as index key. Outer spaces are dropped and inner runs are
  * one space. A value of only spaces gives one space.
- * Errors   RC_INVALID: not UTF-8 or a prohibited code point. RC_NOMEM, RC_TOOBIG from `out`.
+ * A space before a combining mark is no space (§2.6) and stays. Numeric and telephone forms may
+ * become empty. Prepared forms are fixed points: preparing one again changes nothing.
+ * Prohibited are private use, noncharacters and U+FFFD (§2.4). Code points that this ICU does not
+ * know pass: two servers with different ICU versions must not disagree whether a value is valid.
+ * Errors   RC_INVALID: not UTF-8 or a prohibited code point. RC_NOMEM, RC_TOOBIG from `out`. After
+ *          an error the content of `out` is what it was.
  * Source:  RFC 4518 §2.
  */
 int text_prepare(struct span s, enum text_fold fold, enum text_part part, struct buf *out)
