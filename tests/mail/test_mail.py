@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+# tests/run: build=gcc timeout=900
+"""Real mail between three sites (KB article Q223385).
+
+Hub, Site1 and Site2 are network namespaces, each with a Postfix, a dird and a routed; NSD knows the
+MX records of their three domains. The directory is replicated hub-and-spoke. The Received headers
+of a message from Site1 to Site2 tell which way it went.
+
+Postfix keeps an answer for up to 30 seconds, so after a change we send until one goes the new way.
+"""
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+import network  # noqa: E402
+import servers  # noqa: E402
+import tap  # noqa: E402
+from waypost import Site, wait_for  # noqa: E402
+
+NAMES = ("Hub", "Site1", "Site2")
+NUMBERS = {"Hub": 10, "Site1": 11, "Site2": 12}
+NEIGHBOURS = {"Hub": ("Site1", "Site2"), "Site1": ("Hub",), "Site2": ("Hub",)}
+SOCKETMAP_PORT = 2600
+ARRIVES_S = 60
+CHANGES_S = 120
+
+
+def domain(name):
+    return name.lower() + ".example.com"
+
+
+def mx(name):
+    return "mx." + domain(name)
+
+
+def ims(name):
+    return (f"cn=Internet Mail Service ({name}),cn=Connections,cn=Configuration,"
+            f"ou={name},o=Example")
+
+
+def site_ldif(name, users):
+    """The site's connector and some people."""
+    lines = [f"dn: {ims(name)}", "objectClass: imsConnector"]
+    lines += [f"connectedDomains: {n};1;SMTP:{domain(n)}" for n in NEIGHBOURS[name]]
+    for user in users:
+        lines += ["", f"dn: cn={user} {name},cn=Recipients,ou={name},o=Example",
+                  "objectClass: inetOrgPerson", "objectClass: mailRecipient", f"sn: {name}",
+                  f"mail: {user.lower()}@{domain(name)}",
+                  f"proxyAddresses: SMTP:{user.lower()}@{domain(name)}"]
+    return "\n".join(lines) + "\n"
+
+
+class World:
+    """Everything that runs; built step by step so that close() can undo any beginning."""
+
+    def __init__(self):
+        # Postfix daemons run as their own user and must reach their folders below this one.
+        self.folder = tempfile.mkdtemp(prefix="waypost-mail-")
+        os.chmod(self.folder, 0o755)
+        self.network, self.children, self.sites, self.postfix, self.hosts = None, [], {}, {}, {}
+
+    def build(self):
+        self.network = network.Network(self.folder)
+        self.hosts = {n: self.network.add(n.lower(), NUMBERS[n]) for n in NAMES}
+        records = []
+        for name, host in self.hosts.items():
+            records += [f"{name.lower()} MX 10 mx.{name.lower()}",
+                        f"mx.{name.lower()} A {host.address}"]
+        self.children.append(servers.start_nameserver(
+            os.path.join(self.folder, "dns"), self.network, "example.com", records))
+        for name in NAMES:
+            self._start_site(name)
+        for name in NAMES:
+            self.sites[name].add(site_ldif(name, ("Ada", "Bob")))
+        for name in NAMES:
+            self._start_postfix(name)
+
+    def _start_site(self, name):
+        host = self.hosts[name]
+        site = Site(os.path.join(self.folder, name), name, domain(name), host.address,
+                    (3890, 6360), host.prefix())
+        self.sites[name] = site
+        if name == "Hub":
+            site.init("o=Example")
+        else:
+            site.join(self.sites["Hub"].token(name), "o=Example")
+        with open(site.path("routed.conf"), "a", encoding="ascii") as f:
+            f.write(f"socketmap inet:127.0.0.1:{SOCKETMAP_PORT}\n")
+        site.start("dird")
+        site.start("routed")
+
+    def _start_postfix(self, name):
+        postfix = servers.Postfix(os.path.join(self.folder, name + "-postfix"), self.hosts[name],
+                                  domain(name),
+                                  f"socketmap:inet:127.0.0.1:{SOCKETMAP_PORT}:transport")
+        self.postfix[name] = postfix
+        self.children.append(postfix)
+
+    def replicated(self):
+        """Does every site hold the connectors and people of all?"""
+        return all(s.count("o=Example", "(|(objectClass=imsConnector)(mail=*))") == 9
+                   for s in self.sites.values())
+
+    def set_flag(self, *values):
+        """Site1's onlySystemMessagesUseCDs; none clears it."""
+        self.sites["Site1"].modify(
+            f"dn: {ims('Site1')}\nchangetype: modify\nreplace: onlySystemMessagesUseCDs\n"
+            + "".join(f"onlySystemMessagesUseCDs: {v}\n" for v in values))
+
+    def process_ids(self):
+        return [p.pid for s in self.sites.values() for p in s.processes.values()] + \
+            [p.process.pid for p in self.postfix.values()]
+
+    def logs(self):
+        text = []
+        for name, site in self.sites.items():
+            for program in site.processes:
+                text.append(f"--- {program} of {name}\n{site.log(program)[-4000:]}")
+        for name, postfix in self.postfix.items():
+            text.append(f"--- Postfix of {name}\n{postfix.mail_log()[-4000:]}")
+        return "\n".join(text)
+
+    def close(self):
+        for child in reversed(self.children):
+            child.close()
+        for site in self.sites.values():
+            site.close()
+        if self.network:
+            self.network.close()
+        shutil.rmtree(self.folder)
+
+
+class Mail(unittest.TestCase):
+    """The steps build on each other and run in the order of their names."""
+
+    number = 0
+
+    def setUp(self):
+        self.before = world.process_ids()
+
+    def tearDown(self):
+        self.assertEqual(world.process_ids(), self.before)
+        for child in world.children:
+            child.check_alive()
+        if self._outcome.result.failures or self._outcome.result.errors:
+            print(world.logs())
+
+    def way(self, recipient="bob@" + domain("Site2"), timeout=ARRIVES_S):
+        """Send one message from Site1; the mail hosts it crossed, in order."""
+        Mail.number += 1
+        subject = f"message {Mail.number}"
+        world.postfix["Site1"].send("ada@" + domain("Site1"), recipient, subject)
+        message = wait_for(f"{subject} arrives at Site2",
+                           lambda: world.postfix["Site2"].delivered(subject), timeout)
+        received = message.get_all("Received")
+        return [re.search(r"\bby (\S+)", r).group(1) for r in reversed(received)]
+
+    def becomes(self, *names):
+        """Send until a message goes this way."""
+        expected = [mx(n) for n in names]
+        seen = []
+
+        def new_way():
+            seen.append(self.way())
+            return seen[-1] == expected
+        start = time.monotonic()
+        wait_for(f"a message goes over {expected}", new_way, CHANGES_S, step=1)
+        print(f"# {len(seen)} messages, {time.monotonic() - start:.1f} s until {expected}")
+
+    def test_1_flag_absent_two_hops(self):
+        self.becomes("Site1", "Hub", "Site2")
+        self.assertEqual(self.way(), [mx("Site1"), mx("Hub"), mx("Site2")])
+
+    def test_2_flag_set_one_hop(self):
+        world.set_flag("TRUE")
+        self.becomes("Site1", "Site2")
+        self.assertEqual(self.way(), [mx("Site1"), mx("Site2")])
+
+    def test_3_flag_set_hub_down(self):
+        world.hosts["Hub"].link("down")
+        try:
+            self.assertEqual(self.way(), [mx("Site1"), mx("Site2")])
+        finally:
+            world.hosts["Hub"].link("up")
+
+    def test_4_flag_cleared_two_hops(self):
+        world.set_flag()
+        self.becomes("Site1", "Hub", "Site2")
+
+    def test_5_clean_stop(self):
+        for site in world.sites.values():
+            for program in ("routed", "dird"):
+                site.stop(program)
+        self.before = world.process_ids()
+
+
+lacking = servers.missing()
+if lacking:
+    tap.skip_all(f"{lacking} is not installed (tools/install-deps --test)")
+world = World()
+try:
+    world.build()
+    wait_for("all sites hold everything", world.replicated, 60)
+    tap.main()
+except network.Unavailable as e:
+    tap.skip_all(str(e))
+except Exception:
+    print(world.logs())
+    raise
+finally:
+    world.close()
