@@ -1,0 +1,219 @@
+#include "dird/position.h"
+
+#include <inttypes.h>
+
+const struct uuid POSITION_LOCAL_NC = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+bool position_same_life(const struct position *a, const struct position *b)
+{
+	return a->epoch == b->epoch && uuid_eq(&a->invocation, &b->invocation);
+}
+
+/*
+ * A later life goes on with the usn where the former one ended, so a stamp of an earlier life is
+ * covered when its usn is; one of a later life never is.
+ */
+bool position_covers(const struct position *p, const struct stamp *s)
+{
+	return uuid_eq(&p->nc, &s->nc) && s->epoch <= p->epoch && s->usn <= p->usn;
+}
+
+static int nc_cmp(const struct uuid *a, const struct uuid *b)
+{
+	return memcmp(a->b, b->b, UUID_BYTES);
+}
+
+/* Index of the first position whose context is not below `nc`. */
+static unsigned lower_bound(const struct vector *v, const struct uuid *nc)
+{
+	unsigned lo = 0, hi = v->n, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (nc_cmp(&v->at[mid].nc, nc) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+const struct position *vector_find(const struct vector *v, const struct uuid *nc)
+{
+	unsigned i = lower_bound(v, nc);
+
+	return i < v->n && uuid_eq(&v->at[i].nc, nc) ? &v->at[i] : NULL;
+}
+
+int vector_put(struct vector *v, struct arena *a, const struct position *p)
+{
+	unsigned i = lower_bound(v, &p->nc);
+	struct position *at;
+
+	if (i < v->n && uuid_eq(&v->at[i].nc, &p->nc)) {
+		v->at[i] = *p;
+		return RC_OK;
+	}
+	at = arena_zalloc(a, (size_t)v->n + 1, sizeof(*at));
+	if (at == NULL)
+		return RC_NOMEM;
+	if (i != 0)
+		memcpy(at, v->at, i * sizeof(*at));
+	at[i] = *p;
+	if (i < v->n)
+		memcpy(at + i + 1, v->at + i, (v->n - i) * sizeof(*at));
+	v->at = at;
+	v->n++;
+	return RC_OK;
+}
+
+void cookie_write(uint64_t content_hash, const struct vector *v, struct buf *out)
+{
+	char nc[UUID_TEXT_BYTES], invocation[UUID_TEXT_BYTES];
+	unsigned i;
+
+	buf_printf(out, "wp1,%016" PRIx64, content_hash);
+	for (i = 0; i < v->n; i++) {
+		uuid_write(&v->at[i].nc, nc);
+		uuid_write(&v->at[i].invocation, invocation);
+		buf_printf(out, ",%s:%" PRIu32 ":%s:%" PRIu64, nc, v->at[i].epoch, invocation,
+			   v->at[i].usn);
+	}
+}
+
+/* Decimal digits without leading zeros, up to max. */
+static int read_number(struct span text, uint64_t max, uint64_t *out)
+{
+	uint64_t v = 0, digit;
+	size_t i;
+
+	if (text.n == 0 || (text.n > 1 && text.p[0] == '0'))
+		return RC_INVALID;
+	for (i = 0; i < text.n; i++) {
+		if (text.p[i] < '0' || text.p[i] > '9')
+			return RC_INVALID;
+		digit = (uint64_t)(text.p[i] - '0');
+		if (v > (max - digit) / 10)
+			return RC_INVALID;
+		v = v * 10 + digit;
+	}
+	*out = v;
+	return RC_OK;
+}
+
+static int read_epoch(struct span text, uint32_t *out)
+{
+	uint64_t v;
+	int rc = read_number(text, UINT32_MAX, &v);
+
+	if (rc == RC_OK)
+		*out = (uint32_t)v;
+	return rc;
+}
+
+static int read_position(struct span text, struct position *out)
+{
+	struct span nc, epoch, invocation;
+
+	if (!span_cut(&text, ':', &nc) || !span_cut(&text, ':', &epoch) ||
+	    !span_cut(&text, ':', &invocation))
+		return RC_INVALID;
+	if (uuid_parse(nc, &out->nc) != RC_OK || read_epoch(epoch, &out->epoch) != RC_OK ||
+	    uuid_parse(invocation, &out->invocation) != RC_OK)
+		return RC_INVALID;
+	return read_number(text, UINT64_MAX, &out->usn);
+}
+
+static int read_hash(struct span text, uint64_t *out)
+{
+	uint64_t v = 0;
+	size_t i;
+	uint8_t c;
+
+	if (text.n != 16)
+		return RC_INVALID;
+	for (i = 0; i < text.n; i++) {
+		c = text.p[i];
+		if (c >= '0' && c <= '9')
+			v = v << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			v = v << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return RC_INVALID;
+	}
+	*out = v;
+	return RC_OK;
+}
+
+/* Only what cookie_write() writes is a cookie; capital hex digits, say, are not. */
+static int check_canonical(struct span text, uint64_t hash, const struct vector *v)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, text.n + 1);
+	cookie_write(hash, v, &b);
+	rc = buf_rc(&b) == RC_NOMEM ? RC_NOMEM : RC_OK;
+	if (rc == RC_OK && !span_eq(buf_span(&b), text))
+		rc = RC_INVALID;
+	buf_fini(&b);
+	return rc;
+}
+
+static unsigned count_commas(struct span s)
+{
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		n += s.p[i] == ',';
+	return n;
+}
+
+int cookie_read(struct span text, struct arena *a, uint64_t *content_hash_out, struct vector *out)
+{
+	struct span rest = text, part;
+	bool more;
+	int rc;
+
+	if (!span_cut(&rest, ',', &part) || !span_eq(part, SPAN_LIT("wp1")))
+		return RC_INVALID;
+	more = span_cut(&rest, ',', &part);
+	rc = read_hash(part, content_hash_out);
+	if (rc != RC_OK)
+		return rc;
+	out->n = 0;
+	out->at = arena_zalloc(a, (size_t)count_commas(rest) + 1, sizeof(*out->at));
+	if (out->at == NULL)
+		return RC_NOMEM;
+	while (more) {
+		more = span_cut(&rest, ',', &part);
+		rc = read_position(part, &out->at[out->n]);
+		if (rc != RC_OK)
+			return rc;
+		if (out->n != 0 && nc_cmp(&out->at[out->n - 1].nc, &out->at[out->n].nc) >= 0)
+			return RC_INVALID;
+		out->n++;
+	}
+	return check_canonical(text, *content_hash_out, out);
+}
+
+void stamp_write(const struct stamp *s, struct buf *out)
+{
+	char nc[UUID_TEXT_BYTES];
+
+	uuid_write(&s->nc, nc);
+	buf_printf(out, "%s:%" PRIu32 ":%" PRIu64, nc, s->epoch, s->usn);
+}
+
+int stamp_read(struct span text, struct stamp *out)
+{
+	struct span nc, epoch;
+
+	if (!span_cut(&text, ':', &nc) || !span_cut(&text, ':', &epoch))
+		return RC_INVALID;
+	if (uuid_parse(nc, &out->nc) != RC_OK || read_epoch(epoch, &out->epoch) != RC_OK)
+		return RC_INVALID;
+	return read_number(text, UINT64_MAX, &out->usn);
+}
