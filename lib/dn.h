@@ -49,12 +49,17 @@ void dn_write(const struct dn *dn, struct buf *out);
 
 /**
  * Append the normal form of one RDN, or of a DN (RDNs joined by ',', own RDN first).
- * Errors   RC_INVALID: a value that is no UTF-8 is hex-escaped instead, so only buf failures remain.
+ *
+ * In the normal form a `,` or `+` byte is always a separator: those inside values are \2c and \2b,
+ * as are `"` `;` `<` `>` `\`, a leading `#` and a leading or trailing space. It is RFC 4514 text
+ * whose own normal form is itself. A value that is no UTF-8 or holds prohibited code points is kept
+ * byte by byte, what is not printable ASCII escaped.
+ * Errors   RC_NOMEM; RC_TOOBIG from `out` or for an RDN of more than DN_MAX_AVAS values.
  */
 int dn_rdn_normalize(const struct dn_rdn *rdn, struct buf *out) WARN_UNUSED;
 int dn_normalize(const struct dn *dn, struct buf *out) WARN_UNUSED;
 
-/** Parse and normalize in one go. Ownership: *out lies in the arena. */
+/** Parse and normalize in one go. Ownership: *out lies in the arena. Errors of both. */
 int dn_normalize_text(struct arena *a, struct span text, struct span *out) WARN_UNUSED;
 
 /** The name without its first `drop` RDNs; shares memory. */

@@ -16,6 +16,7 @@
 
 /* Tables of numbers and sizes in tests need no casts. */
 #pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
 
 #define UNIT_COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
