@@ -1,23 +1,98 @@
 /*
  * Replication consumer: for each partner a link that keeps an RFC 4533 session open.
  *
- * repl.c and repl_batch.c are the core: bytes' meaning and time in, batches, timers and bytes out,
- * with no socket, clock or disk of their own; repl_in.c drives them with streams, the writer and
- * libuv timers, the simulator with virtual ones. Links come from the replicationConnector entries
- * of the site's own context.
+ *   repl.c        when to connect, to probe, to give up: one state machine a link, time as argument
+ *   repl_batch.c  messages of a session to changes for the writer
+ *   repl_in.c     drives both with streams, the writer and a timer
+ *
+ * The first two have no socket, clock or disk of their own, so a simulator can drive them too.
+ * Links come from the replicationConnector entries of the site's own context.
  */
 #pragma once
 
-#include "dird/server.h"
+#include "lib/arena.h"
+#include "lib/rc.h"
 
+struct loop;
+struct position;
 struct repl;
+struct server;
+struct uuid;
+
+/* --- one link's schedule: pure, repl.c --- */
+
+enum repl_state {
+	REPL_DISABLED,
+	REPL_WAITING,    /* for the next attempt */
+	REPL_CONNECTING, /* until the bind is answered */
+	REPL_REFRESHING, /* the session catches up */
+	REPL_PERSISTING, /* caught up; changes come as they happen */
+};
+
+/** What the driver has to do now; it then tells the outcome with one of the calls below. */
+enum repl_action {
+	REPL_DO_NOTHING,
+	REPL_DO_CONNECT,
+	REPL_DO_PROBE, /* ask for a sign of life */
+	REPL_DO_DROP,  /* the partner is silent: close, then repl_link_lost() */
+};
+
+/**
+ * The schedule of one link. Attempts are spread by full jitter: the wait is a random time between
+ * nothing and a bound that doubles from 1 s to 60 s while attempts fail; after a session that had
+ * caught up the first retry comes within REPL_FIRST_RETRY_MS. A partner that says nothing for one
+ * heartbeat is probed, and given up when it stays silent for another one.
+ */
+struct repl_link {
+	enum repl_state state;
+	unsigned heartbeat_ms;
+	unsigned failures; /* attempts in a row that did not catch up */
+	bool is_probed;    /* asked, no byte since */
+	uint64_t next_ms;  /* WAITING: of the next attempt */
+	uint64_t heard_ms; /* last byte, or the begin of the attempt */
+};
+
+#define REPL_FIRST_RETRY_MS 250
+#define REPL_BACKOFF_MIN_MS 1000
+#define REPL_BACKOFF_MAX_MS 60000
+
+void repl_link_init(struct repl_link *l, unsigned heartbeat_ms);
+
+/** Enabled: WAITING with an attempt due now, unless it runs already. Disabled: DISABLED. */
+void repl_link_enable(struct repl_link *l, bool enabled, uint64_t now_ms);
+
+/** Due now? CONNECT makes the link CONNECTING. `is_paused`: we ourselves do not read at present. */
+enum repl_action repl_link_tick(struct repl_link *l, uint64_t now_ms, bool is_paused);
+/** When repl_link_tick() has something to do at the latest; UINT64_MAX: never. */
+uint64_t repl_link_due(const struct repl_link *l);
+
+/** Bytes came from the partner. */
+void repl_link_heard(struct repl_link *l, uint64_t now_ms);
+/** The session runs. */
+void repl_link_bound(struct repl_link *l);
+/** The refresh stage is complete. */
+void repl_link_refreshed(struct repl_link *l);
+/** The attempt failed or the session ended; `random` spreads the next attempt. */
+void repl_link_lost(struct repl_link *l, uint64_t now_ms, uint32_t random);
+
+/** "connecting", "refreshing", "persisting", "waiting", "disabled". */
+const char *repl_state_name(enum repl_state s);
+
+/* --- all links: repl_in.c --- */
 
 /** Start the links on `home`. Partners are re-read after each commit that touches them. */
 int repl_start(struct server *s, struct loop *home, struct repl **out) WARN_UNUSED;
+/** End the links and free them. From the thread that started them; the loop still runs. */
 void repl_stop(struct repl **r);
 
 /** A commit happened (any thread is told through its loop). */
 void repl_wake(struct repl *r);
+
+/**
+ * How far is `site` in the life of position `of`, as its own cookies told? 0: not known. The
+ * provider does not send a partner what came from it. Thread-safe; r may be NULL.
+ */
+uint64_t repl_partner_usn(struct repl *r, const struct uuid *site, const struct position *of);
 
 /** The state of the links as entries below cn=Replication,cn=monitor: one struct per context and
  * partner. */
@@ -27,7 +102,7 @@ struct repl_status {
 	char position[64]; /* "epoch:usn" */
 	char partner_name[128];
 	char partner_uri[256];
-	char link_state[32]; /* connecting, refreshing, persisting, waiting, disabled */
+	char link_state[32]; /* repl_state_name() */
 	char last_error[256];
 	char last_contact[20]; /* generalizedTime; "" never */
 	char partner_position[64];
