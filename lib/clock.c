@@ -54,7 +54,7 @@ void clock_generalized(int64_t wall_us, char out[static CLOCK_GENERALIZED_BYTES]
 void clock_rfc3339(int64_t wall_us, char out[static CLOCK_RFC3339_BYTES])
 {
 	int64_t s = whole_seconds(wall_us);
-	unsigned ms = (unsigned)((wall_us - s * 1000000) / 1000);
+	unsigned ms = (unsigned)((wall_us % 1000000 + 1000000) % 1000000 / 1000);
 	struct tm tm = broken_down(s);
 	size_t n;
 

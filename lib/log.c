@@ -87,7 +87,8 @@ bool log_enabled(enum log_level level)
 }
 
 /* Two bytes stay free for the clip mark's end and the newline. */
-static void line_vadd(struct line *l, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void line_vadd(struct line *l, const char *fmt,
+							    va_list ap)
 {
 	size_t room = LINE_BYTES - l->n - 1;
 	int n = vsnprintf(l->text + l->n, room, fmt, ap);
