@@ -1,0 +1,68 @@
+#!/bin/bash
+# tests/run: timeout=1200
+# tools/quickstart from nothing, again over its own result, and its end.
+set -u
+HERE=$(cd "$(dirname "$0")" && pwd)
+QUICKSTART=$HERE/../../tools/quickstart
+WAYPOST_QUICKSTART_DIR=$(mktemp -d /tmp/waypost-quickstart-XXXXXX)
+export WAYPOST_QUICKSTART_DIR
+OUT=$WAYPOST_QUICKSTART_DIR.out
+N=0 FAILED=0
+
+cleanup()
+{
+	"$QUICKSTART" --stop >/dev/null
+	rm -rf "$WAYPOST_QUICKSTART_DIR" "$OUT"
+}
+trap cleanup EXIT
+
+# point NAME COMMAND...
+point()
+{
+	local name=$1
+
+	shift
+	N=$((N + 1))
+	if "$@"; then
+		echo "ok $N - $name"
+	else
+		echo "not ok $N - $name"
+		FAILED=1
+	fi
+}
+
+running()
+{
+	local pid file n=0
+
+	for file in "$WAYPOST_QUICKSTART_DIR"/sites/*/*.pid; do
+		pid=$(cat "$file" 2>/dev/null) && kill -0 "$pid" 2>/dev/null && n=$((n + 1))
+	done
+	[ $n = "$1" ]
+}
+
+said() { grep -Eq -- "$1" "$OUT"; }
+narrow() { [ "$(wc -L <"$OUT")" -le 100 ]; }
+quickstart() { "$QUICKSTART" >"$OUT" 2>&1 </dev/null || { cat "$OUT"; return 1; }; }
+
+quickstart_complete()
+{
+	point "$1: runs to its end" quickstart
+	point "$1: all sites hold 9000 people" said 'Hub 9000 +Site1 9000 +Site2 9000'
+	point "$1: the search is shown with its command" said '\$ ldapsearch .*@site2\.example\.com'
+	point "$1: a person of Site2 is found" said '^ +dn:.*'
+	point "$1: connected before" said 'user .*connected.*2 hop.*FLAG_OFF'
+	point "$1: direct after" said 'user .*direct.*1 hop.*mx:site2\.example\.com.*OK'
+	point "$1: system mail keeps to the hub" said 'system .*connected.*2 hop.*SYSTEM'
+	point "$1: the time it took" said 'took [0-9]+ ms'
+	point "$1: how to stop it" said '--stop'
+	point "$1: six daemons run" running 6
+}
+
+quickstart_complete first
+point "lines fit a terminal" narrow
+quickstart_complete again
+point "stop" "$QUICKSTART" --stop
+point "no daemon is left" running 0
+echo "1..$N"
+exit $FAILED
