@@ -28,7 +28,8 @@ static inline void unit_span_check(struct span got, struct span want, const char
 	if (span_eq(got, want))
 		return;
 	print_error("%s:%d: got \"%.*s\" (%zu bytes), want \"%.*s\" (%zu bytes)\n", file, line,
-		    SPAN_ARG(got), got.n, SPAN_ARG(want), want.n);
+		    (int)got.n, got.n != 0 ? (const char *)got.p : "", got.n, (int)want.n,
+		    want.n != 0 ? (const char *)want.p : "", want.n);
 	_fail(file, line);
 }
 
