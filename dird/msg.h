@@ -96,6 +96,8 @@ struct msg_entry {
 struct msg_result {
 	int64_t code;
 	struct span matched, text;
+	struct span oid;   /* EXTENDED_RESPONSE: responseName, "" if none */
+	struct span value; /* EXTENDED_RESPONSE: responseValue; BIND_RESPONSE: serverSaslCreds */
 };
 struct msg_intermediate {
 	struct span oid;
@@ -126,8 +128,8 @@ struct msg {
 /**
  * Decode one whole LDAPMessage (SEQUENCE included).
  * Errors   RC_INVALID, RC_UNSUPPORTED (unknown operation), RC_TOOBIG (controls), RC_NOMEM; *why
- * says what is wrong. *fatal_out: the session must end with a notice of disconnection (RFC 4511
- * §4.1.1), else out->id and out->op are valid for an error answer.
+ * (static) says what is wrong. *fatal_out: the session must end with a notice of disconnection (RFC
+ * 4511 §4.1.1), else out->id and out->op are valid for an error answer.
  */
 int msg_read(struct span frame, struct arena *a, struct msg *out, bool *fatal_out,
 	     const char **why) WARN_UNUSED;
@@ -138,11 +140,14 @@ const struct msg_control *msg_control(const struct msg *m, const char *oid);
  * responseName ...), controls behind. */
 void msg_write_result(struct buf *out, int32_t id, enum msg_op op, const struct result *r,
 		      struct span extra, const struct msg_control *controls, unsigned ncontrols);
+/** A continuation reference of a search (RFC 4511 §4.5.3). */
+void msg_write_reference(struct buf *out, int32_t id, const struct span *uris, unsigned n);
 void msg_write_intermediate(struct buf *out, int32_t id, const char *oid, struct span value);
 /** Controls [0] element, or nothing. */
 void msg_write_controls(struct buf *out, const struct msg_control *controls, unsigned ncontrols);
 
-/* requests, for the consumer */
+/* requests, for the consumer; a search's filter is a whole Filter element, value.p NULL leaves the
+ * value out */
 void msg_write_sasl_external(struct buf *out, int32_t id);
 void msg_write_search(struct buf *out, int32_t id, const struct msg_search *s,
 		      const struct msg_control *controls, unsigned ncontrols);
