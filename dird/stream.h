@@ -2,8 +2,10 @@
  * One byte stream on a loop: TCP or local socket, accepted or connected, with or without TLS.
  *
  * The owner gets plain bytes and a call when the send queue has drained. All calls on the loop's
- * thread. A stream is freed by itself behind on_close(), which comes exactly once, also after
- * stream_close().
+ * thread. A stream is freed by itself behind on_close(), which comes exactly once and never from
+ * inside a call of the owner, also after stream_close().
+ *
+ *   owner --stream_write()--> plain --tls--> wire --once a loop turn--> socket
  */
 #pragma once
 
@@ -27,14 +29,30 @@ struct stream_callbacks {
 
 #define STREAM_HIGH_BYTES (256 * 1024)
 #define STREAM_LOW_BYTES (64 * 1024)
+#define STREAM_IN_MAX_BYTES (17u * 1024 * 1024) /* received and not yet consumed */
+#define STREAM_OUT_MAX_BYTES (64u * 1024 * 1024)
+#define STREAM_HANDSHAKE_MS 10000 /* connecting and TLS together */
+#define STREAM_LINGER_MS 1500     /* what a closing stream waits for its last bytes to leave */
 
-int stream_accept(struct loop *l, uv_stream_t *listener, struct tls_context *tls,
+/**
+ * Take over a connected socket. tls NULL: plain. is_local: a local (AF_UNIX) socket.
+ * The descriptor is closed also when an error is returned; then no callback comes.
+ */
+int stream_accept(struct loop *l, int fd, bool is_local, struct tls_context *tls,
 		  const struct stream_callbacks *cb, void *ctx, struct stream **out) WARN_UNUSED;
+
+/**
+ * Connect to the first address of `host` that answers. With tls the handshake must show one of the
+ * pins. on_ready() or on_close() comes later.
+ */
 int stream_connect(struct loop *l, const char *host, unsigned port, struct tls_context *tls,
 		   const uint8_t (*pins)[TLS_PIN_BYTES], unsigned npins,
 		   const struct stream_callbacks *cb, void *ctx, struct stream **out) WARN_UNUSED;
 
-/** StartTLS on an accepted stream: no byte received so far may be left over (RC_INVALID). */
+/**
+ * StartTLS on an accepted stream: what was written before goes out in clear, what comes from now on
+ * is TLS. The caller sees to it that no byte received so far is left over (RC_INVALID if there is).
+ */
 int stream_start_tls(struct stream *s, struct tls_context *tls) WARN_UNUSED;
 
 /** Queue bytes (copied); sent together at the end of the loop turn. */
@@ -46,15 +64,19 @@ int stream_writev(struct stream *s, const struct span *pieces, unsigned n) WARN_
 bool stream_is_full(const struct stream *s);
 size_t stream_queued_bytes(const struct stream *s);
 
-/** Stop and go on reading: back-pressure on requests. */
+/** Stop and go on reading: back-pressure on requests. on_read() comes in a later turn. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 
-/** Close when what has queued is sent. */
+/** Close when what has queued is sent, at the latest after STREAM_LINGER_MS. */
 void stream_close(struct stream *s);
+/** Close now; rc and a static text for on_close(). */
+void stream_abort(struct stream *s, int rc, const char *text);
 
 bool stream_is_tls(const struct stream *s);
 bool stream_is_local(const struct stream *s);
+/** Is the peer on this machine: a local socket or a loopback address? */
+bool stream_is_loopback(const struct stream *s);
 /** Peer's certificate; zeroed without TLS. */
 void stream_tls_peer(const struct stream *s, struct tls_peer *out);
 /** uid and gid at the other end of a local socket; false elsewhere. */
