@@ -99,11 +99,11 @@ class Sites(unittest.TestCase):
 
     def test_03_delete_rename_modify(self):
         self.one.modify(
-            f"dn: cn=Person 1,cn=Recipients,ou=Site1,o=Example\nchangetype: delete\n\n"
-            f"dn: cn=Person 2,cn=Recipients,ou=Site1,o=Example\nchangetype: modrdn\n"
-            f"newrdn: cn=Renamed\ndeleteoldrdn: 1\n\n"
-            f"dn: cn=Person 3,cn=Recipients,ou=Site1,o=Example\nchangetype: modify\n"
-            f"replace: title\ntitle: Clerk\n")
+            "dn: cn=Person 1,cn=Recipients,ou=Site1,o=Example\nchangetype: delete\n\n"
+            "dn: cn=Person 2,cn=Recipients,ou=Site1,o=Example\nchangetype: modrdn\n"
+            "newrdn: cn=Renamed\ndeleteoldrdn: 1\n\n"
+            "dn: cn=Person 3,cn=Recipients,ou=Site1,o=Example\nchangetype: modify\n"
+            "replace: title\ntitle: Clerk\n")
         self.converge()
         self.assertEqual(self.count(self.two, "(cn=Person*)"), 88)
         self.assertEqual(self.count(self.two, "(cn=Renamed)"), 1)
