@@ -1,0 +1,106 @@
+#include "routed/map.h"
+
+#include "lib/arena.h"
+
+#define FIRST_SLOTS 64
+
+static uint32_t hash_bytes(struct span s)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		h = (h ^ s.p[i]) * 0x100000001b3u;
+	return (uint32_t)(h ^ (h >> 32));
+}
+
+void map_fini(struct map *m)
+{
+	mem_free(m->slots);
+	*m = (struct map){0};
+}
+
+/* The slot of the key, or the free one where it belongs. */
+static struct map_slot *find(const struct map *m, struct span key, uint32_t hash)
+{
+	uint32_t at = hash & (m->size - 1);
+
+	while (m->slots[at].key.p != NULL &&
+	       (m->slots[at].hash != hash || !span_eq(m->slots[at].key, key)))
+		at = (at + 1) & (m->size - 1);
+	return &m->slots[at];
+}
+
+uint32_t map_get(const struct map *m, struct span key)
+{
+	const struct map_slot *slot;
+
+	if (m->used == 0 || key.n == 0)
+		return MAP_NONE;
+	slot = find(m, key, hash_bytes(key));
+	return slot->key.p != NULL ? slot->value : MAP_NONE;
+}
+
+static int grow(struct map *m)
+{
+	struct map bigger = {.size = m->size != 0 ? m->size * 2 : FIRST_SLOTS, .used = m->used};
+	uint32_t i;
+
+	bigger.slots = mem_zalloc(bigger.size, sizeof(*bigger.slots));
+	if (bigger.slots == NULL)
+		return RC_NOMEM;
+	for (i = 0; i < m->size; i++) {
+		if (m->slots[i].key.p != NULL)
+			*find(&bigger, m->slots[i].key, m->slots[i].hash) = m->slots[i];
+	}
+	mem_free(m->slots);
+	*m = bigger;
+	return RC_OK;
+}
+
+int map_put(struct map *m, struct span key, uint32_t value)
+{
+	uint32_t hash = hash_bytes(key);
+	struct map_slot *slot;
+	int rc;
+
+	must(key.n != 0);
+	if (m->used >= m->size / 2) {
+		rc = grow(m);
+		if (rc != RC_OK)
+			return rc;
+	}
+	slot = find(m, key, hash);
+	m->used += slot->key.p == NULL;
+	*slot = (struct map_slot){key, hash, value};
+	return RC_OK;
+}
+
+void map_del(struct map *m, struct span key)
+{
+	uint32_t mask = m->size - 1, hole, at;
+	struct map_slot *slot;
+
+	if (m->used == 0 || key.n == 0)
+		return;
+	slot = find(m, key, hash_bytes(key));
+	if (slot->key.p == NULL)
+		return;
+	hole = (uint32_t)(slot - m->slots);
+	for (at = (hole + 1) & mask; m->slots[at].key.p != NULL; at = (at + 1) & mask) {
+		/* May it move back over the hole, or would it leave its own chain? */
+		if (((at - m->slots[at].hash) & mask) < ((at - hole) & mask))
+			continue;
+		m->slots[hole] = m->slots[at];
+		hole = at;
+	}
+	m->slots[hole] = (struct map_slot){0};
+	m->used--;
+}
+
+void map_clear(struct map *m)
+{
+	if (m->size != 0)
+		memset(m->slots, 0, m->size * sizeof(*m->slots));
+	m->used = 0;
+}
