@@ -54,10 +54,11 @@ struct model_attr {
 	unsigned nvalues;
 };
 
-/** A connected domain; `name` is the remote site's. */
+/** A connected domain; of several for one remote site only the cheapest is kept. */
 struct model_cd {
 	uint32_t name;
 	uint32_t cost;
+	struct span folded;  /* the remote site's name, as it is compared */
 	struct span written; /* the remote site's name as this value spells it */
 	struct span type;    /* upper case */
 	struct span address;
@@ -91,7 +92,8 @@ struct model_site {
 	struct span key;
 	struct span dn, dn_normal;
 	struct span name; /* of its RDN, as written */
-	uint32_t name_id;
+	struct span name_folded;
+	uint32_t name_id;   /* MODEL_NONE: not usable as a name */
 	struct span domain; /* siteSmtpDomain without a trailing dot; n = 0: absent */
 	struct span domain_folded;
 	struct span *shared_folded; /* siteSharedDomain */
