@@ -1,0 +1,32 @@
+/* What makes lookups in a table fast; derived from its rows. Private to table*.c. */
+#pragma once
+
+#include "routed/map.h"
+#include "routed/table.h"
+
+/* An SMTP address space with a wildcard. */
+struct table_wild {
+	struct span folded;
+	unsigned literals;
+	uint32_t row;
+};
+
+struct table_spaces {
+	struct map exact;     /* folded pattern without wildcards -> row */
+	struct map suffix;    /* what follows the only `*`, which leads -> row */
+	size_t *suffix_bytes; /* lengths that occur in suffix, longest first */
+	size_t nsuffix_bytes;
+	struct table_wild *wilds; /* all other wildcards, best match first */
+	size_t nwilds;
+	uint32_t blank;   /* row of the blank pattern, TABLE_NONE */
+	struct map sites; /* folded site name -> row */
+};
+
+struct table_index {
+	struct table_spaces classes[TABLE_CLASSES];
+	struct map domains; /* folded -> index into table->domains */
+	struct map systems; /* folded -> 1 */
+};
+
+/** NULL is fine. The index itself lies in the table's arena, its maps do not. */
+void table_index_fini(struct table_index *index);

@@ -1,0 +1,213 @@
+#include "routed/address.h"
+#include "routed/table_index.h"
+
+#define FAST_BYTES 512
+
+/* The folded address; printable ASCII of usual length costs no memory. */
+static int fold_address(struct span address, uint8_t fast[static FAST_BYTES], struct arena *a,
+			struct span *out)
+{
+	size_t i;
+
+	for (i = 0; i < address.n && i < FAST_BYTES; i++) {
+		if (address.p[i] <= ' ' || address.p[i] >= 0x7f)
+			break;
+		fast[i] = span_ascii_lower(address.p[i]);
+	}
+	if (i != address.n)
+		return address_fold(a, address, out);
+	if (i != 0 && fast[i - 1] == '.')
+		i--;
+	*out = span_make(fast, i);
+	return RC_OK;
+}
+
+/* What follows the last '@'; false: it is not of the form local@domain. */
+static bool domain_of(struct span folded, struct span *out)
+{
+	size_t at = folded.n;
+
+	while (at != 0 && folded.p[at - 1] != '@')
+		at--;
+	*out = span_from(folded, at);
+	return at > 1 && out->n != 0;
+}
+
+static uint32_t find_suffix(const struct table_spaces *s, struct span address)
+{
+	size_t i;
+
+	for (i = 0; i < s->nsuffix_bytes; i++) {
+		size_t n = s->suffix_bytes[i];
+		uint32_t row;
+
+		if (n > address.n)
+			continue;
+		row = map_get(&s->suffix, span_from(address, address.n - n));
+		if (row != MAP_NONE)
+			return row;
+	}
+	return TABLE_NONE;
+}
+
+static unsigned literals_of(const struct table *t, uint32_t row)
+{
+	return address_literals(t->texts[t->rows[row].target]);
+}
+
+/* Most literal characters first; among equals the cheaper, then the bytewise first pattern (R7). */
+static uint32_t find_wild(const struct table *t, const struct table_spaces *s, struct span address)
+{
+	uint32_t suffix = find_suffix(s, address);
+	unsigned literals = suffix != TABLE_NONE ? literals_of(t, suffix) : 0;
+	size_t i;
+
+	for (i = 0; i < s->nwilds; i++) {
+		const struct table_wild *w = &s->wilds[i];
+
+		if (suffix != TABLE_NONE &&
+		    (w->literals < literals ||
+		     (w->literals == literals && t->rows[suffix].cost <= t->rows[w->row].cost)))
+			break;
+		if (address_match(w->folded, address))
+			return w->row;
+	}
+	return suffix != TABLE_NONE ? suffix : s->blank;
+}
+
+/* A space out of this site's own IMS leaves for the recipient's domain, which may be pinned. */
+static void apply_pin(const struct table *t, struct span domain, struct table_result *out)
+{
+	uint32_t i;
+
+	if (out->row->mode != TABLE_LOCAL_SPACE || out->hop != TABLE_HOP_MX)
+		return;
+	for (i = 0; i < t->npins; i++) {
+		if (t->pins[i].connector == out->row->connector &&
+		    span_eq(t->texts[t->pins[i].domain], domain)) {
+			out->hop = TABLE_HOP_HOST;
+			out->nexthop = t->texts[t->pins[i].host];
+			return;
+		}
+	}
+}
+
+static void found(const struct table *t, uint32_t row, struct table_result *out)
+{
+	const struct table_row *first = &t->rows[row];
+	struct span rest = table_text(t, first->nexthop), prefix;
+	uint32_t n = 1;
+
+	while (row + n < t->nrows && t->rows[row + n].cls == first->cls &&
+	       t->rows[row + n].type == first->type && t->rows[row + n].target == first->target)
+		n++;
+	span_cut(&rest, ':', &prefix);
+	*out = (struct table_result){
+		.status = TABLE_FOUND,
+		.row = first,
+		.nrows = n,
+		.hop = first->hop,
+		.nexthop = rest,
+	};
+}
+
+static void answer(const struct table *t, uint32_t row, struct span domain,
+		   struct table_result *out)
+{
+	if (row == TABLE_NONE)
+		return;
+	found(t, row, out);
+	apply_pin(t, domain, out);
+}
+
+/* true: the domain is of the organisation, and *out says what follows from it. */
+static bool lookup_domain(const struct table *t, struct span domain, enum table_class cls,
+			  struct table_result *out)
+{
+	uint32_t at = map_get(&t->index->domains, domain);
+
+	if (at == MAP_NONE)
+		return false;
+	switch ((enum table_owner)t->domains[at].owner) {
+	case TABLE_OWNER_LOCAL:
+		out->status = TABLE_LOCAL;
+		break;
+	case TABLE_OWNER_MANY:
+		out->status = TABLE_SHARED;
+		break;
+	case TABLE_OWNER_SITE:
+		found(t, t->domains[at].row[cls], out);
+		break;
+	}
+	return true;
+}
+
+int table_lookup(const struct table *t, struct span address, enum table_class cls,
+		 struct table_result *out)
+{
+	const struct table_spaces *s = &t->index->classes[cls];
+	uint8_t fast[FAST_BYTES];
+	struct span folded, domain;
+	struct arena a;
+	uint32_t row;
+	int rc;
+
+	arena_init(&a);
+	*out = (struct table_result){.status = TABLE_ABSENT};
+	rc = fold_address(address, fast, &a, &folded);
+	if (rc == RC_OK && !domain_of(folded, &domain))
+		rc = RC_INVALID;
+	if (rc != RC_OK)
+		goto out;
+	row = map_get(&s->exact, folded);
+	if (row != MAP_NONE) {
+		answer(t, row, domain, out);
+		goto out;
+	}
+	if (lookup_domain(t, domain, cls, out) &&
+	    (out->status != TABLE_FOUND || out->row->mode != TABLE_NO_ROUTE || cls != TABLE_USER))
+		goto out;
+	answer(t, find_wild(t, s, folded), domain, out);
+out:
+	arena_fini(&a);
+	return rc;
+}
+
+int table_lookup_site(const struct table *t, struct span site, enum table_class cls,
+		      struct table_result *out)
+{
+	struct span folded, own;
+	struct arena a;
+	uint32_t row;
+	int rc;
+
+	arena_init(&a);
+	*out = (struct table_result){.status = TABLE_ABSENT};
+	rc = address_fold(&a, site, &folded);
+	if (rc == RC_OK)
+		rc = address_fold(&a, table_text(t, t->site), &own);
+	if (rc == RC_OK) {
+		row = map_get(&t->index->classes[cls].sites, folded);
+		if (row != MAP_NONE)
+			found(t, row, out);
+		else if (span_eq(folded, own))
+			out->status = TABLE_LOCAL;
+	}
+	arena_fini(&a);
+	return rc;
+}
+
+enum table_class table_classify(const struct table *t, struct span address)
+{
+	enum table_class cls = TABLE_USER;
+	uint8_t fast[FAST_BYTES];
+	struct span folded;
+	struct arena a;
+
+	arena_init(&a);
+	if (t->nsystems != 0 && fold_address(address, fast, &a, &folded) == RC_OK &&
+	    map_get(&t->index->systems, folded) != MAP_NONE)
+		cls = TABLE_SYSTEM;
+	arena_fini(&a);
+	return cls;
+}
