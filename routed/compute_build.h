@@ -1,0 +1,28 @@
+/* Collects the parts of a table while compute finds them. Private to compute. */
+#pragma once
+
+#include "routed/table.h"
+
+struct build {
+	struct buf rows;    /* struct table_row */
+	struct buf steps;   /* struct table_step */
+	struct buf domains; /* struct table_domain */
+	struct buf pins;    /* struct table_pin */
+	struct buf systems; /* uint32_t */
+	struct buf texts;   /* struct span, in table->arena */
+	struct table *table;
+};
+
+/** RC_NOMEM. build_fini() is needed in any case. */
+int build_init(struct build *b) WARN_UNUSED;
+void build_fini(struct build *b);
+
+/** The number of a new text, the parts joined. Out of memory sticks, until build_finish(). */
+uint32_t build_text(struct build *b, struct span head, struct span tail);
+
+void build_row(struct build *b, const struct table_row *row);
+uint32_t build_step(struct build *b, uint32_t parent, uint32_t name);
+uint32_t build_nrows(const struct build *b);
+
+/** The table with everything in it, indexed. RC_NOMEM. */
+int build_finish(struct build *b, uint32_t site, struct table **out) WARN_UNUSED;
