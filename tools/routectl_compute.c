@@ -1,0 +1,250 @@
+#include "tools/routectl.h"
+
+#include "lib/dn.h"
+#include "lib/ldif.h"
+#include "routed/compute.h"
+#include "tools/routectl_print.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OUTPUT_MAX_BYTES ((size_t)1 << 31)
+
+static const char help[] =
+	"Usage: routectl compute --ldif FILE --site SITE [--json]\n"
+	"\n"
+	"Compute the routing table of one site with the code that routed runs, from an LDIF file.\n"
+	"Needs no server and changes nothing.\n"
+	"\n"
+	"  -l, --ldif FILE   entries of the organisation; - is standard input\n"
+	"  -s, --site SITE   the site whose table is wanted, in any case\n"
+	"  -j, --json        one JSON object a line instead of a table\n"
+	"  -h, --help        this text\n"
+	"\n"
+	"Values that break their grammar are left out and listed on standard error, with the "
+	"entry, the\n"
+	"attribute and the reason; the exit status is then 1.\n"
+	"\n"
+	"Examples:\n"
+	"  routectl compute --ldif organisation.ldif --site Site1\n"
+	"  dirctl dump --config dird.conf | routectl compute --ldif - --site Site1 --json\n";
+
+struct options {
+	const char *ldif;
+	const char *site;
+	bool json;
+};
+
+/* 0: go on; else leave, with *status. */
+static bool parse_options(int argc, char **argv, struct options *o, int *status)
+{
+	static const struct option longs[] = {
+		{"ldif", required_argument, NULL, 'l'},
+		{"site", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int c;
+
+	*status = 2;
+	while ((c = getopt_long(argc, argv, "l:s:jh", longs, NULL)) != -1) {
+		switch (c) {
+		case 'l':
+			o->ldif = optarg;
+			break;
+		case 's':
+			o->site = optarg;
+			break;
+		case 'j':
+			o->json = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			*status = 0;
+			return false;
+		default:
+			return false;
+		}
+	}
+	if (optind != argc || o->ldif == NULL || o->site == NULL) {
+		fputs("routectl compute: --ldif FILE and --site SITE are needed; see --help\n",
+		      stderr);
+		return false;
+	}
+	return true;
+}
+
+/* "type;option" without its options is another attribute; such values are no routing data. */
+static int to_attrs(struct arena *a, const struct ldif_record *rec, struct model_attr **out)
+{
+	unsigned i;
+
+	*out = arena_zalloc(a, rec->nattrs, sizeof(**out));
+	if (*out == NULL)
+		return RC_NOMEM;
+	for (i = 0; i < rec->nattrs; i++)
+		(*out)[i] = (struct model_attr){rec->attrs[i].type, rec->attrs[i].values,
+						rec->attrs[i].nvalues};
+	return RC_OK;
+}
+
+/* The normalized DN is the key: a second record of one DN replaces the first. */
+static int put_record(struct model *m, struct arena *a, const struct ldif_record *rec,
+		      const char **why)
+{
+	struct model_attr *attrs;
+	unsigned changes = 0;
+	struct span key;
+	int rc;
+
+	if (rec->kind != LDIF_CONTENT && rec->kind != LDIF_ADD) {
+		*why = "a change record; only entries and additions can be computed";
+		return RC_INVALID;
+	}
+	rc = dn_normalize_text(a, rec->dn, &key);
+	if (rc == RC_OK && key.n == 0)
+		return RC_OK;
+	if (rc == RC_OK)
+		rc = to_attrs(a, rec, &attrs);
+	if (rc == RC_OK)
+		rc = model_put(m, key, rec->dn, attrs, rec->nattrs, &changes);
+	*why = "the DN is malformed";
+	return rc;
+}
+
+/* *ignored counts the records that were left out; each has been told. */
+static int read_records(FILE *f, const char *path, struct model *m, unsigned long *ignored)
+{
+	struct ldif_reader *reader = NULL;
+	int rc = ldif_reader_new(f, false, &reader);
+	struct arena a;
+
+	arena_init(&a);
+	while (rc == RC_OK) {
+		struct ldif_record rec;
+		unsigned long line = 0;
+		const char *why = "";
+
+		rc = ldif_read(reader, &a, &rec, &line, &why);
+		if (rc == RC_OK) {
+			line = rec.line;
+			rc = put_record(m, &a, &rec, &why);
+		}
+		if (rc == RC_INVALID) {
+			fprintf(stderr, "%s:%lu: record ignored: %s\n", path, line, why);
+			(*ignored)++;
+			rc = RC_OK;
+		}
+		arena_fini(&a);
+	}
+	ldif_reader_free(&reader);
+	return rc == RC_DONE ? RC_OK : rc;
+}
+
+static int read_ldif(const char *path, struct model *m, unsigned long *ignored)
+{
+	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+	int rc;
+
+	if (f == NULL) {
+		fprintf(stderr, "routectl compute: %s: %s\n", path, strerror(errno));
+		return rc_from_errno(errno);
+	}
+	rc = read_records(f, path, m, ignored);
+	if (rc != RC_OK)
+		fprintf(stderr, "routectl compute: %s: %s\n", path, rc_text(rc));
+	if (f != stdin)
+		fclose(f);
+	return rc;
+}
+
+/* Every ignored value on standard error; *n is raised by their number. */
+static int tell_ignored(const struct model *m, unsigned long *n)
+{
+	struct model_ignored *ignored;
+	struct arena a;
+	struct buf b;
+	size_t count = 0, i;
+	int rc;
+
+	arena_init(&a);
+	buf_init(&b, OUTPUT_MAX_BYTES);
+	rc = model_ignored(m, &a, &ignored, &count);
+	for (i = 0; i < count && rc == RC_OK; i++) {
+		model_ignored_write(&ignored[i], &b);
+		buf_putc(&b, '\n');
+	}
+	*n += count;
+	if (*n != 0)
+		buf_printf(&b, "%lu %s ignored\n", *n, *n == 1 ? "object" : "objects");
+	if (rc == RC_OK)
+		rc = buf_rc(&b);
+	fwrite(b.p, 1, b.n, stderr);
+	buf_fini(&b);
+	arena_fini(&a);
+	return rc;
+}
+
+static int print_table(const struct table *t, bool json)
+{
+	struct buf b;
+	int rc;
+
+	if (!json)
+		return routectl_print_table(t);
+	buf_init(&b, OUTPUT_MAX_BYTES);
+	table_json(t, &b);
+	rc = buf_rc(&b);
+	if (rc == RC_OK && fwrite(b.p, 1, b.n, stdout) != b.n)
+		rc = RC_IO;
+	buf_fini(&b);
+	if (fflush(stdout) != 0)
+		rc = RC_IO;
+	return rc;
+}
+
+static int compute_and_print(struct model *m, const struct options *o, unsigned long *ignored)
+{
+	struct table *t = NULL;
+	int rc = model_commit(m);
+
+	if (rc == RC_OK)
+		rc = compute_table(m, span_of(o->site), &t);
+	if (rc == RC_NOTFOUND) {
+		fprintf(stderr, "routectl compute: %s has no site %s\n", o->ldif, o->site);
+		(void)!tell_ignored(m, ignored);
+		return rc;
+	}
+	if (rc == RC_OK)
+		rc = tell_ignored(m, ignored);
+	if (rc == RC_OK)
+		rc = print_table(t, o->json);
+	if (rc != RC_OK)
+		fprintf(stderr, "routectl compute: %s\n", rc_text(rc));
+	table_free(&t);
+	return rc;
+}
+
+int routectl_compute(int argc, char **argv)
+{
+	struct options o = {NULL, NULL, false};
+	unsigned long ignored = 0;
+	struct model *m = NULL;
+	int rc, status;
+
+	if (!parse_options(argc, argv, &o, &status))
+		return status;
+	rc = model_new(&m);
+	if (rc == RC_OK)
+		rc = read_ldif(o.ldif, m, &ignored);
+	if (rc == RC_OK)
+		rc = compute_and_print(m, &o, &ignored);
+	model_free(&m);
+	if (rc != RC_OK)
+		return 2;
+	return ignored != 0 ? 1 : 0;
+}
