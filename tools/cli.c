@@ -250,7 +250,7 @@ bool cli_parse(const struct cli_usage *u, int argc, char **argv, int *first, int
 		}
 		if (c == '?' || c == ':')
 			return bad_option(u, c, argv);
-		i = c > HELP_OPT ? (unsigned)(c - HELP_OPT - 1) : letters[c];
+		i = c > HELP_OPT ? (unsigned)(c - HELP_OPT - 1) : letters[(unsigned char)c];
 		given[i] = true;
 		if (!set_option(u, &u->opts[i], optarg))
 			return false;
