@@ -1,0 +1,26 @@
+/*
+ * Why a recipient's mail goes where it goes, in words or as one JSON object (domain.md R18).
+ *
+ * Pure. The decision comes from the same look-up as the live answer; the records behind it (class
+ * of each connector, the flag and where it was set) come from the model, if there is one.
+ */
+#pragma once
+
+#include "routed/lookup.h"
+
+struct explain_request {
+	struct span recipient;
+	struct span sender;   /* empty: not given */
+	enum table_class cls; /* asked for; a system address makes it system anyway */
+	bool json;
+};
+
+/** The meaning of a reason code in one sentence. Never NULL. */
+const char *explain_reason(enum table_reason reason);
+
+/**
+ * Append the explanation, or "error: ..." for an address that is none.
+ * `t` may be NULL (no table yet) and `m` may be NULL (the directory was not read since the start).
+ */
+void explain_write(const struct table *t, const struct model *m, const struct explain_request *r,
+		   struct buf *out);

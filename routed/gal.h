@@ -1,0 +1,70 @@
+/*
+ * Recipients of shared domains, looked up in the global address list.
+ *
+ * Mail for a domain that several sites share goes to the recipient's home site at the domain that
+ * is that site's alone (domain.md R10). The search runs on a thread with a session of its own;
+ * callers on the loop never wait. Answers are kept for a short while in a bounded cache. Whenever
+ * the directory does not say it clearly, the answer is TEMP.
+ */
+#pragma once
+
+#include "lib/buf.h"
+#include "routed/session.h"
+
+#include <uv.h>
+
+struct gal_config {
+	struct session_config session;
+	const char *base;     /* root of the organisation */
+	unsigned keep_ms;     /* lifetime of an answer */
+	unsigned patience_ms; /* a caller gets TEMP after that long */
+	unsigned max_entries; /* of the cache */
+};
+
+/** Loop side: turn what was found into a socketmap reply. RC_OK, or an error = TEMP. */
+typedef int gal_resolve(void *arg, struct span dn, const struct span *values, unsigned nvalues,
+			struct buf *reply);
+
+struct gal_entry;
+
+/** One question of a caller; embedded in the caller, zeroed before use. */
+struct gal_request {
+	void (*on_reply)(struct gal_request *r,
+			 struct span reply); /* from the loop, at most once */
+	void *data;                          /* of the caller */
+	struct gal_entry *entry;             /* private */
+	struct gal_request *next;
+};
+
+struct gal_stats {
+	unsigned long asked, from_cache, searched, doubtful;
+	unsigned cached;
+};
+
+struct gal;
+
+/** Start the thread. Strings of `config` are borrowed. RC_NOMEM, RC_IO. */
+int gal_new(uv_loop_t *loop, const struct gal_config *config, gal_resolve *resolve, void *arg,
+	    struct gal **out) WARN_UNUSED;
+
+/** Stop and join the thread, then call on_closed. Open requests get no reply. */
+void gal_close(struct gal **g, void (*on_closed)(void *arg), void *arg);
+
+/**
+ * Ask for an address (lower case).
+ * Returns  RC_OK with the reply appended: it was known. RC_MORE: on_reply follows, unless
+ *          gal_cancel() comes first. RC_FULL: too many questions wait. RC_NOMEM.
+ */
+int gal_lookup(struct gal *g, struct span address, struct gal_request *r,
+	       struct buf *reply) WARN_UNUSED;
+
+/** The caller goes away. Harmless after the reply. */
+void gal_cancel(struct gal_request *r);
+
+/** Forget all answers: the model changed. */
+void gal_forget(struct gal *g);
+
+/** Loop timer: TEMP for callers that waited too long, and the watchdog of the thread. */
+void gal_tick(struct gal *g, uint64_t now_ms);
+
+void gal_get_stats(const struct gal *g, struct gal_stats *out);

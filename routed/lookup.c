@@ -1,0 +1,303 @@
+#include "routed/lookup.h"
+
+#include "lib/dn.h"
+#include "lib/text.h"
+#include "routed/netstring.h"
+
+#define POSTMASTER "postmaster@"
+
+static bool is_no_address(struct span key)
+{
+	return key.n == 0 || span_eq(key, SPAN_LIT("*")) || span_eq(key, SPAN_LIT("<>")) ||
+	       span_eq(key, SPAN_LIT("\"<>\""));
+}
+
+static int check_text(struct span key)
+{
+	size_t i;
+
+	if (key.n > NETSTRING_KEY_MAX_BYTES)
+		return RC_TOOBIG;
+	for (i = 0; i < key.n; i++) {
+		if (key.p[i] < ' ' || key.p[i] == 0x7f)
+			return RC_INVALID;
+	}
+	return text_is_utf8(key) ? RC_OK : RC_INVALID;
+}
+
+static size_t last_at(struct span key)
+{
+	size_t i;
+
+	for (i = key.n; i != 0; i--) {
+		if (key.p[i - 1] == '@')
+			return i - 1;
+	}
+	return key.n;
+}
+
+/* Where the extension begins; the end of the local part without one. A quoted part has none. */
+static size_t extension_at(struct span local)
+{
+	size_t i;
+
+	if (local.n != 0 && local.p[0] == '"')
+		return local.n;
+	for (i = 1; i < local.n; i++) {
+		if (local.p[i] == '+')
+			return i;
+	}
+	return local.n;
+}
+
+static void put_lower(struct buf *b, struct span s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		buf_putc(b, span_ascii_lower(s.p[i]));
+}
+
+static struct span without_dot(struct span key)
+{
+	return key.n != 0 && key.p[key.n - 1] == '.' ? span_head(key, key.n - 1) : key;
+}
+
+int lookup_key(struct span key, struct buf *scratch, struct lookup_key *out)
+{
+	size_t at;
+	size_t cut;
+	int rc;
+
+	*out = (struct lookup_key){.kind = LOOKUP_KEY_NONE};
+	rc = check_text(key);
+	if (rc != RC_OK)
+		return rc;
+	key = span_trim(key);
+	if (is_no_address(key))
+		return RC_OK;
+	key = without_dot(key);
+	buf_clear(scratch);
+	at = last_at(key);
+	if (at == key.n) {
+		buf_puts(scratch, POSTMASTER);
+		put_lower(scratch, key);
+		out->kind = LOOKUP_KEY_DOMAIN;
+		out->full = out->address = buf_span(scratch);
+		out->domain_at = sizeof(POSTMASTER) - 1;
+		return buf_rc(scratch);
+	}
+	if (at == 0 || at + 1 == key.n)
+		return RC_OK; /* "@domain", "user@": no address */
+	cut = extension_at(span_head(key, at));
+	put_lower(scratch, key);
+	put_lower(scratch, span_head(key, cut));
+	put_lower(scratch, span_from(key, at));
+	if (buf_rc(scratch) != RC_OK)
+		return buf_rc(scratch);
+	out->kind = LOOKUP_KEY_ADDRESS;
+	out->full = span_head(buf_span(scratch), key.n);
+	out->address = span_from(buf_span(scratch), key.n);
+	out->domain_at = cut + 1;
+	return RC_OK;
+}
+
+static enum table_class classify(const struct table *t, const struct lookup_key *key)
+{
+	if (key->kind != LOOKUP_KEY_ADDRESS)
+		return TABLE_USER;
+	if (table_classify(t, key->full) == TABLE_SYSTEM)
+		return TABLE_SYSTEM;
+	return table_classify(t, key->address);
+}
+
+static void judge(struct lookup_answer *out)
+{
+	switch (out->result.status) {
+	case TABLE_FOUND:
+		out->verdict =
+			out->result.row->mode == TABLE_NO_ROUTE ? LOOKUP_NO_ROUTE : LOOKUP_ROUTE;
+		break;
+	case TABLE_LOCAL:
+		out->verdict = LOOKUP_LOCAL;
+		break;
+	case TABLE_SHARED:
+		out->verdict = LOOKUP_SHARED;
+		break;
+	case TABLE_ABSENT:
+		out->verdict = LOOKUP_ABSENT;
+		break;
+	}
+}
+
+/*
+ * A host below a site's domain belongs to that site: ask with each parent domain in turn. Only a
+ * site counts there, because address spaces have patterns of their own for it.
+ */
+static int walk_parents(const struct table *t, struct span domain, struct lookup_answer *out)
+{
+	uint8_t text[sizeof(POSTMASTER) - 1 + 256];
+	struct table_result result;
+	struct span head;
+	int rc = RC_OK;
+
+	memcpy(text, POSTMASTER, sizeof(POSTMASTER) - 1);
+	while (rc == RC_OK && span_cut(&domain, '.', &head) && domain.n != 0) {
+		if (domain.n > 255)
+			continue;
+		memcpy(text + sizeof(POSTMASTER) - 1, domain.p, domain.n);
+		rc = table_lookup(t, span_make(text, sizeof(POSTMASTER) - 1 + domain.n), out->cls,
+				  &result);
+		if (rc != RC_OK || result.status == TABLE_ABSENT)
+			continue;
+		if (result.status == TABLE_FOUND &&
+		    !span_eq(table_text(t, result.row->type), SPAN_LIT("EX")))
+			continue;
+		out->result = result;
+		out->domain = domain;
+		judge(out);
+		break;
+	}
+	return rc;
+}
+
+int lookup_route(const struct table *t, const struct lookup_key *key, enum table_class cls,
+		 struct lookup_answer *out)
+{
+	int rc;
+
+	*out = (struct lookup_answer){.verdict = LOOKUP_ABSENT, .cls = cls};
+	if (key->kind == LOOKUP_KEY_NONE)
+		return RC_OK;
+	if (classify(t, key) == TABLE_SYSTEM)
+		out->cls = TABLE_SYSTEM;
+	out->domain = span_from(key->address, key->domain_at);
+	rc = table_lookup(t, key->address, out->cls, &out->result);
+	if (rc != RC_OK)
+		return rc;
+	judge(out);
+	return out->verdict == LOOKUP_ABSENT ? walk_parents(t, out->domain, out) : RC_OK;
+}
+
+static void put_answer(const struct table *t, const struct lookup_answer *a, struct buf *reply)
+{
+	switch (a->verdict) {
+	case LOOKUP_ROUTE:
+		buf_puts(reply, "OK ");
+		table_transport(t, &a->result, reply);
+		break;
+	case LOOKUP_NO_ROUTE:
+		buf_puts(reply, "OK retry:4.4.4 no mail route to site ");
+		buf_put(reply, table_text(t, a->result.row->target));
+		break;
+	case LOOKUP_LOCAL:
+	case LOOKUP_SHARED:
+	case LOOKUP_ABSENT:
+		buf_puts(reply, "NOTFOUND ");
+		break;
+	}
+}
+
+void lookup_transport(const struct table *t, struct span key, struct buf *scratch,
+		      struct buf *reply)
+{
+	struct lookup_answer answer;
+	struct lookup_key k;
+	int rc = lookup_key(key, scratch, &k);
+
+	if (rc == RC_OK && k.kind == LOOKUP_KEY_NONE) {
+		buf_puts(reply, "NOTFOUND ");
+		return;
+	}
+	if (rc == RC_OK && t == NULL) {
+		buf_puts(reply, "TEMP no route table yet");
+		return;
+	}
+	if (rc == RC_OK)
+		rc = lookup_route(t, &k, TABLE_USER, &answer);
+	if (rc == RC_OK)
+		put_answer(t, &answer, reply);
+	else if (rc == RC_NOMEM)
+		buf_puts(reply, "TEMP out of memory");
+	else if (rc == RC_TOOBIG)
+		buf_puts(reply, "PERM key is too long");
+	else
+		buf_puts(reply, "PERM key is no mail address");
+}
+
+/* --- recipients of shared domains --- */
+
+/* The name of the site whose subtree holds the DN: the RDN just below the root. */
+static int site_name_of(struct arena *a, struct span root, struct span dn, struct span *out)
+{
+	struct dn name;
+	struct dn top;
+	struct span root_normal, dn_normal;
+	int rc = dn_parse(a, dn, &name, NULL);
+
+	*out = span_make(NULL, 0);
+	if (rc == RC_OK)
+		rc = dn_parse(a, root, &top, NULL);
+	if (rc == RC_OK)
+		rc = dn_normalize_text(a, root, &root_normal);
+	if (rc == RC_OK)
+		rc = dn_normalize_text(a, dn, &dn_normal);
+	if (rc != RC_OK)
+		return rc;
+	if (name.n > top.n && dn_is_within(dn_normal, root_normal) &&
+	    name.rdns[name.n - top.n - 1].n == 1)
+		*out = name.rdns[name.n - top.n - 1].avas[0].value;
+	return RC_OK;
+}
+
+/* The mail address in a value of proxyAddresses or mail; empty for another address type. */
+static struct span smtp_address(struct span value)
+{
+	struct span rest = value;
+	struct span type;
+
+	if (memchr(value.p, ':', value.n) == NULL)
+		return value;
+	(void)span_cut(&rest, ':', &type);
+	return span_eq_nocase(type, SPAN_LIT("smtp")) ? rest : span_make(NULL, 0);
+}
+
+static bool is_at(struct span address, struct span domain)
+{
+	size_t at = last_at(address);
+
+	return at < address.n && span_eq_nocase(span_from(address, at + 1), domain);
+}
+
+int lookup_unique(const struct model *m, struct span own_site, struct span root, struct span dn,
+		  const struct span *values, unsigned nvalues, enum lookup_home *home,
+		  struct buf *out)
+{
+	struct arena a;
+	struct span name;
+	uint32_t site;
+	unsigned i;
+	int rc;
+
+	*home = LOOKUP_HOME_HERE;
+	arena_init(&a);
+	rc = site_name_of(&a, root, dn, &name);
+	if (rc != RC_OK || name.n == 0)
+		goto out;
+	site = model_find_site(m, name);
+	if (site == MODEL_NONE || site == model_find_site(m, own_site))
+		goto out;
+	*home = LOOKUP_HOME_NO_MAIL;
+	for (i = 0; i < nvalues && *home == LOOKUP_HOME_NO_MAIL; i++) {
+		struct span address = smtp_address(values[i]);
+
+		if (m->sites[site].domain.n == 0 || !is_at(address, m->sites[site].domain))
+			continue;
+		buf_put(out, address);
+		*home = LOOKUP_HOME_OTHER;
+	}
+	rc = buf_rc(out);
+out:
+	arena_fini(&a);
+	return rc;
+}

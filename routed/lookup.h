@@ -1,0 +1,79 @@
+/*
+ * What a mail server's question means, and the answer from one table.
+ *
+ * Pure. Postfix asks with the full address, its extension and the original case (transport(5)), and
+ * never with the domain or its parents; so all of that happens here:
+ *
+ *   "User+Ext@Sub.S2.Example.COM."  ->  user@sub.s2.example.com, then the parent domains
+ *   "*"  "<>"  "\"<>\""  ""         ->  no address: NOTFOUND
+ */
+#pragma once
+
+#include "routed/model.h"
+#include "routed/table.h"
+
+enum lookup_key_kind {
+	LOOKUP_KEY_NONE,    /* wildcard or null sender */
+	LOOKUP_KEY_ADDRESS, /* local@domain */
+	LOOKUP_KEY_DOMAIN,  /* a domain alone */
+};
+
+struct lookup_key {
+	enum lookup_key_kind kind;
+	struct span full;    /* lower case, with the extension */
+	struct span address; /* lower case, without it; of a domain: "postmaster@domain" */
+	size_t domain_at;    /* offset of the domain in `address` */
+};
+
+/**
+ * Bring a key into the form that tables are asked with.
+ * Ownership: the spans of *out lie in `scratch`, which is overwritten.
+ * Returns  RC_OK; RC_TOOBIG past NETSTRING_KEY_MAX_BYTES; RC_INVALID for text that is no UTF-8 or
+ *          holds a control byte; RC_NOMEM.
+ */
+int lookup_key(struct span key, struct buf *scratch, struct lookup_key *out) WARN_UNUSED;
+
+enum lookup_verdict {
+	LOOKUP_ROUTE,    /* result.row leads somewhere */
+	LOOKUP_NO_ROUTE, /* the recipient's site is known, but there is no way to it */
+	LOOKUP_LOCAL,    /* of this site */
+	LOOKUP_SHARED,   /* of several sites; the recipient map knows more */
+	LOOKUP_ABSENT,   /* nothing fits, or no address */
+};
+
+struct lookup_answer {
+	enum lookup_verdict verdict;
+	enum table_class cls;
+	struct table_result result; /* of ROUTE and NO_ROUTE */
+	struct span domain; /* the domain that was asked with at last: the key's or a parent */
+};
+
+/**
+ * Find the route for a key. A recipient that is a system address gets the system row (M3); `cls`
+ * says so beforehand when the sender is one.
+ * Returns  RC_OK, RC_INVALID, RC_NOMEM.
+ */
+int lookup_route(const struct table *t, const struct lookup_key *key, enum table_class cls,
+		 struct lookup_answer *out) WARN_UNUSED;
+
+/**
+ * Append the socketmap reply of the `transport` map: "OK smtp:hub.example.com", "NOTFOUND ",
+ * "TEMP reason", "PERM reason". A NULL table means that none was ever complete: TEMP (M14).
+ */
+void lookup_transport(const struct table *t, struct span key, struct buf *scratch,
+		      struct buf *reply);
+
+enum lookup_home {
+	LOOKUP_HOME_OTHER,   /* `reply` got the address */
+	LOOKUP_HOME_HERE,    /* a recipient of this site, or of none */
+	LOOKUP_HOME_NO_MAIL, /* of another site, but without an address at that site's own domain */
+};
+
+/**
+ * The address that is unique to the home site of a recipient: its proxy at siteSmtpDomain
+ * (domain.md R10). `dn` is the recipient's, `values` its proxyAddresses and mail.
+ * Needs    a committed model. Returns RC_OK, RC_INVALID (the DN is none), RC_NOMEM.
+ */
+int lookup_unique(const struct model *m, struct span own_site, struct span root, struct span dn,
+		  const struct span *values, unsigned nvalues, enum lookup_home *home,
+		  struct buf *out) WARN_UNUSED;

@@ -1,0 +1,46 @@
+/*
+ * The socketmap server: Postfix asks, one table answers.
+ *
+ *   conn: bytes ─► netstring ─► "map key" ─► lookup (transport) or gal (recipient) ─► netstring
+ *
+ * Replies keep the order of the requests of a connection, also of pipelined ones: a recipient that
+ * the directory has to be asked for holds back what follows on that connection, and only that.
+ */
+#pragma once
+
+#include "lib/buf.h"
+#include "routed/gal.h"
+#include "routed/table.h"
+
+#include <uv.h>
+
+/** What a request is answered from; called on the loop. */
+struct serve_source {
+	const struct table *(*table)(void *arg); /* NULL: none was ever complete */
+	/* a recipient; as gal_lookup(), without RC_FULL */
+	int (*recipient)(void *arg, struct span key, struct gal_request *r, struct buf *reply);
+	void *arg;
+};
+
+struct serve_stats {
+	unsigned connections;
+	unsigned long requests, ok, notfound, temp, perm, broken;
+};
+
+struct serve;
+
+int serve_new(uv_loop_t *loop, const struct serve_source *source, struct serve **out) WARN_UNUSED;
+
+#define SERVE_WHY_BYTES 200
+
+/**
+ * Listen on "unix:/path" (a stale socket file is replaced) or "inet:host:port".
+ * Returns  RC_OK; RC_INVALID, RC_BUSY, RC_DENIED, RC_IO with a text in `why`.
+ */
+int serve_listen(struct serve *s, const char *address,
+		 char why[static SERVE_WHY_BYTES]) WARN_UNUSED;
+
+/** Close listeners and connections, then call on_closed. */
+void serve_close(struct serve **s, void (*on_closed)(void *arg), void *arg);
+
+void serve_get_stats(const struct serve *s, struct serve_stats *out);

@@ -1,0 +1,33 @@
+/* routed.conf as data: what it says, with defaults filled in and paths resolved. */
+#pragma once
+
+#include "lib/conf.h"
+#include "lib/log.h"
+
+struct settings {
+	const char *organisation; /* DN of the root */
+	const char *site;         /* name of the own site */
+	const char *directory;    /* LDAP URI */
+	const char *bind_dn;      /* NULL: SASL EXTERNAL (ldapi, ldaps) or anonymous (ldap) */
+	const char *bind_password_file;
+	const char *tls_ca, *tls_certificate, *tls_key;
+	const char *state;           /* folder of table, sockets, lock */
+	const char *control;         /* path of the control socket */
+	struct conf_list socketmaps; /* "unix:/absolute/path" or "inet:host:port" */
+	unsigned quiet_ms, ceiling_ms;
+	unsigned timeout_ms, heartbeat_ms, reconnect_max_ms;
+	bool publish;
+	enum log_level log_level;
+};
+
+/**
+ * Read and check a file.
+ * Ownership: strings lie in the arena.
+ * Returns  as conf_read(); RC_INVALID also for values that do not fit each other, worded in
+ * `errors`.
+ */
+int settings_read(const char *path, struct arena *a, struct settings *out,
+		  struct buf *errors) WARN_UNUSED;
+
+/** Append one line a keyword, for --help. */
+void settings_describe(struct buf *out);
