@@ -45,9 +45,11 @@ void store_close(struct store **s);
 
 /* --- transactions --- */
 
+/** A snapshot; as many as there are threads may be open, each used by one thread. */
 int store_read_begin(struct store *s, struct store_txn **out) WARN_UNUSED;
 void store_read_end(struct store_txn **t);
 
+/** The one write transaction, for the writer thread alone. */
 int store_write_begin(struct store *s, struct store_txn **out) WARN_UNUSED;
 /** RC_OK: durable. RC_FULL: the map was too small and has been grown, or the disk is full; nothing
  * was written. */
@@ -156,4 +158,5 @@ struct store_stat {
 	uint64_t entries, tombstones, index_rows, limbo;
 	uint64_t map_bytes, used_bytes;
 };
+/** Sizes for people; counts what the snapshot holds. */
 int store_stat(struct store_txn *t, struct store_stat *out) WARN_UNUSED;

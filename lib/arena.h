@@ -16,9 +16,9 @@ struct arena_chunk;
 
 struct arena {
 	struct arena_chunk *chunks;
-	uint8_t *at;   /* next free byte of the newest chunk */
-	size_t left;   /* free bytes behind `at` */
-	size_t bytes;  /* handed out so far */
+	uint8_t *at;  /* next free byte of the newest chunk */
+	size_t left;  /* free bytes behind `at` */
+	size_t bytes; /* handed out so far */
 };
 
 /** An empty arena; nothing is allocated before the first request. Zeroed memory is one, too. */
@@ -27,13 +27,15 @@ void arena_init(struct arena *a);
 /** Free all of it. The arena is empty and usable again. */
 void arena_fini(struct arena *a);
 
-/** n bytes aligned for any type, not cleared. NULL when out of memory. n = 0 gives a valid pointer. */
+/** n bytes aligned for any type, not cleared. NULL when out of memory. n = 0 gives a valid pointer.
+ */
 void *arena_alloc(struct arena *a, size_t n) __attribute__((malloc));
 
 /** count * size bytes, zeroed; NULL when out of memory or on overflow. */
 void *arena_zalloc(struct arena *a, size_t count, size_t size) __attribute__((malloc));
 
-/** A copy of the bytes followed by a NUL that the span does not count; .p is NULL without memory. */
+/** A copy of the bytes followed by a NUL that the span does not count; .p is NULL without memory.
+ */
 struct span arena_span(struct arena *a, struct span s);
 
 /** The bytes as a NUL-terminated string; NULL when out of memory. Inner NULs are kept. */

@@ -13,10 +13,10 @@
 
 struct buf {
 	uint8_t *p;
-	size_t n;     /* bytes in use */
-	size_t size;  /* bytes allocated */
-	size_t max;   /* cap in bytes */
-	int rc;       /* RC_OK, or the first failure: RC_NOMEM or RC_TOOBIG */
+	size_t n;    /* bytes in use */
+	size_t size; /* bytes allocated */
+	size_t max;  /* cap in bytes */
+	int rc;      /* RC_OK, or the first failure: RC_NOMEM or RC_TOOBIG */
 };
 
 /** Empty, allocates nothing. max is a hard cap in bytes. */

@@ -8,8 +8,8 @@
 #include "lib/span.h"
 
 struct clock {
-	uint64_t (*mono_ms)(const struct clock *c);  /* milliseconds, never goes back */
-	int64_t (*wall_us)(const struct clock *c);   /* microseconds since 1970 UTC */
+	uint64_t (*mono_ms)(const struct clock *c); /* milliseconds, never goes back */
+	int64_t (*wall_us)(const struct clock *c);  /* microseconds since 1970 UTC */
 };
 
 /** The machine's own clock. */

@@ -14,11 +14,11 @@
 
 #define DN_MAX_BYTES 8192
 #define DN_MAX_RDNS 64
-#define DN_MAX_AVAS 16  /* values of one RDN */
+#define DN_MAX_AVAS 16 /* values of one RDN */
 
 struct dn_ava {
-	struct span type;   /* as written, e.g. "CN" or "2.5.4.3" */
-	struct span value;  /* unescaped bytes; BER contents octets for a #hex value */
+	struct span type;  /* as written, e.g. "CN" or "2.5.4.3" */
+	struct span value; /* unescaped bytes; BER contents octets for a #hex value */
 };
 
 struct dn_rdn {
@@ -26,7 +26,7 @@ struct dn_rdn {
 	unsigned n;
 };
 
-/** rdns[0] is the entry's own RDN, the last one is just below the root of the tree. n = 0: the empty DN. */
+/** rdns[0] is the entry's own RDN, the last one is just below the root. n = 0: the empty DN. */
 struct dn {
 	struct dn_rdn *rdns;
 	unsigned n;
@@ -35,13 +35,14 @@ struct dn {
 /**
  * Parse RFC 4514 text (RFC 2253 leniencies: blanks around separators, ';' as separator, quotes).
  * Ownership: everything lies in the arena; types and unescaped values may point into `text`.
- * Errors   RC_INVALID, RC_TOOBIG (limits above), RC_NOMEM. *why (may be NULL) gets a static text that
- *          says what is wrong, e.g. "escape without two hex digits".
+ * Errors   RC_INVALID, RC_TOOBIG (limits above), RC_NOMEM. *why (may be NULL) gets a static
+ *          text that says what is wrong, e.g. "escape without two hex digits".
  */
 int dn_parse(struct arena *a, struct span text, struct dn *out, const char **why) WARN_UNUSED;
 
 /** Parse one RDN; text behind it is RC_INVALID. */
-int dn_rdn_parse(struct arena *a, struct span text, struct dn_rdn *out, const char **why) WARN_UNUSED;
+int dn_rdn_parse(struct arena *a, struct span text, struct dn_rdn *out,
+		 const char **why) WARN_UNUSED;
 
 /** Append RFC 4514 text. Types as written, values with the escapes of §2.4. */
 void dn_rdn_write(const struct dn_rdn *rdn, struct buf *out);
@@ -72,5 +73,6 @@ static inline struct dn dn_ancestor(struct dn dn, unsigned drop)
 /** Of two *normal forms*: is `name` equal to or below `base`? "" is above everything. */
 bool dn_is_within(struct span name_normal, struct span base_normal);
 
-/** Lower-case short name of an attribute type used in DNs ("2.5.4.3", "commonName" -> "cn"); else the folded type itself. */
+/** Lower-case short name of an attribute type used in DNs ("2.5.4.3", "commonName" -> "cn"); else
+ * the folded type itself. */
 int dn_type_normalize(struct span type, struct buf *out) WARN_UNUSED;

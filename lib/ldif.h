@@ -24,18 +24,18 @@ enum ldif_kind {
 /** One attribute description with its values in file order; for LDIF_MODIFY one change. */
 struct ldif_attr {
 	enum ldif_op { LDIF_OP_ADD, LDIF_OP_DELETE, LDIF_OP_REPLACE, LDIF_OP_INCREMENT } op;
-	struct span type;  /* with options, as written */
+	struct span type; /* with options, as written */
 	struct span *values;
 	unsigned nvalues;
 };
 
 struct ldif_record {
 	enum ldif_kind kind;
-	unsigned long line;  /* of the dn: line, 1-based */
+	unsigned long line; /* of the dn: line, 1-based */
 	struct span dn;
-	struct ldif_attr *attrs;  /* content, add: types merged in order of first appearance */
+	struct ldif_attr *attrs; /* content, add: types merged in order of first appearance */
 	unsigned nattrs;
-	struct span newrdn;       /* LDIF_MODRDN */
+	struct span newrdn; /* LDIF_MODRDN */
 	bool deleteoldrdn;
 	bool has_newsuperior;
 	struct span newsuperior;
@@ -50,7 +50,8 @@ void ldif_reader_free(struct ldif_reader **r);
 /**
  * The next record, in the arena (which the caller clears between records).
  * Returns  RC_OK, RC_DONE at the end, RC_INVALID for a broken record: *why names what is wrong and
- *          *line (may be NULL) where; call again to go on behind it. RC_IO, RC_NOMEM, RC_TOOBIG end it.
+ *          *line (may be NULL) where; call again to go on behind it. RC_IO, RC_NOMEM, RC_TOOBIG
+ *          end it.
  */
 int ldif_read(struct ldif_reader *r, struct arena *a, struct ldif_record *out, unsigned long *line,
 	      const char **why) WARN_UNUSED;

@@ -3,10 +3,10 @@
  *
  *   2026-11-23T11:40:02.123Z info  dird repl.applied site=S1 usn=41 n=3
  *
- * error = someone must act; warn = degraded, or a peer misbehaves; info = state changed; debug = off
- * in production. A line that repeats the last one of the same event within LOG_REPEAT_MS is counted,
- * not repeated; the next line of that event carries `repeated=N`. Peer
- * text goes through log_text(): printable and clipped. Safe from every thread. Codecs do not log.
+ * error = someone must act; warn = degraded, or a peer misbehaves; info = state changed; debug =
+ * off in production. A line that repeats the last one of the same event within LOG_REPEAT_MS is
+ * counted, not repeated; the next line of that event carries `repeated=N`. Peer text goes through
+ * log_text(): printable and clipped. Safe from every thread. Codecs do not log.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ enum log_level {
 struct log_ctx {
 	const char *site;
 	uint64_t conn;
-	int op;  /* LDAP message id */
+	int op; /* LDAP message id */
 };
 
 /** Program name on every line and the level from which lines are dropped. Lines go to stderr. */

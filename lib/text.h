@@ -42,5 +42,5 @@ size_t text_utf8_len(struct span s);
  *          an error the content of `out` is what it was.
  * Source:  RFC 4518 §2.
  */
-int text_prepare(struct span s, enum text_fold fold, enum text_part part, struct buf *out)
-	WARN_UNUSED;
+int text_prepare(struct span s, enum text_fold fold, enum text_part part,
+		 struct buf *out) WARN_UNUSED;

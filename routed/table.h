@@ -135,8 +135,10 @@ struct table_result {
 	struct span nexthop; /* without its prefix: domain, host, or routing address */
 };
 
+/** Free it and clear the pointer; NULL is fine. */
 void table_free(struct table **t);
 
+/** The text of this number, borrowed from the table; empty for TABLE_NONE. */
 static inline struct span table_text(const struct table *t, uint32_t text)
 {
 	return text != TABLE_NONE ? t->texts[text] : (struct span){NULL, 0};
