@@ -460,6 +460,12 @@ struct order {
 	const struct graph_run *r;
 };
 
+/* The site to which a label's path leads. */
+static struct span end_of(const struct order *o, uint32_t label)
+{
+	return o->w->m->names[o->r->g->edges[o->r->labels[label].edge].to].folded;
+}
+
 /* In the order in which candidates are tried; an own connector is no hop at all. */
 static int cmp_ways(const void *a, const void *b, void *arg)
 {
@@ -470,8 +476,10 @@ static int cmp_ways(const void *a, const void *b, void *arg)
 
 	if ((x->label == GRAPH_NONE) != (y->label == GRAPH_NONE))
 		return x->label == GRAPH_NONE ? -1 : 1;
-	if (x->label != GRAPH_NONE)
-		return graph_label_cmp(o->r, x->label, y->label);
+	if (x->label != GRAPH_NONE) {
+		c = graph_label_cmp(o->r, x->label, y->label);
+		return c != 0 ? c : span_cmp(end_of(o, x->label), end_of(o, y->label));
+	}
 	c = graph_connector_cmp(m, x->connector, y->connector);
 	return c != 0 ? c
 		      : span_cmp(m->connectors[x->connector].dn_normal,
