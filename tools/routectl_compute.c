@@ -3,34 +3,14 @@
 #include "lib/dn.h"
 #include "lib/ldif.h"
 #include "routed/compute.h"
+#include "tools/cli.h"
 #include "tools/routectl_print.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define OUTPUT_MAX_BYTES ((size_t)1 << 31)
-
-static const char help[] =
-	"Usage: routectl compute --ldif FILE --site SITE [--json]\n"
-	"\n"
-	"Compute the routing table of one site with the code that routed runs, from an LDIF file.\n"
-	"Needs no server and changes nothing.\n"
-	"\n"
-	"  -l, --ldif FILE   entries of the organisation; - is standard input\n"
-	"  -s, --site SITE   the site whose table is wanted, in any case\n"
-	"  -j, --json        one JSON object a line instead of a table\n"
-	"  -h, --help        this text\n"
-	"\n"
-	"Values that break their grammar are left out and listed on standard error, with the "
-	"entry, the\n"
-	"attribute and the reason; the exit status is then 1.\n"
-	"\n"
-	"Examples:\n"
-	"  routectl compute --ldif organisation.ldif --site Site1\n"
-	"  dirctl dump --config dird.conf | routectl compute --ldif - --site Site1 --json\n";
 
 struct options {
 	const char *ldif;
@@ -38,44 +18,35 @@ struct options {
 	bool json;
 };
 
-/* 0: go on; else leave, with *status. */
 static bool parse_options(int argc, char **argv, struct options *o, int *status)
 {
-	static const struct option longs[] = {
-		{"ldif", required_argument, NULL, 'l'},
-		{"site", required_argument, NULL, 's'},
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+	const struct cli_opt opts[] = {
+		{"ldif", 'l', CLI_TEXT, &o->ldif, "FILE", "entries of the organisation; - is stdin",
+		 true},
+		{"site", 's', CLI_TEXT, &o->site, "SITE", "the site whose routes are wanted", true},
+		{"json", 'j', CLI_FLAG, &o->json, NULL, "one JSON object a line", false},
+		{NULL, 0, CLI_FLAG, NULL, NULL, NULL, false},
 	};
-	int c;
+	const struct cli_usage usage = {
+		.command = "routectl compute",
+		.args = "",
+		.summary = "Compute the routing table of one site with the code that routed runs, "
+			   "from an\n"
+			   "LDIF file. Needs no server and changes nothing.\n"
+			   "\n"
+			   "Values that break their grammar are left out and listed on standard "
+			   "error, with\n"
+			   "the entry, the attribute and the reason; the exit status is then 1.",
+		.opts = opts,
+		.examples = "  routectl compute --ldif organisation.ldif --site Site1\n"
+			    "  dirctl dump --config dird.conf | routectl compute --ldif - --site "
+			    "Site1 --json\n",
+		.min_args = 0,
+		.max_args = 0,
+	};
+	int first;
 
-	*status = 2;
-	while ((c = getopt_long(argc, argv, "l:s:jh", longs, NULL)) != -1) {
-		switch (c) {
-		case 'l':
-			o->ldif = optarg;
-			break;
-		case 's':
-			o->site = optarg;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			*status = 0;
-			return false;
-		default:
-			return false;
-		}
-	}
-	if (optind != argc || o->ldif == NULL || o->site == NULL) {
-		fputs("routectl compute: --ldif FILE and --site SITE are needed; see --help\n",
-		      stderr);
-		return false;
-	}
-	return true;
+	return cli_parse(&usage, argc, argv, &first, status);
 }
 
 /* "type;option" without its options is another attribute; such values are no routing data. */
@@ -151,12 +122,13 @@ static int read_ldif(const char *path, struct model *m, unsigned long *ignored)
 	int rc;
 
 	if (f == NULL) {
-		fprintf(stderr, "routectl compute: %s: %s\n", path, strerror(errno));
-		return rc_from_errno(errno);
+		rc = rc_from_errno(errno);
+		cli_error("%s: %s", path, strerror(errno));
+		return rc;
 	}
 	rc = read_records(f, path, m, ignored);
 	if (rc != RC_OK)
-		fprintf(stderr, "routectl compute: %s: %s\n", path, rc_text(rc));
+		cli_error("%s: %s", path, rc_text(rc));
 	if (f != stdin)
 		fclose(f);
 	return rc;
@@ -195,7 +167,7 @@ static int print_table(const struct table *t, bool json)
 	int rc;
 
 	if (!json)
-		return routectl_print_table(t);
+		return routectl_print_rows(t, t->rows, t->nrows);
 	buf_init(&b, OUTPUT_MAX_BYTES);
 	table_json(t, &b);
 	rc = buf_rc(&b);
@@ -215,7 +187,7 @@ static int compute_and_print(struct model *m, const struct options *o, unsigned 
 	if (rc == RC_OK)
 		rc = compute_table(m, span_of(o->site), &t);
 	if (rc == RC_NOTFOUND) {
-		fprintf(stderr, "routectl compute: %s has no site %s\n", o->ldif, o->site);
+		cli_error("%s has no site %s", o->ldif, o->site);
 		(void)!tell_ignored(m, ignored);
 		return rc;
 	}
@@ -224,7 +196,7 @@ static int compute_and_print(struct model *m, const struct options *o, unsigned 
 	if (rc == RC_OK)
 		rc = print_table(t, o->json);
 	if (rc != RC_OK)
-		fprintf(stderr, "routectl compute: %s\n", rc_text(rc));
+		cli_error("%s", rc_text(rc));
 	table_free(&t);
 	return rc;
 }

@@ -1,133 +1,95 @@
 #include "tools/routectl_print.h"
 
-#include <libsmartcols.h>
-#include <stdio.h>
+#include "tools/cli.h"
 
-#define CELL_MAX_BYTES (1u << 20)
+#define CELL_MAX_BYTES ((size_t)1 << 24)
 
-enum column { CLASS, TYPE, TARGET, COST, HOPS, MODE, NEXTHOP, REASON, PATH, COLUMNS };
+enum column { CLASS, TYPE, TARGET, COST, HOPS, MODE, NEXTHOP, REASON, PATH, NCOLUMNS };
 
-static const struct {
-	const char *name;
-	double width;
-	int flags;
-} columns[COLUMNS] = {
-	[CLASS] = {"CLASS", 6, 0},
-	[TYPE] = {"TYPE", 4, 0},
-	[TARGET] = {"TARGET", 0.2, 0},
-	[COST] = {"COST", 4, SCOLS_FL_RIGHT},
-	[HOPS] = {"HOPS", 4, SCOLS_FL_RIGHT},
-	[MODE] = {"MODE", 9, 0},
-	[NEXTHOP] = {"NEXT HOP", 0.3, 0},
-	[REASON] = {"REASON", 10, 0},
-	[PATH] = {"PATH", 0.4, SCOLS_FL_TRUNC},
+static const struct cli_column columns[NCOLUMNS + 1] = {
+	[CLASS] = {"CLASS", "class", CLI_COL_TEXT},
+	[TYPE] = {"TYPE", "type", CLI_COL_TEXT},
+	[TARGET] = {"TARGET", "target", CLI_COL_TEXT},
+	[COST] = {"COST", "cost", CLI_COL_NUMBER},
+	[HOPS] = {"HOPS", "hops", CLI_COL_NUMBER},
+	[MODE] = {"MODE", "mode", CLI_COL_TEXT},
+	[NEXTHOP] = {"NEXT HOP", "nexthop", CLI_COL_TEXT},
+	[REASON] = {"REASON", "reason", CLI_COL_TEXT},
+	[PATH] = {"PATH", "path", CLI_COL_TEXT},
 };
 
-static void put_steps(const struct table *t, uint32_t step, struct buf *out)
+/* "S1/IMS > Hub/IMS"; written from the end, as the steps are linked. */
+static int put_path(const struct table *t, uint32_t step, struct buf *out)
 {
-	uint32_t at, n = 0, i, k;
+	struct arena a;
+	uint32_t at, n = 0, i, *names;
 
+	arena_init(&a);
 	for (at = step; at != TABLE_NONE; at = t->steps[at].parent)
 		n++;
-	for (i = n; i-- != 0;) {
-		for (at = step, k = 0; k < i; k++)
-			at = t->steps[at].parent;
-		buf_puts(out, i + 1 == n ? "" : " > ");
-		buf_put(out, t->texts[t->steps[at].name]);
+	names = arena_alloc(&a, n * sizeof(*names));
+	if (names == NULL)
+		return RC_NOMEM;
+	for (at = step, i = n; i-- != 0; at = t->steps[at].parent)
+		names[i] = t->steps[at].name;
+	for (i = 0; i < n; i++) {
+		buf_puts(out, i != 0 ? " > " : "");
+		buf_put(out, t->texts[names[i]]);
 	}
+	arena_fini(&a);
+	return RC_OK;
 }
 
-static void put_number(uint32_t n, struct buf *out)
+static const char *text_cell(const struct table *t, uint32_t text, struct arena *a)
 {
-	if (n == TABLE_NONE)
-		buf_putc(out, '-');
-	else
-		buf_printf(out, "%u", n);
+	return text != TABLE_NONE ? arena_str(a, t->texts[text]) : NULL;
 }
 
-static void put_cell(const struct table *t, const struct table_row *row, enum column c,
-		     struct buf *out)
+static const char *number_cell(uint32_t n, struct arena *a)
 {
-	switch (c) {
-	case CLASS:
-		buf_puts(out, table_class_name(row->cls));
-		break;
-	case TYPE:
-		buf_put(out, table_text(t, row->type));
-		break;
-	case TARGET:
-		buf_put(out, table_text(t, row->target));
-		break;
-	case COST:
-		put_number(row->cost, out);
-		break;
-	case HOPS:
-		put_number(row->hops, out);
-		break;
-	case MODE:
-		buf_puts(out, table_mode_name(row->mode));
-		break;
-	case NEXTHOP:
-		buf_put(out, row->nexthop == TABLE_NONE ? SPAN_LIT("-") : t->texts[row->nexthop]);
-		break;
-	case REASON:
-		buf_puts(out, table_reason_name(row->reason));
-		break;
-	case PATH:
-		put_steps(t, row->step, out);
-		break;
-	case COLUMNS:
-		break;
-	}
+	return n != TABLE_NONE ? arena_printf(a, "%u", n) : NULL;
 }
 
-static int add_row(struct libscols_table *out, const struct table *t, const struct table_row *row)
+static int add_row(struct cli_table *out, const struct table *t, const struct table_row *row)
 {
-	struct libscols_line *line = scols_table_new_line(out, NULL);
-	struct buf cell;
-	unsigned c;
-	int rc = line != NULL ? RC_OK : RC_NOMEM;
+	const char *cells[NCOLUMNS];
+	struct arena a;
+	struct buf path;
+	int rc;
 
-	buf_init(&cell, CELL_MAX_BYTES);
-	for (c = 0; c < COLUMNS && rc == RC_OK; c++) {
-		buf_clear(&cell);
-		put_cell(t, row, (enum column)c, &cell);
-		if (scols_line_set_data(line, c, buf_cstr(&cell)) != 0)
-			rc = RC_NOMEM;
-		if (rc == RC_OK)
-			rc = buf_rc(&cell);
-	}
-	buf_fini(&cell);
+	arena_init(&a);
+	buf_init(&path, CELL_MAX_BYTES);
+	rc = put_path(t, row->step, &path);
+	cells[CLASS] = table_class_name(row->cls);
+	cells[TYPE] = text_cell(t, row->type, &a);
+	cells[TARGET] = text_cell(t, row->target, &a);
+	cells[COST] = number_cell(row->cost, &a);
+	cells[HOPS] = number_cell(row->hops, &a);
+	cells[MODE] = table_mode_name(row->mode);
+	cells[NEXTHOP] = text_cell(t, row->nexthop, &a);
+	cells[REASON] = table_reason_name(row->reason);
+	cells[PATH] = buf_cstr(&path);
+	if (rc == RC_OK)
+		rc = buf_rc(&path);
+	if (rc == RC_OK)
+		rc = cli_table_add(out, cells);
+	buf_fini(&path);
+	arena_fini(&a);
 	return rc;
 }
 
 int routectl_print_rows(const struct table *t, const struct table_row *first, uint32_t n)
 {
-	struct libscols_table *out;
-	unsigned c;
+	struct cli_table *out;
 	uint32_t i;
-	int rc = RC_OK;
+	int rc = cli_table_new(columns, false, &out);
 
-	scols_init_debug(0);
-	out = scols_new_table();
-	if (out == NULL)
-		return RC_NOMEM;
-	for (c = 0; c < COLUMNS && rc == RC_OK; c++) {
-		if (scols_table_new_column(out, columns[c].name, columns[c].width,
-					   columns[c].flags) == NULL)
-			rc = RC_NOMEM;
-	}
+	if (rc != RC_OK)
+		return rc;
 	for (i = 0; i < n && rc == RC_OK; i++)
 		rc = add_row(out, t, &first[i]);
-	if (rc == RC_OK && scols_print_table(out) != 0)
-		rc = RC_IO;
-	scols_unref_table(out);
-	if (fflush(stdout) != 0 && rc == RC_OK)
-		rc = RC_IO;
+	if (rc == RC_OK)
+		rc = cli_table_print(out);
+	cli_table_free(&out);
 	return rc;
-}
-
-int routectl_print_table(const struct table *t)
-{
-	return routectl_print_rows(t, t->rows, t->nrows);
 }
