@@ -10,6 +10,7 @@
 #include "dird/entry.h"
 #include "dird/result.h"
 #include "lib/buf.h"
+#include "lib/text.h"
 
 /** What a rule does with a value: the normal form for comparison and as index key is one of these.
  */
@@ -25,8 +26,22 @@ enum schema_norm {
 	SCHEMA_NORM_BOOLEAN,
 	SCHEMA_NORM_TIME, /* generalizedTime in UTC with full digits */
 	SCHEMA_NORM_UUID,
-	SCHEMA_NORM_OID, /* descriptor or number to the canonical name */
+	SCHEMA_NORM_OID,  /* descriptor or number to the canonical name */
+	SCHEMA_NORM_LIST, /* caseIgnoreListMatch: each line as SCHEMA_NORM_IGNORE, '$' between */
+	SCHEMA_NORM_NAME_UID,  /* uniqueMemberMatch: DN and an optional #'01'B */
+	SCHEMA_NORM_OID_FIRST, /* objectIdentifierFirstComponentMatch */
 };
+
+/** A matching rule the server knows (RFC 4517 §4, RFC 4530, RFC 4523). */
+struct schema_rule {
+	const char *oid;
+	const char *name;
+	const char *syntax; /* OID of the assertion syntax */
+	enum schema_rule_kind { SCHEMA_EQUALITY, SCHEMA_ORDERING, SCHEMA_SUBSTRINGS } kind;
+	enum schema_norm norm;
+};
+
+struct schema_syntax; /* private to the schema files */
 
 enum schema_usage {
 	SCHEMA_USER,
@@ -43,8 +58,9 @@ struct schema_attr {
 	enum schema_norm equality;
 	enum schema_norm ordering; /* SCHEMA_NORM_NONE: no ordering rule */
 	enum schema_norm substr;
-	const char *equality_rule; /* name, for messages; NULL if none */
-	const char *syntax;        /* OID */
+	const char *equality_rule;           /* name, for messages; NULL if none */
+	const char *syntax;                  /* OID */
+	const struct schema_syntax *checker; /* NULL: a syntax we do not know */
 	bool single;
 	bool no_user_modification;
 	bool is_protected; /* X-WAYPOST 'protected': never shown to ordinary readers */
@@ -52,6 +68,7 @@ struct schema_attr {
 			      presence) */
 	enum schema_usage usage;
 	uint32_t hash; /* entry_type_hash(name) */
+	unsigned id;   /* 0 .. number of types - 1 */
 };
 
 enum schema_class_kind { SCHEMA_ABSTRACT, SCHEMA_STRUCTURAL, SCHEMA_AUXILIARY };
@@ -64,12 +81,20 @@ struct schema_class {
 	enum schema_class_kind kind;
 	const struct schema_attr *const *must; /* own ones, without those of superclasses */
 	const struct schema_attr *const *may;
+	const uint64_t *must_bits; /* by schema_attr.id, with those of superclasses */
+	const uint64_t *may_bits;  /* includes must_bits */
+	unsigned id;
 };
 
 struct schema;
 
 /**
  * Read every *.schema file of a folder, in name order.
+ *
+ * A file holds `attributetype ( ... )` and `objectclass ( ... )` with RFC 4512 §4.1 text, and
+ * `objectidentifier NAME OID` for shorthands (NAME:1.2); `#` begins a comment. Names may be used
+ * before they are defined, across files. The private extension X-WAYPOST takes 'index' and
+ * 'protected'.
  * Errors   RC_INVALID with "file:line: what is wrong" lines in `errors`; RC_NOTFOUND, RC_NOMEM.
  */
 int schema_load(const char *folder, struct schema **out, struct buf *errors) WARN_UNUSED;
@@ -78,6 +103,12 @@ void schema_free(struct schema **s);
 /** By any name or OID, options ignored, case folded; NULL if unknown. */
 const struct schema_attr *schema_attr(const struct schema *s, struct span description);
 const struct schema_class *schema_class(const struct schema *s, struct span name_or_oid);
+
+/** A matching rule by name or OID; NULL if the server has none such. */
+const struct schema_rule *schema_rule(struct span name_or_oid);
+
+/** May `rule` compare values of this type? (Its values have a syntax the rule is defined for.) */
+bool schema_rule_applies(const struct schema_rule *rule, const struct schema_attr *at);
 
 /** `at` and all types below it in the SUP tree, `at` first. NULL-terminated; owned by the schema.
  */
@@ -107,6 +138,13 @@ const char *const *schema_definitions(const struct schema *s, enum schema_kind k
  */
 int schema_normalize(const struct schema *s, enum schema_norm norm, struct span value,
 		     struct buf *out) WARN_UNUSED;
+
+/**
+ * As schema_normalize() for one part of a substrings assertion. Errors   RC_INVALID also for rules
+ * that have no substrings.
+ */
+int schema_normalize_part(enum schema_norm norm, enum text_part part, struct span value,
+			  struct buf *out) WARN_UNUSED;
 
 /** Does the value have the attribute's syntax? RC_OK or RC_INVALID; unknown syntaxes accept
  * everything. */
