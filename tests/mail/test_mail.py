@@ -27,6 +27,7 @@ NAMES = ("Hub", "Site1", "Site2")
 NUMBERS = {"Hub": 10, "Site1": 11, "Site2": 12}
 NEIGHBOURS = {"Hub": ("Site1", "Site2"), "Site1": ("Hub",), "Site2": ("Hub",)}
 SOCKETMAP_PORT = 2600
+SYSTEM_ADDRESS = "system-attendant@site2.example.com"
 ARRIVES_S = 60
 CHANGES_S = 120
 
@@ -78,6 +79,8 @@ class World:
             self._start_site(name)
         for name in NAMES:
             self.sites[name].add(site_ldif(name, ("Ada", "Bob")))
+        self.sites["Site2"].modify("dn: ou=Site2,o=Example\nchangetype: modify\n"
+                                   f"add: systemAddress\nsystemAddress: {SYSTEM_ADDRESS}\n")
         for name in NAMES:
             self._start_postfix(name)
 
@@ -104,7 +107,8 @@ class World:
 
     def replicated(self):
         """Does every site hold the connectors and people of all?"""
-        return all(s.count("o=Example", "(|(objectClass=imsConnector)(mail=*))") == 9
+        wanted = f"(|(objectClass=imsConnector)(mail=*)(systemAddress={SYSTEM_ADDRESS}))"
+        return all(s.count("o=Example", wanted) == 10
                    for s in self.sites.values())
 
     def set_flag(self, *values):
@@ -182,18 +186,21 @@ class Mail(unittest.TestCase):
         self.becomes("Site1", "Site2")
         self.assertEqual(self.way(), [mx("Site1"), mx("Site2")])
 
-    def test_3_flag_set_hub_down(self):
+    def test_3_system_message_keeps_to_the_hub(self):
+        self.assertEqual(self.way(SYSTEM_ADDRESS), [mx("Site1"), mx("Hub"), mx("Site2")])
+
+    def test_4_flag_set_hub_down(self):
         world.hosts["Hub"].link("down")
         try:
             self.assertEqual(self.way(), [mx("Site1"), mx("Site2")])
         finally:
             world.hosts["Hub"].link("up")
 
-    def test_4_flag_cleared_two_hops(self):
+    def test_5_flag_cleared_two_hops(self):
         world.set_flag()
         self.becomes("Site1", "Hub", "Site2")
 
-    def test_5_clean_stop(self):
+    def test_6_clean_stop(self):
         for site in world.sites.values():
             for program in ("routed", "dird"):
                 site.stop(program)
