@@ -302,6 +302,7 @@ static int feed_cookie(struct repl_session *s, struct span cookie, bool ends_pre
 		rc = keep_list(s, b, &keep);
 	for (i = 0; rc == RC_OK && i < v.n; i++)
 		rc = feed_position(s, &v.at[i], keep, b);
+	s->cookies++;
 	return rc;
 }
 

@@ -42,6 +42,7 @@ struct repl_session {
 	struct uuid *own; /* contexts written here */
 	unsigned nown;
 	struct vector partner; /* as its cookies told, own contexts too */
+	unsigned cookies;      /* so many */
 	bool is_refreshed;
 	bool is_ended;            /* by a SearchResultDone ... */
 	struct msg_result result; /* ... with this; points into the batch of that message */

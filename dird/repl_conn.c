@@ -1,0 +1,438 @@
+#include "dird/repl_int.h"
+
+#include "dird/sync_ctl.h"
+#include "lib/log.h"
+
+#include <stdio.h>
+
+#define ID_BIND 1
+#define ID_SEARCH 2
+#define ID_FIRST_PROBE 3
+#define OID_WHO_AM_I "1.3.6.1.4.1.4203.1.11.3"
+#define NOTICE_ID 0
+
+struct repl_conn {
+	struct repl *repl;
+	struct repl_peer *peer; /* NULL: given up, the rest is being written and closed */
+	struct stream *stream;  /* NULL once it has ended */
+	struct repl_session session;
+	bool is_bound, told_refreshed;
+	int32_t probe_id;
+	uint64_t begin_ms, entries;
+
+	struct repl_batch batch;   /* being filled */
+	struct repl_batch written; /* at the writer */
+	struct write_req req;
+	bool is_writing;
+	bool is_paused;
+};
+
+static struct log_ctx log_of(const struct repl_conn *c)
+{
+	return (struct log_ctx){.site = c->peer != NULL ? c->peer->partner.name : NULL};
+}
+
+/* --- the end --- */
+
+static void free_when_done(struct repl_conn *c)
+{
+	struct repl *r = c->repl;
+
+	if (c->stream != NULL || c->is_writing || c->peer != NULL)
+		return;
+	repl_session_fini(&c->session);
+	repl_batch_fini(&c->batch);
+	repl_batch_fini(&c->written);
+	mem_free(c);
+	repl_conn_gone(r);
+}
+
+static void flush(struct repl_conn *c);
+
+/* The peer forgets the connection; whole messages that are here already still count. */
+static void detach(struct repl_conn *c)
+{
+	c->peer->conn = NULL;
+	c->peer = NULL;
+	if (c->stream != NULL)
+		stream_close(c->stream);
+}
+
+void repl_conn_drop(struct repl_peer *p)
+{
+	struct repl_conn *c = p->conn;
+
+	detach(c);
+	flush(c);
+	free_when_done(c);
+}
+
+/* Something does not fit: what this session still holds is not to be trusted. */
+static void fail(struct repl_conn *c, const char *why)
+{
+	struct repl_peer *p = c->peer;
+
+	repl_batch_fini(&c->batch);
+	if (p == NULL)
+		return;
+	detach(c);
+	repl_peer_lost(p, why);
+}
+
+static void fail_result(struct repl_conn *c, const char *what, const struct msg_result *r)
+{
+	char text[LOG_TEXT_BYTES], why[REPL_ERROR_BYTES];
+
+	snprintf(why, sizeof(why), "%s: %s (%d) %s", what, result_name((enum ldap_result)r->code),
+		 (int)r->code, log_text(r->text, text));
+	fail(c, why);
+}
+
+/* --- to the writer --- */
+
+static void check_refreshed(struct repl_conn *c)
+{
+	struct log_ctx lc = log_of(c);
+
+	if (c->peer == NULL || !c->session.is_refreshed || c->told_refreshed || c->is_writing ||
+	    c->batch.n != 0)
+		return;
+	c->told_refreshed = true;
+	repl_link_refreshed(&c->peer->link);
+	repl_note(c->peer, 0, 0, NULL);
+	log_info(&lc, "repl.refreshed", "entries=%llu ms=%llu", (unsigned long long)c->entries,
+		 (unsigned long long)(repl_now_ms(c->repl) - c->begin_ms));
+}
+
+static void note_outcome(struct repl_conn *c)
+{
+	const unsigned *n = c->req.counts;
+	struct log_ctx lc = log_of(c);
+
+	log_debug(&lc, "repl.applied", "changes=%u applied=%u duplicate=%u parked=%u", c->written.n,
+		  n[UPDATE_APPLIED], n[UPDATE_DUPLICATE], n[UPDATE_PARKED]);
+	if (n[UPDATE_FOREIGN_OWN] != 0)
+		log_warn(&lc, "repl.foreign",
+			 "refused=%u reason=\"changes of others to a context "
+			 "that this site writes\"",
+			 n[UPDATE_FOREIGN_OWN]);
+}
+
+static void on_written(struct write_req *req)
+{
+	struct repl_conn *c = req->ctx;
+	char why[REPL_ERROR_BYTES], text[LOG_TEXT_BYTES];
+
+	c->is_writing = false;
+	if (req->rc == RC_OK) {
+		note_outcome(c);
+	} else {
+		snprintf(why, sizeof(why), "changes could not be written: %s",
+			 req->rc == RC_REFUSED ? log_text(span_of(req->result.text), text)
+					       : rc_text(req->rc));
+		fail(c, why);
+	}
+	repl_batch_fini(&c->written);
+	flush(c);
+	check_refreshed(c);
+	if (c->is_paused && c->stream != NULL && c->peer != NULL &&
+	    !repl_batch_is_full(&c->batch)) {
+		c->is_paused = false;
+		repl_link_heard(&c->peer->link, repl_now_ms(c->repl));
+		stream_resume(c->stream);
+	}
+	free_when_done(c);
+}
+
+/*
+ * One request is out at a time, so a batch that failed is never followed by a later position; what
+ * comes meanwhile gathers to the next batch.
+ */
+static void flush(struct repl_conn *c)
+{
+	if (c->is_writing || c->batch.n == 0)
+		return;
+	c->written = c->batch;
+	repl_batch_init(&c->batch);
+	c->req = (struct write_req){.changes = c->written.changes,
+				    .nchanges = c->written.n,
+				    .arena = &c->written.arena,
+				    .home = c->repl->home,
+				    .done = on_written,
+				    .ctx = c};
+	c->is_writing = true;
+	writer_submit(c->repl->server->writer, &c->req);
+}
+
+/* --- requests --- */
+
+static int send_request(struct repl_conn *c, struct buf *b)
+{
+	int rc = buf_rc(b);
+
+	if (rc == RC_OK)
+		rc = stream_write(c->stream, buf_span(b));
+	buf_fini(b);
+	return rc;
+}
+
+static void send_bind(struct repl_conn *c)
+{
+	struct buf b;
+
+	buf_init(&b, SIZE_MAX);
+	msg_write_sasl_external(&b, ID_BIND);
+	if (send_request(c, &b) != RC_OK)
+		fail(c, "the bind could not be sent");
+}
+
+void repl_conn_probe(struct repl_conn *c)
+{
+	struct buf b;
+
+	buf_init(&b, SIZE_MAX);
+	msg_write_extended(&b, c->probe_id++, OID_WHO_AM_I, (struct span){NULL, 0});
+	if (c->stream == NULL || send_request(c, &b) != RC_OK)
+		fail(c, "the probe could not be sent");
+}
+
+/* Own contexts, and the vector of all that leave a site. */
+static int read_contexts(struct server *s, struct arena *a, struct uuid **own, unsigned *nown,
+			 struct vector *v)
+{
+	uint32_t number = 0;
+	struct store_nc nc;
+	struct store_txn *t;
+	struct uuid *more;
+	int rc = store_read_begin(s->store, &t);
+
+	if (rc != RC_OK)
+		return rc;
+	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
+		if (uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC))
+			continue;
+		if (nc.position.usn != 0)
+			rc = vector_put(v, a, &nc.position);
+		if (rc == RC_OK && nc.is_own) {
+			more = mem_realloc(*own, ((size_t)*nown + 1) * sizeof(**own));
+			rc = more != NULL ? RC_OK : RC_NOMEM;
+			if (more != NULL) {
+				*own = more;
+				(*own)[(*nown)++] = nc.position.nc;
+			}
+		}
+		if (rc != RC_OK)
+			break;
+	}
+	store_read_end(&t);
+	return rc == RC_DONE ? RC_OK : rc;
+}
+
+/* The whole directory of the partner that may leave its site, from our vector on. */
+static int send_search(struct repl_conn *c, const struct vector *v)
+{
+	static const uint8_t any[] = "\x87\x0bobjectClass"; /* present [7] */
+	struct span attrs[] = {SPAN_LIT("*"), SPAN_LIT("+"), SPAN_LIT("originStamp"),
+			       SPAN_LIT("parentUUID")};
+	struct msg_search m = {.base = span_of(c->repl->server->config.organisation),
+			       .scope = STORE_SUB,
+			       .filter = span_make(any, sizeof(any) - 1),
+			       .attrs = attrs,
+			       .nattrs = sizeof(attrs) / sizeof(attrs[0])};
+	struct msg_control control = {
+		.oid = SPAN_LIT(SYNC_OID_REQUEST), .critical = true, .has_value = true};
+	struct sync_request r = {.mode = SYNC_REFRESH_AND_PERSIST};
+	struct buf b, cookie, value;
+	int rc;
+
+	buf_init(&b, SIZE_MAX);
+	buf_init(&cookie, SIZE_MAX);
+	buf_init(&value, SIZE_MAX);
+	cookie_write(0, v, &cookie);
+	if (v->n != 0)
+		r.cookie = buf_span(&cookie);
+	sync_request_write(&value, &r);
+	control.value = buf_span(&value);
+	msg_write_search(&b, ID_SEARCH, &m, &control, 1);
+	rc = buf_rc(&cookie) != RC_OK ? buf_rc(&cookie) : buf_rc(&value);
+	buf_fini(&cookie);
+	buf_fini(&value);
+	if (rc == RC_OK)
+		return send_request(c, &b);
+	buf_fini(&b);
+	return rc;
+}
+
+static int begin_session(struct repl_conn *c)
+{
+	struct vector v = {NULL, 0};
+	struct uuid *own = NULL;
+	unsigned nown = 0;
+	struct arena a;
+	int rc;
+
+	arena_init(&a);
+	rc = read_contexts(c->repl->server, &a, &own, &nown, &v);
+	if (rc == RC_OK)
+		rc = repl_session_init(&c->session, own, nown);
+	if (rc == RC_OK)
+		rc = send_search(c, &v);
+	mem_free(own);
+	arena_fini(&a);
+	return rc;
+}
+
+/* --- messages --- */
+
+static void on_bound(struct repl_conn *c, const struct msg *m)
+{
+	struct log_ctx lc = log_of(c);
+
+	if (c->is_bound || m->op != MSG_BIND_RESPONSE) {
+		fail(c, "an answer to the bind was expected");
+	} else if (m->u.result.code != LR_SUCCESS) {
+		fail_result(c, "bind refused", &m->u.result);
+	} else if (begin_session(c) != RC_OK) {
+		fail(c, "the session could not be begun");
+	} else {
+		c->is_bound = true;
+		repl_link_bound(&c->peer->link);
+		log_info(&lc, "repl.connected", "uri=%s", c->peer->partner.uri);
+	}
+}
+
+static void on_session_message(struct repl_conn *c, const struct msg *m)
+{
+	const char *why = NULL;
+	int rc;
+
+	if (!c->is_bound) {
+		fail(c, "a search message before the bind was answered");
+		return;
+	}
+	rc = repl_session_feed(&c->session, m, &c->batch, &why);
+	if (rc != RC_OK) {
+		fail(c, why != NULL ? why : rc_text(rc));
+		return;
+	}
+	c->entries += m->op == MSG_SEARCH_ENTRY;
+	if (c->session.is_ended)
+		fail_result(c, "session ended by the partner", &c->session.result);
+}
+
+static void on_message(struct repl_conn *c, struct span frame)
+{
+	const char *why = NULL;
+	struct msg m;
+	int rc = repl_batch_read(&c->batch, frame, &m, &why);
+
+	if (rc != RC_OK)
+		fail(c, why != NULL ? why : rc_text(rc));
+	else if (m.id == ID_SEARCH)
+		on_session_message(c, &m);
+	else if (m.id == ID_BIND)
+		on_bound(c, &m);
+	else if (m.id == NOTICE_ID && m.op == MSG_EXTENDED_RESPONSE)
+		fail_result(c, "notice of disconnection", &m.u.result);
+	else if (m.id < ID_FIRST_PROBE || m.id >= c->probe_id || m.op != MSG_EXTENDED_RESPONSE)
+		fail(c, "an answer to nothing that was asked");
+}
+
+/* Whole messages from the front of `bytes`; returns the bytes taken. */
+static size_t take_messages(struct repl_conn *c, struct span bytes)
+{
+	size_t taken = 0, total;
+	int rc;
+
+	while (c->peer != NULL) {
+		rc = tlv_frame(span_from(bytes, taken), TLV_SEQUENCE, &total);
+		if (rc == RC_INVALID)
+			fail(c, "the partner does not speak LDAP");
+		if (rc != RC_OK || total > bytes.n - taken)
+			break;
+		on_message(c, span_make(bytes.p + taken, total));
+		taken += total;
+	}
+	return c->peer != NULL ? taken : bytes.n;
+}
+
+/* --- stream --- */
+
+static void on_ready(void *ctx)
+{
+	struct repl_conn *c = ctx;
+
+	if (c->peer != NULL)
+		send_bind(c);
+}
+
+static size_t on_read(void *ctx, struct span bytes)
+{
+	struct repl_conn *c = ctx;
+	unsigned cookies = c->session.cookies, entries = c->batch.entries;
+	size_t taken;
+
+	if (c->peer == NULL)
+		return bytes.n;
+	repl_link_heard(&c->peer->link, repl_now_ms(c->repl));
+	taken = take_messages(c, bytes);
+	if (c->peer == NULL)
+		return taken;
+	repl_note(c->peer, taken, c->batch.entries - entries,
+		  c->session.cookies != cookies ? &c->session.partner : NULL);
+	if (c->batch.n == 0)
+		repl_batch_fini(&c->batch);
+	flush(c);
+	check_refreshed(c);
+	if (repl_batch_is_full(&c->batch)) {
+		c->is_paused = true;
+		stream_pause(c->stream);
+	}
+	return taken;
+}
+
+static void on_close(void *ctx, int rc, const char *text)
+{
+	struct repl_conn *c = ctx;
+	struct repl_peer *p = c->peer;
+
+	c->stream = NULL;
+	if (p != NULL) {
+		detach(c);
+		flush(c);
+		repl_peer_lost(p, text != NULL && *text != 0 ? text : rc_text(rc));
+	}
+	free_when_done(c);
+}
+
+int repl_conn_open(struct repl_peer *p)
+{
+	static const struct stream_callbacks callbacks = {
+		.on_ready = on_ready, .on_read = on_read, .on_close = on_close};
+	struct repl_conn *c = mem_zalloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL)
+		return RC_NOMEM;
+	c->repl = p->repl;
+	c->probe_id = ID_FIRST_PROBE;
+	c->begin_ms = repl_now_ms(p->repl);
+	repl_batch_init(&c->batch);
+	repl_batch_init(&c->written);
+	rc = stream_connect(p->repl->home, p->partner.host, p->partner.port, p->repl->server->tls,
+			    (const uint8_t(*)[TLS_PIN_BYTES])p->partner.pins, p->partner.npins,
+			    &callbacks, c, &c->stream);
+	if (rc != RC_OK) {
+		mem_free(c);
+		return rc;
+	}
+	c->peer = p;
+	p->conn = c;
+	p->repl->nconns++;
+	return RC_OK;
+}
+
+bool repl_conn_is_paused(const struct repl_conn *c)
+{
+	return c->is_paused;
+}

@@ -1,0 +1,104 @@
+/*
+ * The edge of the replication consumer, shared by its files:
+ *
+ *   repl_in.c      links, timer, start and stop
+ *   repl_conn.c    one connection to a partner: bind, search, batches to the writer
+ *   repl_config.c  links as the directory has them
+ *   repl_status.c  what others may know: status, positions of partners
+ *
+ * Everything runs on the home loop, but for what repl_status.c says.
+ */
+#pragma once
+
+#include "dird/repl.h"
+#include "dird/repl_batch.h"
+#include "dird/server.h"
+#include "dird/stream.h"
+
+#include <pthread.h>
+
+#define REPL_MAX_PINS 4
+#define REPL_NAME_BYTES 128
+#define REPL_URI_BYTES 256
+#define REPL_ERROR_BYTES 256
+
+struct repl_conn;
+
+/** One partner as the directory describes it. */
+struct repl_partner {
+	char name[REPL_NAME_BYTES]; /* remoteSite */
+	char uri[REPL_URI_BYTES];
+	char host[REPL_URI_BYTES];
+	unsigned port;
+	bool is_enabled;
+	struct uuid site; /* zero: its site entry is not known */
+	uint8_t pins[REPL_MAX_PINS][TLS_PIN_BYTES];
+	unsigned npins;
+	const char *problem; /* why no connection can be tried; NULL: it can */
+};
+
+/** What status tells of a link; guarded by repl.mutex. */
+struct repl_figures {
+	enum repl_state state;
+	char last_error[REPL_ERROR_BYTES];
+	int64_t last_contact_us;     /* wall clock; 0 never */
+	struct position *partner_at; /* heap: the partner's own vector */
+	unsigned partner_n;
+	uint64_t bytes_in, entries_in;
+};
+
+struct repl_peer {
+	struct repl *repl;
+	struct repl_peer *next;
+	struct repl_partner partner; /* name, uri and site are read under repl.mutex by others */
+	struct repl_link link;
+	struct repl_conn *conn; /* NULL: none now */
+	struct repl_figures figures;
+	bool is_seen; /* while the list is compared with the directory */
+};
+
+struct repl {
+	struct server *server;
+	struct loop *home;
+	pthread_mutex_t mutex;
+	struct repl_peer *peers; /* changed on the home loop under the mutex */
+	unsigned nconns;         /* open or closing connections */
+	uv_timer_t timer;
+	uint64_t reread_ms; /* when the links are to be read again; 0: not */
+	bool is_stopping;
+	bool timer_is_closed;
+	uv_sem_t stopped;
+};
+
+/* --- repl_in.c --- */
+
+/** The link's attempt or session is over. Static or peer text; clipped. */
+void repl_peer_lost(struct repl_peer *p, const char *why);
+/** A connection is gone for good. */
+void repl_conn_gone(struct repl *r);
+/** Look when the next thing is due. */
+void repl_arm(struct repl *r);
+uint64_t repl_now_ms(const struct repl *r);
+
+/* --- repl_conn.c --- */
+
+/** Begin an attempt; RC_OK: p->conn is set and repl_peer_lost() will tell its end. */
+int repl_conn_open(struct repl_peer *p) WARN_UNUSED;
+void repl_conn_probe(struct repl_conn *c);
+bool repl_conn_is_paused(const struct repl_conn *c);
+/** Give it up; what was received whole is still written. p->conn becomes NULL. */
+void repl_conn_drop(struct repl_peer *p);
+
+/* --- repl_config.c --- */
+
+/** The links of the own site's Directory Replication container, in the arena. */
+int repl_config_read(struct server *s, struct arena *a, struct repl_partner **out,
+		     unsigned *n_out) WARN_UNUSED;
+/** Host and port of an ldaps URI; false if it is none. */
+bool repl_config_uri(struct repl_partner *p);
+
+/* --- repl_status.c --- */
+
+/** Note bytes, entries, state and the partner's vector (NULL: unchanged). Home loop. */
+void repl_note(struct repl_peer *p, uint64_t bytes, uint64_t entries, const struct vector *v);
+void repl_note_error(struct repl_peer *p, const char *text);

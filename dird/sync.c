@@ -1,0 +1,401 @@
+#include "dird/sync.h"
+
+#include "dird/server.h"
+#include "dird/sync_session.h"
+#include "lib/log.h"
+
+/* A session lives on its connection's loop, and so does its place in the list of its thread. */
+static _Thread_local struct sync_session *sessions;
+
+static void link_session(struct sync_session *s)
+{
+	s->next = sessions;
+	if (sessions != NULL)
+		sessions->prev = s;
+	sessions = s;
+}
+
+static void unlink_session(struct sync_session *s)
+{
+	if (s->prev != NULL)
+		s->prev->next = s->next;
+	else if (sessions == s)
+		sessions = s->next;
+	if (s->next != NULL)
+		s->next->prev = s->prev;
+	s->next = s->prev = NULL;
+}
+
+/* Everything but the operation itself. */
+static void free_session(struct sync_session *s)
+{
+	unlink_session(s);
+	s->op->state = NULL;
+	store_iter_free(&s->walk);
+	mem_free(s->ncs);
+	mem_free(s->held);
+	buf_fini(&s->out);
+	buf_fini(&s->scratch);
+	arena_fini(&s->arena);
+	mem_free(s);
+}
+
+/* --- end --- */
+
+static void end_with(struct sync_session *s, enum ldap_result code, const char *text)
+{
+	struct op *op = s->op;
+
+	free_session(s);
+	op_finish_result(op, code, text);
+}
+
+static void end_by_error(struct sync_session *s, int rc)
+{
+	switch (rc) {
+	case RC_NOTFOUND:
+		end_with(s, LR_NO_SUCH_OBJECT, "the base of the content is gone");
+		break;
+	case RC_CONFLICT:
+		end_with(s, LR_SYNC_REFRESH_REQUIRED, "a naming context was restored");
+		break;
+	case RC_TOOBIG:
+		end_with(s, LR_SIZE_LIMIT, "more entries than the size limit");
+		break;
+	default:
+		log_error(NULL, "sync.failed", "error=\"%s\"", rc_text(rc));
+		end_with(s, LR_OTHER, rc_text(rc));
+		break;
+	}
+}
+
+/* The end of a poll. */
+static void end_refresh_only(struct sync_session *s)
+{
+	struct sync_done done = {.refresh_deletes = s->stage == SYNC_STAGE_DELETE};
+	struct msg_control control = {.oid = SPAN_LIT(SYNC_OID_DONE), .has_value = true};
+	struct op *op = s->op;
+	struct buf cookie, value;
+	int rc;
+
+	buf_init(&cookie, SIZE_MAX);
+	buf_init(&value, SIZE_MAX);
+	sync_cookie(s, true, &cookie);
+	done.cookie = buf_span(&cookie);
+	sync_done_write(&value, &done);
+	rc = buf_rc(&cookie) != RC_OK ? buf_rc(&cookie) : buf_rc(&value);
+	if (rc != RC_OK) {
+		end_by_error(s, rc);
+	} else {
+		control.value = buf_span(&value);
+		free_session(s);
+		op->result.code = LR_SUCCESS;
+		op_finish(op, SPAN_LIT(""), &control, 1);
+	}
+	buf_fini(&cookie);
+	buf_fini(&value);
+}
+
+static void on_cancel(struct op *op)
+{
+	struct sync_session *s = op->state;
+
+	free_session(s);
+	if (op->is_abandoned)
+		op_drop(op);
+	else
+		op_finish_result(op, LR_CANCELED, NULL);
+}
+
+/* --- stages --- */
+
+static void yield_turn(struct sync_session *s)
+{
+	s->is_busy = true;
+	op_yield(s->op);
+}
+
+/* Did anything go away or change while the present phase ran? */
+static bool has_late_rows(const struct sync_session *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nncs; i++) {
+		if (s->ncs[i].sent.usn > s->ncs[i].pass_high && !s->ncs[i].is_partners)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The present phase spoke for the rows up to its begin; live rows behind that were sent too, but
+ * removals are told now.
+ */
+static int begin_delete_phase(struct sync_session *s)
+{
+	unsigned i;
+	int rc;
+
+	for (i = 0; i < s->nncs; i++) {
+		struct sync_nc *nc = &s->ncs[i];
+
+		if (nc->is_partners || nc->sent.usn <= nc->pass_high)
+			continue;
+		nc->named = nc->sent.usn;
+		nc->sent.usn = nc->pass_high;
+	}
+	rc = sync_send_info(s, SYNC_INFO_REFRESH_PRESENT, false);
+	s->stage = SYNC_STAGE_DELETE;
+	sync_begin_pass(s);
+	return rc;
+}
+
+static int end_refresh(struct sync_session *s)
+{
+	struct log_ctx lc = {.op = s->op->msg.id};
+	int rc = sync_send_info(s,
+				s->stage == SYNC_STAGE_PRESENT ? SYNC_INFO_REFRESH_PRESENT
+							       : SYNC_INFO_REFRESH_DELETE,
+				true);
+
+	log_debug(&lc, "sync.refreshed", "entries=%llu", (unsigned long long)s->entries_sent);
+	s->stage = SYNC_STAGE_PERSIST;
+	sync_begin_pass(s);
+	return rc;
+}
+
+static int end_burst(struct sync_session *s)
+{
+	int rc = RC_OK;
+
+	if (s->since_cookie != 0 || s->rows_since_cookie >= SYNC_COOKIE_ENTRIES) {
+		rc = sync_send_info(s, SYNC_INFO_NEW_COOKIE, false);
+		s->rows_since_cookie = 0;
+	}
+	sync_begin_pass(s);
+	return rc;
+}
+
+/* One snapshot had nothing more: a consistent point. */
+static void at_consistent_point(struct sync_session *s)
+{
+	int rc = sync_send_set(s);
+
+	if (rc == RC_OK && s->stage == SYNC_STAGE_PERSIST) {
+		rc = end_burst(s);
+	} else if (rc == RC_OK && s->stage == SYNC_STAGE_PRESENT && has_late_rows(s)) {
+		rc = begin_delete_phase(s);
+		if (rc == RC_OK)
+			yield_turn(s);
+	} else if (rc == RC_OK && s->mode == SYNC_REFRESH_ONLY) {
+		end_refresh_only(s);
+		return;
+	} else if (rc == RC_OK) {
+		rc = end_refresh(s);
+		if (rc == RC_OK) /* a commit may have come since the last snapshot */
+			yield_turn(s);
+	}
+	if (rc != RC_OK)
+		end_by_error(s, rc);
+}
+
+/* A cut of a partner's refresh must not cost more than a batch (R20). */
+static int cookie_when_due(struct sync_session *s)
+{
+	if (!s->is_partner || s->stage == SYNC_STAGE_PRESENT ||
+	    s->since_cookie < SYNC_COOKIE_ENTRIES)
+		return RC_OK;
+	return sync_send_info(s, SYNC_INFO_NEW_COOKIE, false);
+}
+
+static void slice(struct sync_session *s, struct store_txn *t)
+{
+	int rc = sync_slice(s, t);
+
+	if (rc == RC_DONE) {
+		at_consistent_point(s);
+		return;
+	}
+	if (rc == RC_OK)
+		rc = cookie_when_due(s);
+	if (rc != RC_OK)
+		end_by_error(s, rc);
+	else if (op_may_send(s->op))
+		yield_turn(s);
+	else
+		s->is_busy = true; /* resume() comes on drain */
+}
+
+static void on_resume(struct op *op)
+{
+	struct sync_session *s = op->state;
+	struct store_txn *t;
+	int rc = store_read_begin(op->server->store, &t);
+
+	s->is_busy = false;
+	if (rc != RC_OK) {
+		end_by_error(s, rc);
+		return;
+	}
+	slice(s, t);
+	store_read_end(&t);
+}
+
+void sync_wake(struct loop *l)
+{
+	struct sync_session *s, *next;
+	struct store_txn *t = NULL;
+	int rc = RC_OK;
+
+	(void)l;
+	for (s = sessions; s != NULL; s = next) {
+		next = s->next;
+		if (s->is_busy)
+			continue;
+		if (t == NULL)
+			rc = store_read_begin(s->op->server->store, &t);
+		if (rc != RC_OK)
+			end_by_error(s, rc);
+		else
+			slice(s, t);
+	}
+	if (t != NULL)
+		store_read_end(&t);
+}
+
+/* --- begin --- */
+
+static bool needs_dn(const struct filter *f)
+{
+	unsigned i;
+
+	for (i = 0; i < f->nsubs; i++) {
+		if (needs_dn(f->subs[i]))
+			return true;
+	}
+	return f->kind == FILTER_EXTENSIBLE && f->dn_attrs;
+}
+
+/* What a sync search may not be combined with, or ask for. */
+static int check_request(struct op *op)
+{
+	static const char *const others[] = {
+		"1.2.840.113556.1.4.319",  /* paged results */
+		"1.2.840.113556.1.4.473",  /* server-side sort */
+		"2.16.840.1.113730.3.4.9", /* VLV */
+	};
+	int64_t deref = op->msg.u.search.deref;
+	size_t i;
+
+	if (!acl_may_sync(&op->server->acl, &op->identity))
+		return result_set(&op->result, &op->arena, LR_INSUFFICIENT_ACCESS,
+				  "content synchronization is for sites and administrators");
+	if (deref == 1 || deref == 3) /* RFC 4533 §3.5.2 */
+		return result_set(&op->result, &op->arena, LR_PROTOCOL_ERROR,
+				  "content synchronization does not follow aliases in the search");
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (msg_control(&op->msg, others[i]) != NULL)
+			return result_set(
+				&op->result, &op->arena, LR_UNWILLING,
+				"content synchronization can not be combined with control %s",
+				others[i]);
+	}
+	return RC_OK;
+}
+
+static int read_request(struct sync_session *s, const struct msg_control *control,
+			struct sync_request *out)
+{
+	struct op *op = s->op;
+	const struct msg_search *m = &op->msg.u.search;
+	struct span filter = m->filter;
+	const char *why = "";
+	int rc;
+
+	if (!control->has_value || sync_request_read(control->value, out) != RC_OK)
+		return result_set(&op->result, &op->arena, LR_PROTOCOL_ERROR,
+				  "malformed value of the sync request control");
+	s->mode = out->mode;
+	rc = dn_parse(&op->arena, m->base, &s->base, &why);
+	if (rc == RC_INVALID || rc == RC_TOOBIG)
+		return result_set(&op->result, &op->arena, LR_INVALID_DN, "search base: %s", why);
+	if (rc == RC_OK)
+		rc = filter_read(op->server->schema, &filter, &op->arena, &s->filter, &why);
+	if (rc == RC_INVALID || rc == RC_TOOBIG)
+		return result_set(&op->result, &op->arena, LR_PROTOCOL_ERROR, "filter: %s", why);
+	if (rc == RC_OK)
+		rc = op_selection_make(op, m->attrs, m->nattrs, m->types_only, &s->selection);
+	if (rc == RC_OK)
+		s->filter_needs_dn = needs_dn(s->filter);
+	return rc;
+}
+
+static int begin_content(struct sync_session *s, struct span cookie)
+{
+	struct store_txn *t;
+	int rc = store_read_begin(s->op->server->store, &t);
+
+	if (rc != RC_OK)
+		return rc;
+	rc = sync_find_base(s, t);
+	if (rc == RC_NOTFOUND) {
+		rc = result_set(&s->op->result, &s->op->arena, LR_NO_SUCH_OBJECT,
+				"the search base does not exist");
+		goto out;
+	}
+	s->is_partner = s->base_eid == s->root_eid && sync_is_partner_request(s->op);
+	s->with_local = !s->is_partner && s->op->identity.kind == IDENTITY_ADMIN;
+	if (rc == RC_OK && !s->is_partner)
+		rc = sync_content_hash(s, &s->hash);
+	if (rc == RC_OK)
+		rc = sync_begin_contexts(s, t, cookie);
+	s->pass_is_new = true;
+out:
+	store_read_end(&t);
+	return rc;
+}
+
+static struct sync_session *new_session(struct op *op)
+{
+	struct sync_session *s = mem_zalloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->op = op;
+	buf_init(&s->out, SIZE_MAX);
+	buf_init(&s->scratch, SIZE_MAX);
+	arena_init(&s->arena);
+	op->state = s;
+	op->resume = on_resume;
+	op->cancel = on_cancel;
+	return s;
+}
+
+void sync_start(struct op *op, const struct msg_control *request)
+{
+	struct sync_request r;
+	struct sync_session *s;
+	int rc = check_request(op);
+
+	if (rc != RC_OK) {
+		op_finish(op, SPAN_LIT(""), NULL, 0);
+		return;
+	}
+	s = new_session(op);
+	if (s == NULL) {
+		op_finish_result(op, LR_OTHER, rc_text(RC_NOMEM));
+		return;
+	}
+	rc = read_request(s, request, &r);
+	if (rc == RC_OK)
+		rc = begin_content(s, r.cookie);
+	if (rc == RC_REFUSED) {
+		free_session(s);
+		op_finish(op, SPAN_LIT(""), NULL, 0);
+	} else if (rc != RC_OK) {
+		end_by_error(s, rc);
+	} else {
+		link_session(s);
+		on_resume(op);
+	}
+}

@@ -1,0 +1,232 @@
+#include "dird/sync_session.h"
+
+#include "dird/server.h"
+
+#include <stdlib.h>
+
+/* Begin an LDAPMessage with a SearchResultEntry or IntermediateResponse inside. */
+static size_t open_message(struct sync_session *s)
+{
+	size_t mark;
+
+	buf_clear(&s->out);
+	mark = tlv_open(&s->out, TLV_SEQUENCE);
+	tlv_put_int(&s->out, TLV_INTEGER, s->op->msg.id);
+	return mark;
+}
+
+static int close_message(struct sync_session *s, size_t mark, enum sync_state state,
+			 const struct uuid *u)
+{
+	struct sync_entry_state value = {.state = state, .uuid = *u};
+	struct msg_control control = {.oid = SPAN_LIT(SYNC_OID_STATE), .has_value = true};
+	int rc;
+
+	buf_clear(&s->scratch);
+	sync_entry_state_write(&s->scratch, &value);
+	control.value = buf_span(&s->scratch);
+	msg_write_controls(&s->out, &control, 1);
+	tlv_close(&s->out, mark);
+	rc = buf_rc(&s->scratch);
+	if (rc == RC_OK)
+		rc = buf_rc(&s->out);
+	if (rc == RC_OK)
+		rc = op_send(s->op, buf_span(&s->out));
+	s->since_cookie++;
+	return rc;
+}
+
+static void write_attr(struct buf *out, struct span type, struct span value)
+{
+	size_t attr = tlv_open(out, TLV_SEQUENCE), set;
+
+	tlv_put(out, TLV_OCTETS, type);
+	set = tlv_open(out, TLV_SET);
+	tlv_put(out, TLV_OCTETS, value);
+	tlv_close(out, set);
+	tlv_close(out, attr);
+}
+
+static void write_stamp(struct sync_session *s, const struct stamp *stamp)
+{
+	buf_clear(&s->scratch);
+	stamp_write(stamp, &s->scratch);
+	write_attr(&s->out, SPAN_LIT("originStamp"), buf_span(&s->scratch));
+}
+
+/*
+ * A partner gets the record's attributes as they are stored. An entry whose parent has not come yet
+ * has no name but its own RDN.
+ */
+static int write_partner_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
+			       const struct entry *e)
+{
+	size_t op = tlv_open(&s->out, TLV_APP_CONS(MSG_SEARCH_ENTRY)), attrs;
+	char parent[UUID_TEXT_BYTES];
+	int rc = RC_OK;
+
+	buf_clear(&s->scratch);
+	if (store_is_within(t, eid, s->root_eid))
+		rc = store_dn(t, eid, &s->scratch);
+	else
+		buf_put(&s->scratch, e->head.rdn);
+	tlv_put(&s->out, TLV_OCTETS, buf_span(&s->scratch));
+	attrs = tlv_open(&s->out, TLV_SEQUENCE);
+	buf_put(&s->out, e->attrs);
+	write_stamp(s, &e->head.stamp);
+	uuid_write(&e->head.parent_uuid, parent);
+	write_attr(&s->out, SPAN_LIT("parentUUID"), span_of(parent));
+	tlv_close(&s->out, attrs);
+	tlv_close(&s->out, op);
+	return rc;
+}
+
+int sync_send_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
+		    const struct entry *e, enum sync_state state)
+{
+	int rc = sync_send_set(s);
+	size_t mark;
+
+	if (rc != RC_OK)
+		return rc;
+	mark = open_message(s);
+	if (s->is_partner)
+		rc = write_partner_entry(s, t, eid, e);
+	else
+		rc = op_entry_write(s->op, t, eid, e, s->selection, &s->out);
+	if (rc != RC_OK)
+		return rc;
+	s->entries_sent++;
+	return close_message(s, mark, state, &e->head.uuid);
+}
+
+static int send_one_delete(struct sync_session *s, const struct uuid *u, struct span dn,
+			   const struct stamp *stamp)
+{
+	size_t mark = open_message(s);
+	size_t op = tlv_open(&s->out, TLV_APP_CONS(MSG_SEARCH_ENTRY)), attrs;
+
+	tlv_put(&s->out, TLV_OCTETS, dn);
+	attrs = tlv_open(&s->out, TLV_SEQUENCE);
+	if (s->is_partner)
+		write_stamp(s, stamp);
+	tlv_close(&s->out, attrs);
+	tlv_close(&s->out, op);
+	return close_message(s, mark, SYNC_DELETE, u);
+}
+
+static int add_to_set(struct sync_session *s, const struct uuid *u, bool deletes)
+{
+	int rc = RC_OK;
+
+	if (s->nset == SYNC_SET_UUIDS || (s->nset != 0 && s->set_deletes != deletes))
+		rc = sync_send_set(s);
+	s->set_deletes = deletes;
+	s->set[s->nset++] = *u;
+	return rc;
+}
+
+int sync_send_delete(struct sync_session *s, const struct uuid *u, struct span dn,
+		     const struct stamp *stamp)
+{
+	if (s->is_partner || s->stage == SYNC_STAGE_PERSIST)
+		return send_one_delete(s, u, dn, stamp);
+	return add_to_set(s, u, true);
+}
+
+int sync_send_present(struct sync_session *s, const struct uuid *u)
+{
+	return add_to_set(s, u, false);
+}
+
+static int send_info(struct sync_session *s, const struct sync_info *info)
+{
+	int rc;
+
+	buf_clear(&s->scratch);
+	sync_info_write(&s->scratch, info, s->set, s->nset);
+	rc = buf_rc(&s->scratch);
+	if (rc != RC_OK)
+		return rc;
+	buf_clear(&s->out);
+	msg_write_intermediate(&s->out, s->op->msg.id, SYNC_OID_INFO, buf_span(&s->scratch));
+	rc = buf_rc(&s->out);
+	return rc == RC_OK ? op_send(s->op, buf_span(&s->out)) : rc;
+}
+
+int sync_send_set(struct sync_session *s)
+{
+	struct sync_info info = {.kind = SYNC_INFO_ID_SET, .refresh_deletes = s->set_deletes};
+	int rc;
+
+	if (s->nset == 0)
+		return RC_OK;
+	rc = send_info(s, &info);
+	s->nset = 0;
+	s->since_cookie++;
+	return rc;
+}
+
+int sync_send_info(struct sync_session *s, enum sync_info_kind kind, bool refresh_done)
+{
+	struct sync_info info = {.kind = kind, .refresh_done = refresh_done};
+	bool all = !s->is_partner || kind != SYNC_INFO_NEW_COOKIE;
+	struct buf cookie;
+	int rc = sync_send_set(s);
+
+	buf_init(&cookie, SIZE_MAX);
+	sync_cookie(s, all, &cookie);
+	info.cookie = buf_span(&cookie);
+	if (rc == RC_OK)
+		rc = buf_rc(&cookie);
+	if (rc == RC_OK)
+		rc = send_info(s, &info);
+	s->since_cookie = 0;
+	buf_fini(&cookie);
+	return rc;
+}
+
+/* What a cookie may claim: nothing of what is held back. */
+static uint64_t claim(const struct sync_session *s, const struct sync_nc *nc)
+{
+	uint64_t usn = nc->sent.usn;
+	size_t i;
+
+	for (i = 0; i < s->nheld; i++) {
+		if (s->held[i].nc == nc->number && s->held[i].usn <= usn)
+			usn = s->held[i].usn - 1;
+	}
+	return usn;
+}
+
+static int position_cmp(const void *a, const void *b)
+{
+	const struct position *x = a, *y = b;
+
+	return memcmp(x->nc.b, y->nc.b, UUID_BYTES);
+}
+
+void sync_cookie(struct sync_session *s, bool all, struct buf *out)
+{
+	struct vector v = {mem_zalloc((size_t)s->nncs + 1, sizeof(*v.at)), 0};
+	unsigned i;
+
+	if (v.at == NULL) {
+		out->rc = RC_NOMEM;
+		return;
+	}
+	for (i = 0; i < s->nncs; i++) {
+		struct sync_nc *nc = &s->ncs[i];
+
+		if (nc->is_ahead || nc->sent.usn > nc->here)
+			continue;
+		if (!all && nc->told == nc->sent.usn)
+			continue;
+		v.at[v.n] = nc->sent;
+		v.at[v.n++].usn = claim(s, nc);
+		nc->told = nc->sent.usn;
+	}
+	qsort(v.at, v.n, sizeof(*v.at), position_cmp);
+	cookie_write(s->hash, &v, out);
+	mem_free(v.at);
+}

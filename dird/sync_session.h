@@ -1,0 +1,152 @@
+/*
+ * One content synchronization session, shared by the files of the provider:
+ *
+ *   sync.c          begin, stages, wake and end of sessions
+ *   sync_slice.c    rows of the change order to messages, slice by slice
+ *   sync_content.c  what belongs to the content; is a cookie usable
+ *   sync_send.c     the messages
+ *
+ * Runs on the thread of its connection's loop.
+ *
+ * A pass goes through the change order of every context until one snapshot has nothing left; that
+ * point is consistent and gets a cookie. The refresh stage is one pass, or two: with a present
+ * phase, what went away while it ran is told in a delete phase behind it. The persist stage is a
+ * pass after each commit.
+ */
+#pragma once
+
+#include "dird/sync.h"
+
+#define SYNC_SLICE_ROWS 256
+#define SYNC_SET_UUIDS 256
+#define SYNC_COOKIE_ENTRIES 1000 /* a partner gets a cookie at least so often during a refresh */
+#define SYNC_CHASE_SLICES 1000   /* a refresh stage follows new writes at most so long */
+#define SYNC_HELD_MAX 200000
+
+enum sync_stage {
+	SYNC_STAGE_PRESENT, /* refresh: everything is sent or named, removals are not told */
+	SYNC_STAGE_DELETE,  /* refresh: changes and removals */
+	SYNC_STAGE_PERSIST,
+};
+
+/** How far one context is for this session. */
+struct sync_nc {
+	uint32_t number;
+	struct position sent; /* life, and the usn up to which rows were looked at */
+	uint64_t here;        /* usn in the current snapshot */
+	uint64_t told;        /* usn in the last cookie */
+	uint64_t begin;   /* of the cookie: rows up to it are named in a present phase, not sent */
+	uint64_t settled; /* usn at the last consistent point */
+	uint64_t pass_high; /* usn when this pass began */
+	uint64_t named;     /* delete phase behind a present phase: live rows up to it were sent */
+	bool is_ahead;      /* the partner is in a later life: nothing to send, nothing to say */
+	bool is_partners;   /* the partner writes it: nothing to send */
+};
+
+/** A row whose entry has no parent yet: nobody but a partner may see it. */
+struct sync_held {
+	struct uuid uuid;
+	uint32_t nc;
+	uint64_t usn;
+};
+
+struct sync_session {
+	struct op *op;
+	struct sync_session *next, *prev; /* of this thread */
+	enum sync_mode mode;
+	enum sync_stage stage;
+	bool is_partner; /* a site, or somebody who asks for exactly what a site asks for */
+	bool with_local; /* the context that never leaves the site belongs to the content */
+	bool had_cookie; /* a usable one */
+	bool is_busy;    /* resume() will come: next slice, or the client is slow */
+	uint64_t hash;   /* of what controls the content; 0 for partners */
+
+	struct dn base;
+	struct uuid base_uuid;
+	uint64_t base_eid; /* of the current slice, as root_eid */
+	uint64_t root_eid;
+	struct filter *filter;
+	bool filter_needs_dn;
+	struct op_selection *selection;
+
+	struct sync_nc *ncs; /* in number order */
+	unsigned nncs;
+	unsigned turn; /* context to begin the next slice with */
+	bool pass_is_new;
+	unsigned chase_slices; /* slices of this refresh beyond its first high */
+
+	struct store_iter *walk;  /* below an entry that moved; its descendants are looked at */
+	bool walk_is_before_pass; /* the move precedes this pass */
+
+	struct sync_held *held; /* looked at again in later slices; cookies stay below them */
+	size_t nheld, held_size;
+
+	struct uuid set[SYNC_SET_UUIDS]; /* waiting to be sent as one set */
+	unsigned nset;
+	bool set_deletes;
+
+	uint64_t entries_sent;
+	unsigned since_cookie; /* messages since the last cookie */
+	unsigned rows_since_cookie;
+	struct buf out, scratch;
+	struct arena arena; /* cookies read, context lists */
+};
+
+/* --- sync_content.c --- */
+
+/** Find base and root in this snapshot. RC_NOTFOUND: the base is gone or another entry. */
+int sync_find_base(struct sync_session *s, struct store_txn *t) WARN_UNUSED;
+
+enum sync_membership {
+	SYNC_HIDDEN, /* an ancestor has not come yet */
+	SYNC_OUTSIDE,
+	SYNC_UNMATCHED, /* in scope, but not of the filter */
+	SYNC_MEMBER,
+};
+
+/** Does the entry belong to the content? To a partner's everything does. */
+int sync_content_has(struct sync_session *s, struct store_txn *t, uint64_t eid,
+		     const struct entry *e, enum sync_membership *out) WARN_UNUSED;
+
+/** Hash of base, scope, filter, attributes and identity class. */
+int sync_content_hash(struct sync_session *s, uint64_t *out) WARN_UNUSED;
+
+/** Is it the request that one site makes to another? */
+bool sync_is_partner_request(const struct op *op);
+
+/**
+ * Compare the cookie with what is here, and set up the contexts and the first stage. A cookie that
+ * can not be used leads to the present phase.
+ */
+int sync_begin_contexts(struct sync_session *s, struct store_txn *t,
+			struct span cookie) WARN_UNUSED;
+
+/** Contexts that came into being since. RC_CONFLICT: one has begun another life. */
+int sync_refresh_contexts(struct sync_session *s, struct store_txn *t) WARN_UNUSED;
+
+/* --- sync_slice.c --- */
+
+/**
+ * Send up to SYNC_SLICE_ROWS rows. RC_DONE: this snapshot has nothing more; RC_OK: there may be
+ * more; else an error.
+ */
+int sync_slice(struct sync_session *s, struct store_txn *t) WARN_UNUSED;
+
+/** Begin the next pass: from here on rows count as new. */
+void sync_begin_pass(struct sync_session *s);
+
+/* --- sync_send.c --- */
+
+int sync_send_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
+		    const struct entry *e, enum sync_state state) WARN_UNUSED;
+/** Tell that an entry left the content. `stamp` is told to partners. */
+int sync_send_delete(struct sync_session *s, const struct uuid *u, struct span dn,
+		     const struct stamp *stamp) WARN_UNUSED;
+/** Tell that an entry stays. */
+int sync_send_present(struct sync_session *s, const struct uuid *u) WARN_UNUSED;
+/** Send the set of UUIDs that waits, if any. */
+int sync_send_set(struct sync_session *s) WARN_UNUSED;
+/** newcookie, or the end of a phase of a refresh stage. */
+int sync_send_info(struct sync_session *s, enum sync_info_kind kind, bool refresh_done) WARN_UNUSED;
+/** The cookie that tells where the session is; `all`: with contexts that did not move. */
+void sync_cookie(struct sync_session *s, bool all, struct buf *out);

@@ -1,0 +1,339 @@
+#include "dird/sync_session.h"
+
+#include "dird/repl.h"
+#include "dird/server.h"
+
+static struct sync_nc *find_nc(struct sync_session *s, const struct uuid *id)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nncs; i++) {
+		if (uuid_eq(&s->ncs[i].sent.nc, id))
+			return &s->ncs[i];
+	}
+	return NULL;
+}
+
+static int send_removed(struct sync_session *s, struct store_txn *t, uint64_t eid,
+			const struct entry *e)
+{
+	struct buf dn;
+	int rc;
+
+	buf_init(&dn, SIZE_MAX);
+	rc = store_dn(t, eid, &dn);
+	if (rc == RC_OK)
+		rc = buf_rc(&dn);
+	if (rc == RC_OK)
+		rc = sync_send_delete(s, &e->head.uuid, buf_span(&dn), &e->head.stamp);
+	buf_fini(&dn);
+	return rc;
+}
+
+static int send_member(struct sync_session *s, struct store_txn *t, uint64_t eid,
+		       const struct entry *e, const struct sync_nc *nc)
+{
+	int64_t limit = s->op->msg.u.search.size_limit;
+	bool is_new = e->head.moved_usn > nc->settled;
+
+	if (s->stage == SYNC_STAGE_PRESENT && e->head.stamp.usn <= nc->begin)
+		return sync_send_present(s, &e->head.uuid);
+	if (limit > 0 && s->entries_sent >= (uint64_t)limit)
+		return RC_TOOBIG;
+	return sync_send_entry(s, t, eid, e,
+			       is_new || s->stage == SYNC_STAGE_PRESENT ? SYNC_ADD : SYNC_MODIFY);
+}
+
+static int hold(struct sync_session *s, const struct entry *e, const struct sync_nc *nc)
+{
+	size_t size = s->held_size != 0 ? 2 * s->held_size : 64;
+	struct sync_held *at;
+
+	if (s->nheld == SYNC_HELD_MAX)
+		return RC_TOOBIG;
+	if (s->nheld == s->held_size) {
+		at = mem_realloc(s->held, size * sizeof(*at));
+		if (at == NULL)
+			return RC_NOMEM;
+		s->held = at;
+		s->held_size = size;
+	}
+	s->held[s->nheld++] = (struct sync_held){e->head.uuid, nc->number, e->head.stamp.usn};
+	return RC_OK;
+}
+
+/* Tell about one live entry; `walked`: not for its own change, but for one of an ancestor's. */
+static int tell(struct sync_session *s, struct store_txn *t, uint64_t eid, const struct entry *e,
+		const struct sync_nc *nc, bool walked)
+{
+	enum sync_membership is;
+	int rc = sync_content_has(s, t, eid, e, &is);
+
+	if (rc != RC_OK)
+		return rc;
+	switch (is) {
+	case SYNC_HIDDEN:
+		return hold(s, e, nc);
+	case SYNC_MEMBER:
+		return !walked && e->head.stamp.usn <= nc->named ? RC_OK
+								 : send_member(s, t, eid, e, nc);
+	case SYNC_OUTSIDE:
+		/* What has not moved was outside before. */
+		if (!walked && e->head.moved_usn <= nc->settled)
+			return RC_OK;
+		break;
+	case SYNC_UNMATCHED:
+		break;
+	}
+	return s->stage == SYNC_STAGE_PRESENT ? RC_OK : send_removed(s, t, eid, e);
+}
+
+/* --- below an entry that moved --- */
+
+/*
+ * Its descendants have no row of their own for the move, but may have entered or left the scope.
+ * Where the whole tree is the scope, and where only one level is, they can not.
+ */
+static bool must_walk(const struct sync_session *s, struct store_txn *t, uint64_t eid,
+		      const struct entry *e, const struct sync_nc *nc)
+{
+	int64_t scope = s->op->msg.u.search.scope;
+
+	if (s->is_partner || s->base_eid == s->root_eid || scope == STORE_BASE ||
+	    scope == STORE_ONE || e->head.moved_usn <= nc->settled)
+		return false;
+	if (s->stage == SYNC_STAGE_PRESENT && e->head.moved_usn <= nc->pass_high)
+		return false;
+	return store_has_children(t, eid);
+}
+
+static int walk_one(struct sync_session *s, struct store_txn *t, uint64_t eid)
+{
+	struct sync_nc *nc;
+	struct entry e;
+	int rc = store_entry(t, eid, &e);
+
+	if (rc != RC_OK)
+		return rc == RC_NOTFOUND ? RC_OK : rc;
+	nc = find_nc(s, &e.head.stamp.nc);
+	if (nc == NULL || e.head.stamp.usn > nc->sent.usn)
+		return RC_OK;
+	if (s->walk_is_before_pass && e.head.stamp.usn > nc->settled)
+		return RC_OK;
+	return tell(s, t, eid, &e, nc, true);
+}
+
+static int go_on_walking(struct sync_session *s, struct store_txn *t, unsigned *budget)
+{
+	uint64_t eid;
+	int rc = RC_OK;
+
+	while (s->walk != NULL && *budget != 0 && rc == RC_OK && op_may_send(s->op)) {
+		rc = store_iter_next(s->walk, &eid);
+		if (rc == RC_OK)
+			rc = walk_one(s, t, eid);
+		else if (rc == RC_DONE)
+			store_iter_free(&s->walk);
+		if (rc == RC_DONE)
+			return RC_OK;
+		(*budget)--;
+	}
+	return rc;
+}
+
+/* --- rows --- */
+
+static int tell_tombstone(struct sync_session *s, const struct sync_nc *nc,
+			  const struct store_change *row)
+{
+	struct stamp stamp = {nc->sent.nc, row->epoch, row->usn};
+
+	if (s->stage == SYNC_STAGE_PRESENT)
+		return RC_OK;
+	return sync_send_delete(s, &row->uuid, row->old_dn, &stamp);
+}
+
+static int tell_row(struct sync_session *s, struct store_txn *t, struct sync_nc *nc,
+		    const struct store_change *row)
+{
+	struct entry e;
+	int rc;
+
+	if (row->is_tombstone)
+		return tell_tombstone(s, nc, row);
+	rc = store_entry(t, row->eid, &e);
+	if (rc == RC_OK)
+		rc = tell(s, t, row->eid, &e, nc, false);
+	if (rc == RC_OK && must_walk(s, t, row->eid, &e, nc)) {
+		s->walk_is_before_pass = e.head.moved_usn <= nc->pass_high;
+		rc = store_walk(t, row->eid, STORE_CHILDREN, &s->walk);
+	}
+	return rc;
+}
+
+/* What came from the partner, it has. */
+static void skip_what_it_has(struct sync_session *s, struct sync_nc *nc)
+{
+	uint64_t usn;
+
+	if (!s->is_partner || s->stage != SYNC_STAGE_PERSIST ||
+	    s->op->identity.kind != IDENTITY_SITE)
+		return;
+	usn = repl_partner_usn(s->op->server->repl, &s->op->identity.uuid, &nc->sent);
+	if (usn > nc->here)
+		usn = nc->here;
+	if (usn > nc->sent.usn)
+		nc->sent.usn = nc->told = usn;
+}
+
+/* RC_DONE: nothing left of this context. */
+static int slice_nc(struct sync_session *s, struct store_txn *t, struct sync_nc *nc,
+		    unsigned *budget)
+{
+	struct store_change row;
+	int rc;
+
+	if (nc->is_ahead || nc->sent.usn >= nc->here)
+		return RC_DONE;
+	skip_what_it_has(s, nc);
+	while (*budget != 0 && op_may_send(s->op)) {
+		rc = store_change_next(t, nc->number, nc->sent.usn, nc->here, &row);
+		if (rc == RC_DONE)
+			nc->sent.usn = nc->here;
+		if (rc == RC_OK)
+			rc = tell_row(s, t, nc, &row);
+		if (rc != RC_OK)
+			return rc;
+		nc->sent.usn = row.usn;
+		s->rows_since_cookie++;
+		(*budget)--;
+		rc = go_on_walking(s, t, budget);
+		if (rc != RC_OK)
+			return rc;
+	}
+	return RC_OK;
+}
+
+/* --- entries without a parent --- */
+
+/* RC_BUSY: it is still hidden. */
+static int retry_held(struct sync_session *s, struct store_txn *t, const struct sync_held *h)
+{
+	enum sync_membership is;
+	struct sync_nc *nc;
+	struct entry e;
+	uint64_t eid;
+	int rc = store_by_uuid(t, &h->uuid, &eid);
+
+	if (rc == RC_OK)
+		rc = store_entry(t, eid, &e);
+	if (rc != RC_OK)
+		return rc == RC_NOTFOUND ? RC_OK : rc;
+	nc = find_nc(s, &e.head.stamp.nc);
+	if (nc == NULL || e.head.stamp.usn > nc->sent.usn)
+		return RC_OK; /* its own row is still to come */
+	rc = sync_content_has(s, t, eid, &e, &is);
+	if (rc != RC_OK)
+		return rc;
+	return is == SYNC_HIDDEN ? RC_BUSY : tell(s, t, eid, &e, nc, true);
+}
+
+static int retry_all_held(struct sync_session *s, struct store_txn *t)
+{
+	size_t i, kept = 0;
+	int rc = RC_OK;
+
+	for (i = 0; i < s->nheld; i++) {
+		struct sync_held h = s->held[i];
+
+		if (rc == RC_OK)
+			rc = retry_held(s, t, &h);
+		if (rc != RC_OK)
+			s->held[kept++] = h;
+		if (rc == RC_BUSY)
+			rc = RC_OK;
+	}
+	s->nheld = kept;
+	return rc;
+}
+
+/* --- slices and passes --- */
+
+void sync_begin_pass(struct sync_session *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nncs; i++)
+		s->ncs[i].settled = s->ncs[i].sent.usn;
+	s->pass_is_new = true;
+}
+
+static void begin_pass(struct sync_session *s)
+{
+	unsigned i;
+
+	for (i = 0; s->pass_is_new && i < s->nncs; i++)
+		s->ncs[i].pass_high = s->ncs[i].here;
+	s->pass_is_new = false;
+}
+
+/* A refresh stage that only follows new writes by now ends some time. */
+static bool has_chased_enough(struct sync_session *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nncs; i++) {
+		if (!s->ncs[i].is_ahead && s->ncs[i].sent.usn < s->ncs[i].pass_high)
+			return false;
+	}
+	return ++s->chase_slices > SYNC_CHASE_SLICES;
+}
+
+static int slice_contexts(struct sync_session *s, struct store_txn *t, unsigned *budget)
+{
+	unsigned i, done = 0;
+	int rc = RC_OK;
+
+	for (i = 0; i < s->nncs && rc == RC_OK; i++) {
+		unsigned at = (s->turn + i) % s->nncs;
+
+		rc = slice_nc(s, t, &s->ncs[at], budget);
+		if (rc == RC_DONE) {
+			done++;
+			rc = RC_OK;
+		} else if (rc == RC_OK) {
+			s->turn = at + 1;
+			break;
+		}
+	}
+	if (rc != RC_OK)
+		return rc;
+	return done == s->nncs ? RC_DONE : RC_OK;
+}
+
+int sync_slice(struct sync_session *s, struct store_txn *t)
+{
+	unsigned budget = SYNC_SLICE_ROWS;
+	int rc = sync_find_base(s, t);
+
+	if (rc == RC_OK)
+		rc = sync_refresh_contexts(s, t);
+	begin_pass(s);
+	if (rc == RC_OK && s->walk != NULL)
+		rc = store_iter_resume(s->walk, t);
+	if (rc == RC_OK)
+		rc = go_on_walking(s, t, &budget);
+	if (rc == RC_OK && s->nheld != 0)
+		rc = retry_all_held(s, t);
+	if (rc == RC_OK && s->walk == NULL)
+		rc = slice_contexts(s, t, &budget);
+	if (s->walk != NULL) {
+		int paused = store_iter_pause(s->walk);
+
+		if (rc == RC_OK || rc == RC_DONE)
+			rc = paused;
+	}
+	if (rc == RC_OK && s->stage != SYNC_STAGE_PERSIST && has_chased_enough(s))
+		rc = RC_DONE;
+	return rc;
+}
