@@ -21,6 +21,7 @@ struct reader {
 	unsigned long seen[MAX_KEYS]; /* line on which a keyword stood, 0 = not yet */
 	unsigned bad;
 	bool no_memory;
+	bool pass_over; /* unknown keywords are none of ours */
 };
 
 struct words {
@@ -395,8 +396,9 @@ static void read_line(struct reader *r, struct span line)
 		if (span_eq_nocase(words.items[0], span_of(r->keys[i].name)))
 			break;
 	}
-	if (r->keys[i].name == NULL) {
-		unknown_keyword(r, words.items[0]);
+	if (r->keys[i].name == NULL || r->keys[i].name[0] == '*') {
+		if (!r->pass_over)
+			unknown_keyword(r, words.items[0]);
 		return;
 	}
 	if (r->seen[i] != 0 && !is_list(&r->keys[i])) {
@@ -425,8 +427,8 @@ int conf_parse(struct span text, const char *path, struct arena *a, const struct
 	struct reader r = {.path = path, .arena = a, .keys = keys, .errors = errors};
 	unsigned nkeys = 0;
 
-	while (keys[nkeys].name != NULL)
-		nkeys++;
+	for (; keys[nkeys].name != NULL; nkeys++)
+		r.pass_over |= strcmp(keys[nkeys].name, "*") == 0;
 	must(nkeys <= MAX_KEYS);
 	while (text.n != 0 && !r.no_memory) {
 		struct span line;

@@ -39,6 +39,9 @@ struct conf_key {
  * holds blanks or `#` is put in double quotes, in which `\\` and `\"` stand for `\` and `"`.
  * CONF_STRINGS and CONF_PATHS take one or more words, all others exactly one.
  *
+ * A key named "*" makes a reader take only the other keys and pass over unknown keywords; that is
+ * for tools that want a few facts out of a daemon's file.
+ *
  * Read `path` into the targets of `keys` (ended by a NULL name).
  * Ownership: strings live in the arena.
  * Returns  RC_OK, RC_INVALID with one "file:line: what is wrong" line each in `errors`,

@@ -3,7 +3,9 @@
 #include "lib/arena.h"
 
 #include <getopt.h>
+#include <langinfo.h>
 #include <limits.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -16,6 +18,7 @@
 #define LINE_EVERY_MS 5000
 
 static const char *command = "";
+static char context[512];
 
 /* --- messages ----------------------------------------------------------------------------------
  */
@@ -25,11 +28,20 @@ void cli_error(const char *fmt, ...)
 	va_list ap;
 
 	fflush(stdout);
-	fprintf(stderr, "%s: ", command);
+	fprintf(stderr, "%s: %s", command, context);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputc('\n', stderr);
+}
+
+void cli_context(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(context, sizeof(context), fmt, ap);
+	va_end(ap);
 }
 
 void cli_hint(const char *fmt, ...)
@@ -74,11 +86,20 @@ static bool is_word(const char *s, const char *one, const char *other)
 	return strcmp(s, one) == 0 || strcmp(s, other) == 0;
 }
 
+/* Names are UTF-8 whatever the locale says; libsmartcols would escape them in the C locale. */
+static void use_utf8(void)
+{
+	setlocale(LC_CTYPE, "");
+	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+		setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 int cli_run(const struct cli_tool *tool, int argc, char **argv)
 {
 	const struct cli_verb *v;
 
 	command = tool->name;
+	use_utf8();
 	if (argc < 2) {
 		tool_help(tool, stderr);
 		return CLI_USAGE;

@@ -85,6 +85,9 @@ bool cli_parse(const struct cli_usage *u, int argc, char **argv, int *first, int
  * last. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/** What every error names first from now on, e.g. "people.ldif:12: "; "" ends it. */
+void cli_context(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /** A further line under an error: what to do about it. */
 void cli_hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

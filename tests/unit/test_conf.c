@@ -168,6 +168,26 @@ static void test_file(void **state)
 	arena_fini(&a);
 }
 
+static void test_pass_over(void **state)
+{
+	const char *database = NULL;
+	const struct conf_key keys[] = {
+		{"database", CONF_PATH, &database, 0, 0, true, "x"}, {.name = "*"}, {0}};
+	struct buf errors;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	buf_init(&errors, 1000);
+	assert_int_equal(
+		conf_parse(span_of("other 1 2\n* 3\ndatabase /db\n"), "f", &a, keys, &errors),
+		RC_OK);
+	assert_string_equal(database, "/db");
+	assert_int_equal(errors.n, 0);
+	buf_fini(&errors);
+	arena_fini(&a);
+}
+
 static int parse_all(void *arg)
 {
 	struct settings s = {0};
@@ -220,9 +240,13 @@ static void test_out_of_memory_in_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		unit_heap_test(test_good),          unit_heap_test(test_bad),
-		unit_heap_test(test_all_errors),    unit_heap_test(test_file),
-		unit_heap_test(test_out_of_memory), unit_heap_test(test_out_of_memory_in_errors),
+		unit_heap_test(test_good),
+		unit_heap_test(test_bad),
+		unit_heap_test(test_all_errors),
+		unit_heap_test(test_file),
+		unit_heap_test(test_pass_over),
+		unit_heap_test(test_out_of_memory),
+		unit_heap_test(test_out_of_memory_in_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
