@@ -1,5 +1,7 @@
 #include "dird/entry.h"
 
+#include "dird/be.h"
+
 /* Record head, big-endian; see docs/storage-format.md. */
 #define RECORD_VERSION 1
 #define AT_NATTRS 2
@@ -17,39 +19,6 @@
 #define AT_MOVED_USN 88
 #define HEAD_BYTES 96
 #define ROW_BYTES 8
-
-static uint32_t get_u16(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 8 | p[1];
-}
-
-static uint32_t get_u32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static uint64_t get_u64(const uint8_t *p)
-{
-	return (uint64_t)get_u32(p) << 32 | get_u32(p + 4);
-}
-
-static void put_u16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put_u32(uint8_t *p, uint32_t v)
-{
-	put_u16(p, v >> 16);
-	put_u16(p + 2, v & 0xffff);
-}
-
-static void put_u64(uint8_t *p, uint64_t v)
-{
-	put_u32(p, (uint32_t)(v >> 32));
-	put_u32(p + 4, (uint32_t)v);
-}
 
 struct span entry_base_type(struct span description)
 {
@@ -114,7 +83,7 @@ static int check_rows(const struct entry *e)
 	unsigned i;
 
 	for (i = 0; i < e->nattrs; i++) {
-		offset = get_u32(e->table.p + (size_t)i * ROW_BYTES + 4);
+		offset = be_get32(e->table.p + (size_t)i * ROW_BYTES + 4);
 		if (offset != expected || !read_attr(span_from(e->attrs, offset), &a))
 			return RC_CORRUPT;
 		expected += (uint32_t)a.whole.n;
@@ -128,11 +97,11 @@ static void read_head(const uint8_t *p, struct entry_head *h)
 {
 	memcpy(h->uuid.b, p + AT_UUID, UUID_BYTES);
 	memcpy(h->parent_uuid.b, p + AT_PARENT_UUID, UUID_BYTES);
-	h->parent = get_u64(p + AT_PARENT);
+	h->parent = be_get64(p + AT_PARENT);
 	memcpy(h->stamp.nc.b, p + AT_STAMP_NC, UUID_BYTES);
-	h->stamp.epoch = get_u32(p + AT_STAMP_EPOCH);
-	h->stamp.usn = get_u64(p + AT_STAMP_USN);
-	h->moved_usn = get_u64(p + AT_MOVED_USN);
+	h->stamp.epoch = be_get32(p + AT_STAMP_EPOCH);
+	h->stamp.usn = be_get64(p + AT_STAMP_USN);
+	h->moved_usn = be_get64(p + AT_MOVED_USN);
 }
 
 int entry_open(struct span record, struct entry *out)
@@ -143,22 +112,34 @@ int entry_open(struct span record, struct entry *out)
 
 	if (record.n < HEAD_BYTES || p[0] != RECORD_VERSION)
 		return RC_CORRUPT;
-	out->nattrs = get_u16(p + AT_NATTRS);
-	rdn = get_u16(p + AT_RDN);
-	rdn_normal = get_u16(p + AT_RDN_NORMAL);
-	out->public_bytes = get_u32(p + AT_PUBLIC_BYTES);
-	out->user_bytes = get_u32(p + AT_USER_BYTES);
+	out->nattrs = be_get16(p + AT_NATTRS);
+	rdn = be_get16(p + AT_RDN);
+	rdn_normal = be_get16(p + AT_RDN_NORMAL);
+	out->public_bytes = be_get32(p + AT_PUBLIC_BYTES);
+	out->user_bytes = be_get32(p + AT_USER_BYTES);
 	total = HEAD_BYTES + (uint64_t)out->nattrs * ROW_BYTES + rdn + rdn_normal +
-		get_u32(p + AT_ATTRS_BYTES);
+		be_get32(p + AT_ATTRS_BYTES);
 	if (total != record.n || out->public_bytes > out->user_bytes ||
-	    out->user_bytes > get_u32(p + AT_ATTRS_BYTES))
+	    out->user_bytes > be_get32(p + AT_ATTRS_BYTES))
 		return RC_CORRUPT;
 	read_head(p, &out->head);
 	out->table = span_make(p + HEAD_BYTES, (size_t)out->nattrs * ROW_BYTES);
 	out->head.rdn = span_make(out->table.p + out->table.n, rdn);
 	out->head.rdn_normal = span_make(out->head.rdn.p + rdn, rdn_normal);
-	out->attrs = span_make(out->head.rdn_normal.p + rdn_normal, get_u32(p + AT_ATTRS_BYTES));
+	out->attrs = span_make(out->head.rdn_normal.p + rdn_normal, be_get32(p + AT_ATTRS_BYTES));
 	return check_rows(out);
+}
+
+struct span entry_record(const struct entry *e)
+{
+	const uint8_t *p = e->table.p - HEAD_BYTES;
+
+	return span_make(p, (size_t)(e->attrs.p - p) + e->attrs.n);
+}
+
+uint64_t entry_peek_parent(struct span record)
+{
+	return record.n >= HEAD_BYTES ? be_get64(record.p + AT_PARENT) : 0;
 }
 
 void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out)
@@ -166,7 +147,7 @@ void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out)
 	uint32_t offset;
 
 	must(i < e->nattrs);
-	offset = get_u32(e->table.p + (size_t)i * ROW_BYTES + 4);
+	offset = be_get32(e->table.p + (size_t)i * ROW_BYTES + 4);
 	must(read_attr(span_from(e->attrs, offset), out)); /* entry_open() has seen it */
 	out->is_operational = offset >= e->user_bytes;
 	out->is_protected = offset >= e->public_bytes && offset < e->user_bytes;
@@ -179,7 +160,7 @@ bool entry_find(const struct entry *e, uint32_t hash, struct span type, unsigned
 	unsigned at;
 
 	for (at = *i; at < e->nattrs; at++) {
-		if (get_u32(e->table.p + (size_t)at * ROW_BYTES) != hash)
+		if (be_get32(e->table.p + (size_t)at * ROW_BYTES) != hash)
 			continue;
 		entry_attr_at(e, at, out);
 		if (span_eq_nocase(entry_base_type(out->type), base)) {
@@ -271,16 +252,16 @@ static void fill_head(const struct entry_head *h, unsigned nattrs, uint8_t *p)
 {
 	memset(p, 0, HEAD_BYTES);
 	p[0] = RECORD_VERSION;
-	put_u16(p + AT_NATTRS, nattrs);
-	put_u16(p + AT_RDN, (uint32_t)h->rdn.n);
-	put_u16(p + AT_RDN_NORMAL, (uint32_t)h->rdn_normal.n);
+	be_put16(p + AT_NATTRS, (uint16_t)nattrs);
+	be_put16(p + AT_RDN, (uint16_t)h->rdn.n);
+	be_put16(p + AT_RDN_NORMAL, (uint16_t)h->rdn_normal.n);
 	memcpy(p + AT_UUID, h->uuid.b, UUID_BYTES);
 	memcpy(p + AT_PARENT_UUID, h->parent_uuid.b, UUID_BYTES);
-	put_u64(p + AT_PARENT, h->parent);
+	be_put64(p + AT_PARENT, h->parent);
 	memcpy(p + AT_STAMP_NC, h->stamp.nc.b, UUID_BYTES);
-	put_u32(p + AT_STAMP_EPOCH, h->stamp.epoch);
-	put_u64(p + AT_STAMP_USN, h->stamp.usn);
-	put_u64(p + AT_MOVED_USN, h->moved_usn);
+	be_put32(p + AT_STAMP_EPOCH, h->stamp.epoch);
+	be_put64(p + AT_STAMP_USN, h->stamp.usn);
+	be_put64(p + AT_MOVED_USN, h->moved_usn);
 }
 
 /* The three runs one after the other; returns how many attributes were put. */
@@ -295,8 +276,8 @@ static unsigned put_runs(const struct attr_list *attrs, const enum entry_run *ru
 			if ((unsigned)runs[i] != run || attrs->attrs[i].nvalues == 0)
 				continue;
 			p = out->p + table + (size_t)row++ * ROW_BYTES;
-			put_u32(p, entry_type_hash(attrs->attrs[i].type));
-			put_u32(p + 4, (uint32_t)(out->n - first));
+			be_put32(p, entry_type_hash(attrs->attrs[i].type));
+			be_put32(p + 4, (uint32_t)(out->n - first));
 			put_attr(&attrs->attrs[i], out);
 		}
 		ends[run] = out->n - first;
@@ -328,9 +309,9 @@ int entry_build(const struct entry_head *head, const struct attr_list *attrs,
 		return buf_rc(out);
 	if (out->n - first > UINT32_MAX)
 		return RC_TOOBIG;
-	put_u32(out->p + start + AT_ATTRS_BYTES, (uint32_t)(out->n - first));
-	put_u32(out->p + start + AT_PUBLIC_BYTES, (uint32_t)ends[ENTRY_PUBLIC]);
-	put_u32(out->p + start + AT_USER_BYTES, (uint32_t)ends[ENTRY_PROTECTED]);
+	be_put32(out->p + start + AT_ATTRS_BYTES, (uint32_t)(out->n - first));
+	be_put32(out->p + start + AT_PUBLIC_BYTES, (uint32_t)ends[ENTRY_PUBLIC]);
+	be_put32(out->p + start + AT_USER_BYTES, (uint32_t)ends[ENTRY_PROTECTED]);
 	return RC_OK;
 }
 

@@ -85,6 +85,12 @@ struct span entry_base_type(struct span description);
 /** Look at a record. RC_CORRUPT if its head, table or framing is impossible. */
 int entry_open(struct span record, struct entry *out) WARN_UNUSED;
 
+/** The whole record that entry_open() has looked at. */
+struct span entry_record(const struct entry *e);
+
+/** Only the parent's entry number, without the checks of entry_open(); 0 for a broken record. */
+uint64_t entry_peek_parent(struct span record);
+
 /** Attribute i (0 <= i < nattrs). */
 void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out);
 

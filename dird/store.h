@@ -4,11 +4,11 @@
  *   entry   entry number              -> record (entry.h)
  *   tree    parent number, RDN        -> entry number      (a rename moves one row)
  *   uuid    entryUUID                 -> entry number
- *   index   type hash, normal value   -> entry numbers     (ordered: equality, prefix, range,
- * presence) order   NC number, usn            -> live entry or tombstone, one row each (change
- * order) nc      NC number                 -> head, position, own or foreign, tombstone floor limbo
- * parent's entryUUID        -> entries whose parent has not come yet meta    format version,
- * counters
+ *   index   type hash, normal value   -> entry numbers     (equality, prefix, range, presence)
+ *   order   NC number, usn, entryUUID -> live entry or tombstone, one row each (change order)
+ *   nc      NC number                 -> id, position, own or foreign, tombstone floor
+ *   limbo   parent's entryUUID        -> entries whose parent has not come yet
+ *   meta    format version, counters
  *
  * One write transaction at a time, on the writer's thread. Read transactions belong to one thread
  * and are short: a search pauses its iterator and ends the transaction before it waits for a
@@ -51,8 +51,9 @@ void store_read_end(struct store_txn **t);
 
 /** The one write transaction, for the writer thread alone. */
 int store_write_begin(struct store *s, struct store_txn **out) WARN_UNUSED;
-/** RC_OK: durable. RC_FULL: the map was too small and has been grown, or the disk is full; nothing
- * was written. */
+/** RC_OK: durable. Else nothing was written: RC_MORE, the map was too small and has been grown, so
+ * do it again; RC_FULL, the disk is full; RC_IO, the disk failed and can not be trusted any more.
+ */
 int store_write_commit(struct store_txn **t) WARN_UNUSED;
 void store_write_abort(struct store_txn **t);
 /** The error that sticks, RC_OK if none. */
@@ -72,7 +73,7 @@ int store_child(struct store_txn *t, uint64_t parent, struct span rdn_normal,
 		uint64_t *eid_out) WARN_UNUSED;
 
 /**
- * Find a DN. `names` are the RDNs below the root's own DN, outermost last, as in struct dn.
+ * Find a DN, given whole, with the root's own RDNs.
  * Returns  RC_OK; RC_NOTFOUND with *eid_out = deepest existing ancestor (0: not even the root) and
  *          *depth_out = how many RDNs of the whole DN exist from the root's side.
  */
@@ -80,11 +81,13 @@ struct dn;
 int store_find(struct store_txn *t, const struct dn *dn, uint64_t *eid_out,
 	       unsigned *depth_out) WARN_UNUSED;
 
-/** Append the DN of an entry as RFC 4514 text, or its normal form. */
+/** Append the DN of an entry as RFC 4514 text, or its normal form. RC_NOTFOUND: it is, or is below,
+ * an entry that waits for its parent (limbo), and no reader may see it. */
 int store_dn(struct store_txn *t, uint64_t eid, struct buf *out) WARN_UNUSED;
 int store_dn_normal(struct store_txn *t, uint64_t eid, struct buf *out) WARN_UNUSED;
 
-/** Is `eid` equal to or below `base`? */
+/** Is `eid` equal to or below `base`? Candidates of store_ranges() and store_by_uuid() are checked
+ * with it even when base is the root: an entry in limbo is within nothing. */
 bool store_is_within(struct store_txn *t, uint64_t eid, uint64_t base);
 bool store_has_children(struct store_txn *t, uint64_t eid);
 uint64_t store_child_count(struct store_txn *t, uint64_t eid, uint64_t limit);

@@ -12,6 +12,9 @@
 #include "dird/update.h"
 #include "lib/clock.h"
 
+/** Exit status when a sync has failed: nothing more is acknowledged (EX_IOERR of sysexits.h). */
+#define WRITE_EXIT_IO 74
+
 struct writer;
 
 struct write_req {
@@ -46,7 +49,8 @@ void writer_submit(struct writer *w, struct write_req *req);
 int writer_on_commit(struct writer *w, struct loop *loop, void (*fn)(void *ctx),
 		     void *ctx) WARN_UNUSED;
 
-/** Finish what has queued, then end the thread. */
+/** Finish what has queued, then end the thread. The loops of requests and watchers must still run.
+ */
 void writer_stop(struct writer **w);
 
 struct writer_stats {

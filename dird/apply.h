@@ -1,0 +1,77 @@
+/*
+ * Pure: a change and the old entry give the new entry (RFC 4511 §4.6, §4.7, §4.9; RFC 4525), and
+ * two entries give the rows by which the value index differs.
+ *
+ * Time, actor and memory come in; nothing is read or written. Refusals carry an LDAP result.
+ */
+#pragma once
+
+#include "dird/change.h"
+#include "dird/schema.h"
+
+struct apply_context {
+	const struct schema *schema;
+	struct arena *arena; /* of everything that comes out */
+	int64_t wall_us;     /* for timestamps */
+};
+
+/** An entry's content, ready for entry_build(). */
+struct apply_entry {
+	struct attr_list attrs;
+	enum entry_run *runs;
+};
+
+/**
+ * The content of a new entry: canonical, with the values of its RDN, checked against the schema,
+ * and with its operational attributes. `uuid` is the one to give; with change.may_set_operational
+ * the attributes may bring their own (and timestamps and creators), which is then put into *uuid.
+ * Errors   RC_REFUSED with *why: 17, 19, 20, 21, 64, 65.
+ */
+int apply_add(const struct apply_context *x, const struct change *c, struct uuid *uuid,
+	      struct apply_entry *out, struct result *why) WARN_UNUSED;
+
+/**
+ * The content after all modifications, in order (RFC 4511 §4.6). All or none.
+ * Errors   RC_REFUSED with *why: 2 (add without values), 16, 17, 18, 19, 20, 21, 65, 67, 69.
+ */
+int apply_modify(const struct apply_context *x, const struct entry *old, const struct change *c,
+		 struct apply_entry *out, struct result *why) WARN_UNUSED;
+
+/**
+ * The content under a new RDN: its values are added, those of the old RDN removed if wanted.
+ * Errors   RC_REFUSED with *why: 17, 19, 21, 64, 65.
+ */
+int apply_rename(const struct apply_context *x, const struct entry *old, const struct change *c,
+		 struct apply_entry *out, struct result *why) WARN_UNUSED;
+
+/**
+ * The content of a replicated entry: as the origin sent it. No schema refuses it (a replica may
+ * know less than the origin); attributes that are computed on reading are left out.
+ */
+int apply_put(const struct apply_context *x, const struct change *c,
+	      struct apply_entry *out) WARN_UNUSED;
+
+/** One row of the value index: attribute and normalized value, cut. */
+struct apply_key {
+	uint32_t attr;
+	struct span value;
+};
+
+struct apply_keys {
+	struct apply_key *at;
+	unsigned n;
+};
+
+/** Values of the index are cut to this many bytes. */
+#define APPLY_VALUE_MAX_BYTES 496
+
+/** The rows an entry has in the value index, sorted, no row twice. Memory from the arena. */
+int apply_keys(const struct schema *s, const struct attr_list *attrs, struct arena *a,
+	       struct apply_keys *out) WARN_UNUSED;
+
+/** Rows only in `from`, or only in `to`, go to fn; both lists as apply_keys() gives them. */
+void apply_delta(const struct apply_keys *from, const struct apply_keys *to,
+		 void (*fn)(void *ctx, const struct apply_key *key, bool is_new), void *ctx);
+
+/** Does objectClass of these attributes name `class` (or one of its aliases)? */
+bool apply_has_class(const struct schema *s, const struct attr_list *attrs, const char *class);

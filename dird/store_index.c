@@ -1,0 +1,81 @@
+#include "dird/store_mdb.h"
+
+#define HASH_BYTES 4
+
+size_t store_index_key(uint32_t attr, struct span value, uint8_t key[static STORE_KEY_MAX_BYTES])
+{
+	struct span cut = span_head(value, STORE_VALUE_MAX_BYTES);
+
+	be_put32(key, attr);
+	if (cut.n != 0)
+		memcpy(key + HASH_BYTES, cut.p, cut.n);
+	return HASH_BYTES + cut.n;
+}
+
+void store_index_put(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid)
+{
+	uint8_t key[STORE_KEY_MAX_BYTES], bytes[STORE_EID_BYTES];
+
+	be_put64(bytes, eid);
+	store_put(t, STORE_INDEX, span_make(key, store_index_key(attr, value, key)),
+		  span_make(bytes, sizeof(bytes)));
+}
+
+void store_index_del(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid)
+{
+	uint8_t key[STORE_KEY_MAX_BYTES], bytes[STORE_EID_BYTES];
+
+	be_put64(bytes, eid);
+	store_del(t, STORE_INDEX, span_make(key, store_index_key(attr, value, key)),
+		  span_make(bytes, sizeof(bytes)));
+}
+
+size_t store_range_start(const struct index_range *r, uint8_t key[static STORE_KEY_MAX_BYTES])
+{
+	bool from_lo = r->kind == INDEX_EQUAL || r->kind == INDEX_PREFIX || r->kind == INDEX_GE;
+
+	return store_index_key(r->attr, from_lo ? r->lo : SPAN_LIT(""), key);
+}
+
+bool store_range_has(const struct index_range *r, struct span key)
+{
+	struct span lo = span_head(r->lo, STORE_VALUE_MAX_BYTES), value;
+
+	if (key.n < HASH_BYTES || be_get32(key.p) != r->attr)
+		return false;
+	value = span_from(key, HASH_BYTES);
+	switch (r->kind) {
+	case INDEX_EQUAL:
+		return span_eq(value, lo);
+	case INDEX_PREFIX:
+		return span_starts(value, lo);
+	case INDEX_LE:
+		return span_cmp(value, lo) <= 0;
+	case INDEX_GE:
+	case INDEX_ALL:
+		return true;
+	}
+	return false;
+}
+
+uint64_t store_range_count(void *ctx, const struct index_range *r, uint64_t limit)
+{
+	uint8_t key[STORE_KEY_MAX_BYTES];
+	struct store_txn *t = ctx;
+	MDB_val k = {store_range_start(r, key), key}, v;
+	uint64_t n = 0;
+	MDB_cursor *c;
+	size_t dups;
+	int err;
+
+	if (store_cursor(t, STORE_INDEX, &c) != RC_OK)
+		return 0;
+	for (err = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
+	     err == 0 && n < limit && store_range_has(r, store_span(k));
+	     err = mdb_cursor_get(c, &k, &v, MDB_NEXT_NODUP)) {
+		if (mdb_cursor_count(c, &dups) == 0)
+			n += dups;
+	}
+	mdb_cursor_close(c);
+	return n < limit ? n : limit;
+}

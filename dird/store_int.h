@@ -1,0 +1,78 @@
+/*
+ * Writing into the store: for update*.c, which keeps the tables consistent with each other, and for
+ * check.c, which verifies that.
+ *
+ * All puts and deletes return nothing: the first error sticks to the transaction (store_error()).
+ */
+#pragma once
+
+#include "dird/store.h"
+
+enum store_table {
+	STORE_META,
+	STORE_ENTRY,
+	STORE_TREE,
+	STORE_UUID,
+	STORE_INDEX,
+	STORE_ORDER,
+	STORE_TOMB,
+	STORE_NC,
+	STORE_LIMBO,
+	STORE_TABLES
+};
+
+/** Cut of an index value: the key holds the attribute's hash too. */
+#define STORE_VALUE_MAX_BYTES (STORE_KEY_MAX_BYTES - 4)
+
+/** Make an error stick: what was written so far must not be committed. */
+void store_fail(struct store_txn *t, int rc);
+
+/** A number no entry has had. 0 after an error. */
+uint64_t store_new_eid(struct store_txn *t);
+
+void store_entry_put(struct store_txn *t, uint64_t eid, struct span record);
+void store_entry_del(struct store_txn *t, uint64_t eid);
+
+/** The entry without parent that everything hangs below. */
+void store_root_put(struct store_txn *t, uint64_t eid);
+
+void store_child_put(struct store_txn *t, uint64_t parent, struct span rdn_normal, uint64_t eid);
+void store_child_del(struct store_txn *t, uint64_t parent, struct span rdn_normal, uint64_t eid);
+/** The first child of `parent`; RC_NOTFOUND. */
+int store_child_first(struct store_txn *t, uint64_t parent, uint64_t *eid_out) WARN_UNUSED;
+
+void store_uuid_put(struct store_txn *t, const struct uuid *u, uint64_t eid);
+void store_uuid_del(struct store_txn *t, const struct uuid *u);
+
+/** One row of the value index; `value` is normalized and cut to STORE_VALUE_MAX_BYTES. */
+void store_index_put(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid);
+void store_index_del(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid);
+
+/** Put the context's row; number 0 takes a new number, which is filled in. */
+void store_nc_put(struct store_txn *t, struct store_nc *nc);
+
+/** The change order. One row per live entry, or per tombstone. */
+void store_order_put(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u,
+		     uint64_t eid);
+void store_order_del(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u);
+void store_tombstone_put(struct store_txn *t, uint32_t nc, const struct stamp *s,
+			 const struct uuid *u, struct span old_dn);
+/** Forget a tombstone, if there is one. */
+void store_tombstone_del(struct store_txn *t, const struct uuid *u);
+
+/** Entries that wait for a parent to come, or for their name to become free below it. */
+void store_limbo_put(struct store_txn *t, const struct uuid *parent, uint64_t eid);
+void store_limbo_del(struct store_txn *t, const struct uuid *parent, uint64_t eid);
+/** The first one behind `after` that waits for `parent`; RC_DONE. */
+int store_limbo_next(struct store_txn *t, const struct uuid *parent, uint64_t after,
+		     uint64_t *eid_out) WARN_UNUSED;
+
+/** A row of a table as it is stored. */
+typedef int store_row_fn(void *ctx, struct span key, struct span value);
+
+/** Call fn for every row in key order, until it returns something else than RC_OK. */
+int store_scan(struct store_txn *t, enum store_table table, store_row_fn *fn,
+	       void *ctx) WARN_UNUSED;
+
+/** Is there exactly this row? For tables with several rows a key, with this value. */
+bool store_has_row(struct store_txn *t, enum store_table table, struct span key, struct span value);

@@ -1,0 +1,292 @@
+#include "dird/store_mdb.h"
+#include "lib/dn.h"
+
+#define KEY_MAX 511
+#define WALK_DEPTH_MAX (DN_MAX_RDNS + 1)
+
+/* A level above the one being walked: the row through which the walk went down. */
+struct level {
+	uint64_t parent, eid;
+	uint8_t *key;
+	size_t key_n;
+};
+
+struct store_iter {
+	struct store_txn *t; /* NULL while paused */
+	MDB_cursor *rows, *probe;
+	bool is_placed; /* the cursor stands on the last row given */
+
+	/* the last row given; key_n 0: none yet */
+	uint8_t key[KEY_MAX];
+	size_t key_n;
+	uint64_t eid;
+
+	bool is_walk;
+	/* walk */
+	enum store_scope scope;
+	uint64_t parent;
+	bool base_is_due, may_descend;
+	struct level levels[WALK_DEPTH_MAX];
+	unsigned depth;
+	/* ranges */
+	struct index_range *ranges;
+	unsigned n, at;
+	struct arena arena; /* of the ranges */
+};
+
+int store_seek_behind(MDB_cursor *c, struct span key, uint64_t eid, MDB_val *k, MDB_val *v)
+{
+	uint8_t next[STORE_EID_BYTES];
+	int err;
+
+	*k = store_val(key);
+	err = mdb_cursor_get(c, k, v, MDB_SET_RANGE);
+	if (err == 0 && span_eq(store_span(*k), key)) {
+		be_put64(next, eid + 1);
+		*k = store_val(key);
+		*v = (MDB_val){sizeof(next), next};
+		err = mdb_cursor_get(c, k, v, MDB_GET_BOTH_RANGE);
+		if (err == 0)
+			*k = store_val(key);
+		if (err == MDB_NOTFOUND) {
+			*k = store_val(key);
+			err = mdb_cursor_get(c, k, v, MDB_SET_KEY);
+			if (err == 0)
+				err = mdb_cursor_get(c, k, v, MDB_NEXT_NODUP);
+		}
+	}
+	return err == MDB_NOTFOUND ? RC_DONE : store_rc(err);
+}
+
+static int open_cursors(struct store_iter *i, struct store_txn *t)
+{
+	int rc = store_cursor(t, i->is_walk ? STORE_TREE : STORE_INDEX, &i->rows);
+
+	if (rc == RC_OK && i->is_walk)
+		rc = store_cursor(t, STORE_TREE, &i->probe);
+	i->t = t;
+	i->is_placed = false;
+	return rc;
+}
+
+static void close_cursors(struct store_iter *i)
+{
+	if (i->rows != NULL)
+		mdb_cursor_close(i->rows);
+	if (i->probe != NULL)
+		mdb_cursor_close(i->probe);
+	i->rows = i->probe = NULL;
+	i->t = NULL;
+}
+
+static int keep_place(struct store_iter *i, struct span key, struct span value)
+{
+	if (key.n > KEY_MAX || value.n != STORE_EID_BYTES)
+		return RC_CORRUPT;
+	memcpy(i->key, key.p, key.n);
+	i->key_n = key.n;
+	i->eid = be_get64(value.p);
+	i->is_placed = true;
+	return RC_OK;
+}
+
+/* The row behind the place, or the first one at or behind `start` when there is no place yet. */
+static int next_row(struct store_iter *i, struct span start, MDB_val *k, MDB_val *v)
+{
+	int err;
+
+	if (i->key_n != 0 && !i->is_placed)
+		return store_seek_behind(i->rows, span_make(i->key, i->key_n), i->eid, k, v);
+	if (i->is_placed) {
+		err = mdb_cursor_get(i->rows, k, v, MDB_NEXT);
+	} else {
+		*k = store_val(start);
+		err = mdb_cursor_get(i->rows, k, v, MDB_SET_RANGE);
+	}
+	return err == MDB_NOTFOUND ? RC_DONE : store_rc(err);
+}
+
+/* --- walking a scope --- */
+
+int store_walk(struct store_txn *t, uint64_t base, enum store_scope scope, struct store_iter **out)
+{
+	struct store_iter *i = mem_zalloc(1, sizeof(*i));
+	int rc;
+
+	*out = NULL;
+	if (i == NULL)
+		return RC_NOMEM;
+	i->is_walk = true;
+	i->scope = scope;
+	i->parent = base;
+	i->base_is_due = scope == STORE_BASE || scope == STORE_SUB;
+	rc = open_cursors(i, t);
+	if (rc != RC_OK)
+		store_iter_free(&i);
+	*out = i;
+	return rc;
+}
+
+static bool has_rows(struct store_iter *i, uint64_t parent)
+{
+	uint8_t key[STORE_EID_BYTES];
+	MDB_val k = {sizeof(key), key}, v;
+
+	be_put64(key, parent);
+	return mdb_cursor_get(i->probe, &k, &v, MDB_SET_RANGE) == 0 && k.mv_size >= 8 &&
+	       be_get64(k.mv_data) == parent;
+}
+
+static int descend(struct store_iter *i)
+{
+	struct level *l;
+
+	if (i->depth == WALK_DEPTH_MAX)
+		return RC_CORRUPT;
+	l = &i->levels[i->depth];
+	l->key = mem_alloc(i->key_n);
+	if (l->key == NULL)
+		return RC_NOMEM;
+	memcpy(l->key, i->key, i->key_n);
+	l->key_n = i->key_n;
+	l->parent = i->parent;
+	l->eid = i->eid;
+	i->depth++;
+	i->parent = i->eid;
+	i->key_n = 0;
+	i->is_placed = false;
+	return RC_OK;
+}
+
+static int ascend(struct store_iter *i)
+{
+	struct level *l;
+
+	if (i->depth == 0)
+		return RC_DONE;
+	l = &i->levels[--i->depth];
+	memcpy(i->key, l->key, l->key_n);
+	i->key_n = l->key_n;
+	i->parent = l->parent;
+	i->eid = l->eid;
+	i->is_placed = false;
+	mem_free(l->key);
+	l->key = NULL;
+	return RC_OK;
+}
+
+static int walk_next(struct store_iter *i, uint64_t *eid_out)
+{
+	uint8_t start[STORE_EID_BYTES];
+	MDB_val k, v;
+	int rc = RC_OK;
+
+	if (i->base_is_due) {
+		i->base_is_due = false;
+		*eid_out = i->parent;
+		return RC_OK;
+	}
+	if (i->scope == STORE_BASE)
+		return RC_DONE;
+	if (i->may_descend && has_rows(i, i->eid))
+		rc = descend(i);
+	i->may_descend = false;
+	while (rc == RC_OK) {
+		be_put64(start, i->parent);
+		rc = next_row(i, span_make(start, sizeof(start)), &k, &v);
+		if (rc == RC_OK && k.mv_size >= 8 && be_get64(k.mv_data) == i->parent) {
+			rc = keep_place(i, store_span(k), store_span(v));
+			*eid_out = i->eid;
+			i->may_descend = i->scope != STORE_ONE;
+			return rc;
+		}
+		if (rc == RC_OK || rc == RC_DONE)
+			rc = ascend(i);
+	}
+	return rc;
+}
+
+/* --- ranges of the value index --- */
+
+int store_ranges(struct store_txn *t, const struct index_range *ranges, unsigned n,
+		 struct store_iter **out)
+{
+	struct store_iter *i = mem_zalloc(1, sizeof(*i));
+	unsigned at;
+	int rc;
+
+	*out = NULL;
+	if (i == NULL)
+		return RC_NOMEM;
+	rc = open_cursors(i, t);
+	i->ranges = arena_zalloc(&i->arena, n, sizeof(*ranges));
+	if (i->ranges == NULL)
+		rc = RC_NOMEM;
+	for (at = 0; rc == RC_OK && at < n; at++) {
+		i->ranges[at] = ranges[at];
+		i->ranges[at].lo = arena_span(&i->arena, ranges[at].lo);
+		if (i->ranges[at].lo.p == NULL)
+			rc = RC_NOMEM;
+	}
+	i->n = n;
+	if (rc != RC_OK)
+		store_iter_free(&i);
+	*out = i;
+	return rc;
+}
+
+static int ranges_next(struct store_iter *i, uint64_t *eid_out)
+{
+	uint8_t start[STORE_KEY_MAX_BYTES];
+	const struct index_range *r;
+	MDB_val k, v;
+	int rc;
+
+	for (; i->at < i->n; i->at++) {
+		r = &i->ranges[i->at];
+		rc = next_row(i, span_make(start, store_range_start(r, start)), &k, &v);
+		if (rc == RC_OK && store_range_has(r, store_span(k))) {
+			rc = keep_place(i, store_span(k), store_span(v));
+			*eid_out = i->eid;
+			return rc;
+		}
+		if (rc != RC_OK && rc != RC_DONE)
+			return rc;
+		i->key_n = 0;
+		i->is_placed = false;
+	}
+	return RC_DONE;
+}
+
+/* --- both --- */
+
+int store_iter_next(struct store_iter *i, uint64_t *eid_out)
+{
+	must(i->t != NULL);
+	return i->is_walk ? walk_next(i, eid_out) : ranges_next(i, eid_out);
+}
+
+int store_iter_pause(struct store_iter *i)
+{
+	close_cursors(i);
+	i->is_placed = false;
+	return RC_OK;
+}
+
+int store_iter_resume(struct store_iter *i, struct store_txn *t)
+{
+	must(i->t == NULL);
+	return open_cursors(i, t);
+}
+
+void store_iter_free(struct store_iter **i)
+{
+	if (*i == NULL)
+		return;
+	close_cursors(*i);
+	while ((*i)->depth != 0)
+		mem_free((*i)->levels[--(*i)->depth].key);
+	arena_fini(&(*i)->arena);
+	mem_free(*i);
+	*i = NULL;
+}

@@ -1,0 +1,74 @@
+/* What the store*.c files share about LMDB. Nobody else includes this. */
+#pragma once
+
+#include "dird/be.h"
+#include "dird/store_int.h"
+#include "lib/arena.h"
+
+#include <lmdb.h>
+#include <pthread.h>
+
+#define STORE_FORMAT 1
+#define STORE_EID_BYTES 8
+
+struct store {
+	MDB_env *env;
+	MDB_dbi dbi[STORE_TABLES];
+	int lock_fd;
+	bool read_only;
+
+	pthread_mutex_t mutex; /* guards what follows */
+	pthread_cond_t idle;
+	unsigned readers; /* open read transactions */
+	bool growing;     /* the map is about to move: no new readers */
+	struct store_txn *pool;
+};
+
+struct store_txn {
+	struct store *store;
+	MDB_txn *txn;
+	bool is_write;
+	bool map_full;
+	int rc;                 /* sticks in a write transaction */
+	uint64_t root;          /* cached; 0: not looked up yet */
+	struct store_txn *next; /* in the pool */
+};
+
+static inline MDB_val store_val(struct span s)
+{
+	return (MDB_val){s.n, (void *)(uintptr_t)s.p};
+}
+
+static inline struct span store_span(MDB_val v)
+{
+	return span_make(v.mv_data, v.mv_size);
+}
+
+/** An LMDB or errno code as RC_*. */
+int store_rc(int mdb) WARN_UNUSED;
+
+/** Look a key up. RC_NOTFOUND is an answer; other errors stick to a write transaction. */
+int store_get(struct store_txn *t, enum store_table table, struct span key,
+	      struct span *out) WARN_UNUSED;
+/** Put and delete; an error sticks. Deleting what is not there is RC_CORRUPT. */
+void store_put(struct store_txn *t, enum store_table table, struct span key, struct span value);
+void store_del(struct store_txn *t, enum store_table table, struct span key, struct span value);
+
+int store_cursor(struct store_txn *t, enum store_table table, MDB_cursor **out) WARN_UNUSED;
+
+/**
+ * Place the cursor on the first row behind (key, eid) of a table whose values are sorted entry
+ * numbers; key and value are filled in. RC_DONE at the end.
+ */
+int store_seek_behind(MDB_cursor *c, struct span key, uint64_t eid, MDB_val *k,
+		      MDB_val *v) WARN_UNUSED;
+
+/* Keys. */
+#define STORE_TREE_KEY_MAX 511
+size_t store_tree_key(uint64_t parent, struct span rdn_normal,
+		      uint8_t key[static STORE_TREE_KEY_MAX]);
+size_t store_index_key(uint32_t attr, struct span value, uint8_t key[static STORE_KEY_MAX_BYTES]);
+
+/* Ranges of the value index: where one starts, and whether a key lies in it. */
+size_t store_range_start(const struct index_range *r, uint8_t key[static STORE_KEY_MAX_BYTES]);
+bool store_range_has(const struct index_range *r, struct span key);

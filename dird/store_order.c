@@ -1,0 +1,318 @@
+#include "dird/store_mdb.h"
+
+/* nc table: 'n' number -> row, 'u' id -> number. Row: flags id epoch invocation usn floor. */
+#define NC_KEY_BYTES 5
+#define NC_ID_KEY_BYTES 17
+#define NC_ROW_BYTES (1 + 16 + 4 + 16 + 8 + 8)
+#define NC_OWN 1
+
+/* order table: nc u32, usn u64, uuid -> live: 0 eid; tombstone: 1 epoch u32, old DN */
+#define ORDER_KEY_BYTES (4 + 8 + 16)
+#define ORDER_LIVE 0
+#define ORDER_TOMBSTONE 1
+#define ORDER_LIVE_BYTES (1 + 8)
+#define ORDER_TOMBSTONE_BYTES (1 + 4) /* and the DN */
+
+/* tombstone table: uuid -> nc u32, usn u64, epoch u32 */
+#define TOMB_ROW_BYTES (4 + 8 + 4)
+
+#define LIMBO_KEY_BYTES UUID_BYTES
+
+/* --- naming contexts --- */
+
+static struct span nc_key(uint32_t number, uint8_t key[static NC_KEY_BYTES])
+{
+	key[0] = 'n';
+	be_put32(key + 1, number);
+	return span_make(key, NC_KEY_BYTES);
+}
+
+static struct span nc_id_key(const struct uuid *id, uint8_t key[static NC_ID_KEY_BYTES])
+{
+	key[0] = 'u';
+	memcpy(key + 1, id->b, UUID_BYTES);
+	return span_make(key, NC_ID_KEY_BYTES);
+}
+
+static int read_nc(struct store_txn *t, struct span key, struct span row, struct store_nc *out)
+{
+	int rc;
+
+	if (key.n != NC_KEY_BYTES || row.n != NC_ROW_BYTES)
+		return RC_CORRUPT;
+	out->number = be_get32(key.p + 1);
+	out->is_own = (row.p[0] & NC_OWN) != 0;
+	memcpy(out->position.nc.b, row.p + 1, UUID_BYTES);
+	out->position.epoch = be_get32(row.p + 17);
+	memcpy(out->position.invocation.b, row.p + 21, UUID_BYTES);
+	out->position.usn = be_get64(row.p + 37);
+	out->floor = be_get64(row.p + 45);
+	out->head = 0;
+	rc = store_by_uuid(t, &out->position.nc, &out->head);
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+int store_nc_next(struct store_txn *t, uint32_t *number, struct store_nc *out)
+{
+	uint8_t key[NC_KEY_BYTES];
+	MDB_val k, v;
+	MDB_cursor *c;
+	int rc;
+
+	if (*number == UINT32_MAX)
+		return RC_DONE;
+	k = store_val(nc_key(*number + 1, key));
+	rc = store_cursor(t, STORE_NC, &c);
+	if (rc != RC_OK)
+		return rc;
+	rc = store_rc(mdb_cursor_get(c, &k, &v, MDB_SET_RANGE));
+	if (rc == RC_NOTFOUND || (rc == RC_OK && *(const uint8_t *)k.mv_data != 'n'))
+		rc = RC_DONE;
+	if (rc == RC_OK)
+		rc = read_nc(t, store_span(k), store_span(v), out);
+	if (rc == RC_OK)
+		*number = out->number;
+	mdb_cursor_close(c);
+	return rc;
+}
+
+int store_nc_find(struct store_txn *t, const struct uuid *id, struct store_nc *out)
+{
+	uint8_t id_key[NC_ID_KEY_BYTES], key[NC_KEY_BYTES];
+	struct span v, k;
+	int rc = store_get(t, STORE_NC, nc_id_key(id, id_key), &v);
+
+	if (rc != RC_OK)
+		return rc;
+	if (v.n != 4)
+		return RC_CORRUPT;
+	k = nc_key(be_get32(v.p), key);
+	rc = store_get(t, STORE_NC, k, &v);
+	if (rc == RC_NOTFOUND)
+		return RC_CORRUPT;
+	return rc == RC_OK ? read_nc(t, k, v, out) : rc;
+}
+
+static uint32_t new_nc_number(struct store_txn *t)
+{
+	uint8_t bytes[4];
+	struct span v;
+	int rc = store_get(t, STORE_META, SPAN_LIT("next-nc"), &v);
+	uint32_t number = rc == RC_OK && v.n == 4 ? be_get32(v.p) : 1;
+
+	be_put32(bytes, number + 1);
+	store_put(t, STORE_META, SPAN_LIT("next-nc"), span_make(bytes, 4));
+	return number;
+}
+
+void store_nc_put(struct store_txn *t, struct store_nc *nc)
+{
+	uint8_t key[NC_KEY_BYTES], id_key[NC_ID_KEY_BYTES], row[NC_ROW_BYTES];
+
+	if (nc->number == 0) {
+		nc->number = new_nc_number(t);
+		be_put32(row, nc->number);
+		store_put(t, STORE_NC, nc_id_key(&nc->position.nc, id_key), span_make(row, 4));
+	}
+	row[0] = nc->is_own ? NC_OWN : 0;
+	memcpy(row + 1, nc->position.nc.b, UUID_BYTES);
+	be_put32(row + 17, nc->position.epoch);
+	memcpy(row + 21, nc->position.invocation.b, UUID_BYTES);
+	be_put64(row + 37, nc->position.usn);
+	be_put64(row + 45, nc->floor);
+	store_put(t, STORE_NC, nc_key(nc->number, key), span_make(row, sizeof(row)));
+}
+
+/* --- change order --- */
+
+static struct span order_key(uint32_t nc, uint64_t usn, const struct uuid *u,
+			     uint8_t key[static ORDER_KEY_BYTES])
+{
+	be_put32(key, nc);
+	be_put64(key + 4, usn);
+	memcpy(key + 12, u->b, UUID_BYTES);
+	return span_make(key, ORDER_KEY_BYTES);
+}
+
+static int read_order(struct span key, struct span row, struct store_change *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->usn = be_get64(key.p + 4);
+	memcpy(out->uuid.b, key.p + 12, UUID_BYTES);
+	if (row.n == ORDER_LIVE_BYTES && row.p[0] == ORDER_LIVE) {
+		out->eid = be_get64(row.p + 1);
+		return RC_OK;
+	}
+	if (row.n < ORDER_TOMBSTONE_BYTES || row.p[0] != ORDER_TOMBSTONE)
+		return RC_CORRUPT;
+	out->is_tombstone = true;
+	out->epoch = be_get32(row.p + 1);
+	out->old_dn = span_from(row, ORDER_TOMBSTONE_BYTES);
+	return RC_OK;
+}
+
+int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t upto,
+		      struct store_change *out)
+{
+	static const struct uuid lowest;
+	uint8_t key[ORDER_KEY_BYTES];
+	MDB_val k, v;
+	MDB_cursor *c;
+	int rc;
+
+	if (after >= upto)
+		return RC_DONE;
+	k = store_val(order_key(nc, after + 1, &lowest, key));
+	rc = store_cursor(t, STORE_ORDER, &c);
+	if (rc != RC_OK)
+		return rc;
+	rc = store_rc(mdb_cursor_get(c, &k, &v, MDB_SET_RANGE));
+	if (rc == RC_OK && k.mv_size != ORDER_KEY_BYTES)
+		rc = RC_CORRUPT;
+	if (rc == RC_NOTFOUND || (rc == RC_OK && be_get32(k.mv_data) != nc))
+		rc = RC_DONE;
+	if (rc == RC_OK)
+		rc = read_order(store_span(k), store_span(v), out);
+	if (rc == RC_OK && out->usn > upto)
+		rc = RC_DONE;
+	mdb_cursor_close(c);
+	return rc;
+}
+
+void store_order_put(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u,
+		     uint64_t eid)
+{
+	uint8_t key[ORDER_KEY_BYTES], row[ORDER_LIVE_BYTES];
+
+	row[0] = ORDER_LIVE;
+	be_put64(row + 1, eid);
+	store_put(t, STORE_ORDER, order_key(nc, usn, u, key), span_make(row, sizeof(row)));
+}
+
+void store_order_del(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u)
+{
+	uint8_t key[ORDER_KEY_BYTES];
+
+	store_del(t, STORE_ORDER, order_key(nc, usn, u, key), span_make(NULL, 0));
+}
+
+/* --- tombstones --- */
+
+static void put_tombstone_row(struct store_txn *t, uint32_t nc, const struct stamp *s,
+			      const struct uuid *u, struct span old_dn)
+{
+	uint8_t key[ORDER_KEY_BYTES];
+	struct buf row;
+	uint8_t *p;
+
+	buf_init(&row, ORDER_TOMBSTONE_BYTES + old_dn.n);
+	p = buf_extend(&row, ORDER_TOMBSTONE_BYTES);
+	if (p != NULL) {
+		p[0] = ORDER_TOMBSTONE;
+		be_put32(p + 1, s->epoch);
+	}
+	buf_put(&row, old_dn);
+	if (buf_rc(&row) == RC_OK)
+		store_put(t, STORE_ORDER, order_key(nc, s->usn, u, key), buf_span(&row));
+	else if (t->rc == RC_OK)
+		t->rc = buf_rc(&row);
+	buf_fini(&row);
+}
+
+void store_tombstone_put(struct store_txn *t, uint32_t nc, const struct stamp *s,
+			 const struct uuid *u, struct span old_dn)
+{
+	uint8_t row[TOMB_ROW_BYTES];
+
+	store_tombstone_del(t, u);
+	be_put32(row, nc);
+	be_put64(row + 4, s->usn);
+	be_put32(row + 12, s->epoch);
+	store_put(t, STORE_TOMB, span_make(u->b, UUID_BYTES), span_make(row, sizeof(row)));
+	put_tombstone_row(t, nc, s, u, old_dn);
+}
+
+static int get_tombstone(struct store_txn *t, const struct uuid *u, uint32_t *nc, struct stamp *out)
+{
+	struct span v;
+	int rc = store_get(t, STORE_TOMB, span_make(u->b, UUID_BYTES), &v);
+
+	if (rc != RC_OK)
+		return rc;
+	if (v.n != TOMB_ROW_BYTES)
+		return RC_CORRUPT;
+	*nc = be_get32(v.p);
+	out->usn = be_get64(v.p + 4);
+	out->epoch = be_get32(v.p + 12);
+	return RC_OK;
+}
+
+void store_tombstone_del(struct store_txn *t, const struct uuid *u)
+{
+	struct stamp s;
+	uint32_t nc;
+
+	if (get_tombstone(t, u, &nc, &s) != RC_OK)
+		return;
+	store_order_del(t, nc, s.usn, u);
+	store_del(t, STORE_TOMB, span_make(u->b, UUID_BYTES), span_make(NULL, 0));
+}
+
+int store_tombstone(struct store_txn *t, const struct uuid *u, struct stamp *out)
+{
+	uint8_t key[NC_KEY_BYTES];
+	struct store_nc row;
+	struct span v, k;
+	uint32_t nc;
+	int rc = get_tombstone(t, u, &nc, out);
+
+	if (rc != RC_OK)
+		return rc;
+	k = nc_key(nc, key);
+	rc = store_get(t, STORE_NC, k, &v);
+	if (rc == RC_OK)
+		rc = read_nc(t, k, v, &row);
+	if (rc == RC_OK)
+		out->nc = row.position.nc;
+	return rc == RC_NOTFOUND ? RC_CORRUPT : rc;
+}
+
+/* --- limbo --- */
+
+static struct span limbo_value(uint64_t eid, uint8_t bytes[static STORE_EID_BYTES])
+{
+	be_put64(bytes, eid);
+	return span_make(bytes, STORE_EID_BYTES);
+}
+
+void store_limbo_put(struct store_txn *t, const struct uuid *parent, uint64_t eid)
+{
+	uint8_t bytes[STORE_EID_BYTES];
+
+	store_put(t, STORE_LIMBO, span_make(parent->b, LIMBO_KEY_BYTES), limbo_value(eid, bytes));
+}
+
+void store_limbo_del(struct store_txn *t, const struct uuid *parent, uint64_t eid)
+{
+	uint8_t bytes[STORE_EID_BYTES];
+
+	store_del(t, STORE_LIMBO, span_make(parent->b, LIMBO_KEY_BYTES), limbo_value(eid, bytes));
+}
+
+int store_limbo_next(struct store_txn *t, const struct uuid *parent, uint64_t after,
+		     uint64_t *eid_out)
+{
+	uint8_t bytes[STORE_EID_BYTES];
+	MDB_val k = store_val(span_make(parent->b, LIMBO_KEY_BYTES)), v;
+	MDB_cursor *c;
+	int rc = store_cursor(t, STORE_LIMBO, &c);
+
+	if (rc != RC_OK)
+		return rc;
+	v = store_val(limbo_value(after + 1, bytes));
+	rc = store_rc(mdb_cursor_get(c, &k, &v, MDB_GET_BOTH_RANGE));
+	if (rc == RC_OK)
+		*eid_out = be_get64(v.mv_data);
+	mdb_cursor_close(c);
+	return rc == RC_NOTFOUND ? RC_DONE : rc;
+}

@@ -1,0 +1,69 @@
+/* What the update*.c files share: one change on its way into the tables. Nobody else's. */
+#pragma once
+
+#include "dird/apply.h"
+#include "dird/store_int.h"
+#include "dird/update.h"
+
+struct update {
+	struct store_txn *t;
+	const struct update_context *ctx;
+	struct change *c;
+	struct arena *a;
+	enum update_outcome *outcome;
+	struct result *why;
+};
+
+/** An entry that is there: its record is copied, so that puts do not disturb it. */
+struct update_old {
+	uint64_t eid;
+	struct entry e;
+	struct apply_keys keys;
+};
+
+/** Load an entry and its index rows. RC_NOTFOUND; else an error of the store. */
+int update_load(struct update *u, uint64_t eid, struct update_old *out) WARN_UNUSED;
+
+/**
+ * Put record and index rows of entry `eid`; `old` is NULL for a new one. Name, uuid, order and
+ * context rows are the caller's.
+ */
+int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
+		 const struct apply_entry *content, const struct update_old *old) WARN_UNUSED;
+
+/** The same content under another head. */
+int update_write_head(struct update *u, const struct update_old *old,
+		      const struct entry_head *head) WARN_UNUSED;
+
+/** Record, index rows and uuid row go. */
+void update_erase(struct update *u, const struct update_old *old);
+
+struct apply_context update_apply_context(const struct update *u);
+
+/* --- naming contexts (update_nc.c) --- */
+
+/** The context of an entry with these attributes below `parent` (NULL: the root itself). */
+struct uuid update_nc_of(const struct update *u, const struct entry *parent, bool parent_is_root,
+			 const struct attr_list *attrs, const struct uuid *uuid);
+
+/**
+ * The row of a context that a client wants to change. Contexts of other sites give RC_REFUSED with
+ * a referral, or 53 when their servers are not known here. A missing row is made when this site may
+ * found the context: the local one, the organisation's while there is no root, a new site's at the
+ * organisation's master.
+ */
+int update_nc_own(struct update *u, const struct uuid *id, struct store_nc *out) WARN_UNUSED;
+
+/** A new life for a row; number 0 makes the row. */
+int update_nc_found(struct store_txn *t, const struct update_context *ctx, const struct uuid *id,
+		    struct store_nc *nc) WARN_UNUSED;
+
+/** The next usn of the context; the row is put. */
+struct stamp update_next_stamp(struct update *u, struct store_nc *nc);
+
+/* --- replicated changes (update_repl.c) --- */
+
+int update_put(struct update *u) WARN_UNUSED;
+int update_remove(struct update *u) WARN_UNUSED;
+int update_position(struct update *u) WARN_UNUSED;
+int update_keep_only(struct update *u) WARN_UNUSED;

@@ -1,0 +1,296 @@
+#include "dird/write.h"
+
+#include "lib/log.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+#define BATCH_MAX_REQUESTS 1000
+
+struct watcher {
+	struct loop *loop;
+	void (*fn)(void *ctx);
+	void *ctx;
+	atomic_bool is_told; /* a call is under way */
+	struct watcher *next;
+};
+
+struct writer {
+	struct store *store;
+	struct update_context ctx;
+	const struct clock *clock;
+	pthread_t thread;
+
+	pthread_mutex_t mutex; /* guards what follows */
+	pthread_cond_t wake;
+	struct write_req *first, **last;
+	bool is_stopping;
+	struct watcher *watchers;
+	struct writer_stats stats;
+};
+
+static int random_bytes(void *p, size_t n)
+{
+	return getrandom(p, n, 0) == (ssize_t)n ? RC_OK : RC_IO;
+}
+
+/* The database can no longer be trusted to keep what it is given: stop before anybody is told
+ * otherwise (requirement F4). Another process may read what was durable. */
+_Noreturn static void die(int rc)
+{
+	log_error(NULL, "write.failed", "rc=\"%s\" exit=%d", rc_text(rc), WRITE_EXIT_IO);
+	fflush(NULL);
+	_Exit(WRITE_EXIT_IO);
+}
+
+/* --- one batch --- */
+
+static int apply_request(struct writer *w, struct store_txn *t, struct write_req *r)
+{
+	enum update_outcome outcome;
+	unsigned i;
+	int rc = RC_OK;
+
+	memset(r->counts, 0, sizeof(r->counts));
+	memset(&r->result, 0, sizeof(r->result));
+	if (r->check != NULL)
+		rc = r->check(r, t, &r->result);
+	for (i = 0; rc == RC_OK && i < r->nchanges; i++) {
+		rc = update_apply(t, &w->ctx, &r->changes[i], r->arena, &outcome, &r->result);
+		if (rc == RC_OK)
+			r->counts[outcome]++;
+	}
+	return rc;
+}
+
+/*
+ * RC_MORE: the map has grown, do it again. Each request's rc is set when this is RC_OK. A refused
+ * change has written nothing; a request of several changes has the transaction for itself.
+ */
+static int try_batch(struct writer *w, struct write_req *batch)
+{
+	struct store_txn *t;
+	struct write_req *r;
+	int rc = store_write_begin(w->store, &t);
+
+	if (rc != RC_OK)
+		return rc;
+	w->ctx.wall_us = w->clock->wall_us(w->clock);
+	for (r = batch; r != NULL && store_error(t) == RC_OK; r = r->next)
+		r->rc = apply_request(w, t, r);
+	if (batch->nchanges > 1 && batch->rc == RC_REFUSED) {
+		store_write_abort(&t);
+		return RC_OK;
+	}
+	return store_write_commit(&t); /* after an error: grows the map, or just aborts */
+}
+
+static void count(struct writer *w, const struct write_req *batch)
+{
+	const struct write_req *r;
+	uint64_t n = 0;
+
+	pthread_mutex_lock(&w->mutex);
+	for (r = batch; r != NULL; r = r->next) {
+		n++;
+		if (r->rc == RC_OK)
+			w->stats.changes += r->nchanges;
+		else
+			w->stats.refused++;
+	}
+	w->stats.commits++;
+	if (n > w->stats.batch_max)
+		w->stats.batch_max = n;
+	pthread_mutex_unlock(&w->mutex);
+}
+
+static void run_done(void *arg)
+{
+	struct write_req *r = arg;
+
+	r->done(r);
+}
+
+static void answer(struct write_req *batch, int rc)
+{
+	struct write_req *r, *next;
+
+	for (r = batch; r != NULL; r = next) {
+		next = r->next;
+		r->next = NULL;
+		if (rc != RC_OK)
+			r->rc = rc;
+		/* the promise that done() runs is worth more than this process without memory */
+		must(loop_post(r->home, run_done, r) == RC_OK);
+	}
+}
+
+static void run_watcher(void *arg)
+{
+	struct watcher *n = arg;
+
+	atomic_store(&n->is_told, false);
+	n->fn(n->ctx);
+}
+
+static void free_watcher(void *arg)
+{
+	mem_free(arg);
+}
+
+static void tell_watchers(struct writer *w)
+{
+	struct watcher *n;
+
+	pthread_mutex_lock(&w->mutex);
+	for (n = w->watchers; n != NULL; n = n->next) {
+		if (!atomic_exchange(&n->is_told, true) &&
+		    loop_post(n->loop, run_watcher, n) != RC_OK)
+			atomic_store(&n->is_told, false); /* the next commit tells */
+	}
+	pthread_mutex_unlock(&w->mutex);
+}
+
+static void do_batch(struct writer *w, struct write_req *batch)
+{
+	struct write_req *r, *next;
+	int rc;
+
+	do {
+		rc = try_batch(w, batch);
+	} while (rc == RC_MORE);
+	if (rc == RC_IO)
+		die(rc);
+	if (rc == RC_OK) {
+		count(w, batch);
+		tell_watchers(w);
+		answer(batch, rc);
+	} else if (batch->next == NULL || rc == RC_FULL) {
+		log_error(NULL, "write.aborted", "rc=\"%s\"", rc_text(rc));
+		answer(batch, rc);
+	} else { /* only the request at fault shall fail */
+		for (r = batch; r != NULL; r = next) {
+			next = r->next;
+			r->next = NULL;
+			do_batch(w, r);
+		}
+	}
+}
+
+/* --- the thread --- */
+
+static struct write_req *take_batch(struct writer *w)
+{
+	struct write_req *batch, *r;
+	unsigned n = 1;
+
+	pthread_mutex_lock(&w->mutex);
+	while (w->first == NULL && !w->is_stopping)
+		pthread_cond_wait(&w->wake, &w->mutex);
+	batch = r = w->first;
+	while (r != NULL && r->nchanges < 2 && r->next != NULL && r->next->nchanges < 2 &&
+	       n++ < BATCH_MAX_REQUESTS)
+		r = r->next;
+	if (r != NULL) {
+		w->first = r->next;
+		r->next = NULL;
+	}
+	if (w->first == NULL)
+		w->last = &w->first;
+	pthread_mutex_unlock(&w->mutex);
+	return batch;
+}
+
+static void *run(void *arg)
+{
+	struct writer *w = arg;
+	struct write_req *batch;
+
+	pthread_setname_np(pthread_self(), "writer");
+	while ((batch = take_batch(w)) != NULL)
+		do_batch(w, batch);
+	return NULL;
+}
+
+int writer_start(struct store *s, const struct schema *schema, struct dn root,
+		 const struct clock *clock, struct writer **out)
+{
+	struct writer *w = mem_zalloc(1, sizeof(*w));
+
+	*out = NULL;
+	if (w == NULL)
+		return RC_NOMEM;
+	w->store = s;
+	w->ctx = (struct update_context){schema, root, 0, random_bytes};
+	w->clock = clock;
+	w->last = &w->first;
+	must(pthread_mutex_init(&w->mutex, NULL) == 0 && pthread_cond_init(&w->wake, NULL) == 0);
+	if (pthread_create(&w->thread, NULL, run, w) != 0) {
+		pthread_cond_destroy(&w->wake);
+		pthread_mutex_destroy(&w->mutex);
+		mem_free(w);
+		return RC_NOMEM;
+	}
+	*out = w;
+	return RC_OK;
+}
+
+void writer_submit(struct writer *w, struct write_req *req)
+{
+	req->next = NULL;
+	pthread_mutex_lock(&w->mutex);
+	must(!w->is_stopping);
+	*w->last = req;
+	w->last = &req->next;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->mutex);
+}
+
+int writer_on_commit(struct writer *w, struct loop *loop, void (*fn)(void *ctx), void *ctx)
+{
+	struct watcher *n = mem_zalloc(1, sizeof(*n));
+
+	if (n == NULL)
+		return RC_NOMEM;
+	n->loop = loop;
+	n->fn = fn;
+	n->ctx = ctx;
+	pthread_mutex_lock(&w->mutex);
+	n->next = w->watchers;
+	w->watchers = n;
+	pthread_mutex_unlock(&w->mutex);
+	return RC_OK;
+}
+
+void writer_stop(struct writer **w)
+{
+	struct writer *wr = *w;
+	struct watcher *n;
+
+	if (wr == NULL)
+		return;
+	pthread_mutex_lock(&wr->mutex);
+	wr->is_stopping = true;
+	pthread_cond_signal(&wr->wake);
+	pthread_mutex_unlock(&wr->mutex);
+	must(pthread_join(wr->thread, NULL) == 0);
+	while ((n = wr->watchers) != NULL) {
+		wr->watchers = n->next;
+		must(loop_post(n->loop, free_watcher, n) == RC_OK); /* behind its last call */
+	}
+	pthread_cond_destroy(&wr->wake);
+	pthread_mutex_destroy(&wr->mutex);
+	mem_free(wr);
+	*w = NULL;
+}
+
+void writer_stats(const struct writer *w, struct writer_stats *out)
+{
+	struct writer *wr = (struct writer *)(uintptr_t)w;
+
+	pthread_mutex_lock(&wr->mutex);
+	*out = wr->stats;
+	pthread_mutex_unlock(&wr->mutex);
+}
