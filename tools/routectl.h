@@ -4,3 +4,8 @@
 
 /* argv[0] is the verb. */
 int routectl_compute(int argc, char **argv);
+int routectl_show(int argc, char **argv);
+int routectl_explain(int argc, char **argv);
+int routectl_status(int argc, char **argv);
+int routectl_resync(int argc, char **argv);
+int routectl_accept(int argc, char **argv);

@@ -1,0 +1,11 @@
+/* Asking the running routed over its control socket. */
+#pragma once
+
+#include "lib/buf.h"
+
+/**
+ * Send one request line to the daemon that `config` (a routed.conf) belongs to.
+ * Ownership: the reply is appended to `reply`.
+ * Returns  true; false when it cannot be reached or refuses: cli_error() has said why.
+ */
+bool routectl_ask(const char *config, const char *line, struct buf *reply);
