@@ -871,9 +871,9 @@ int compute_table(const struct model *m, struct span site, struct table **out)
 
 	*out = NULL;
 	must(m->committed);
-	w.site = model_find_site(m, site);
-	if (w.site == MODEL_NONE)
-		return RC_NOTFOUND;
+	rc = model_find_site(m, site, &w.site);
+	if (rc != RC_OK)
+		return rc;
 	w.root = m->sites[w.site].name_id;
 	arena_init(&w.a);
 	rc = build_init(&w.b);

@@ -275,7 +275,7 @@ int lookup_unique(const struct model *m, struct span own_site, struct span root,
 {
 	struct arena a;
 	struct span name;
-	uint32_t site;
+	uint32_t site, own = MODEL_NONE;
 	unsigned i;
 	int rc;
 
@@ -284,8 +284,12 @@ int lookup_unique(const struct model *m, struct span own_site, struct span root,
 	rc = site_name_of(&a, root, dn, &name);
 	if (rc != RC_OK || name.n == 0)
 		goto out;
-	site = model_find_site(m, name);
-	if (site == MODEL_NONE || site == model_find_site(m, own_site))
+	rc = model_find_site(m, name, &site);
+	if (rc == RC_OK)
+		rc = model_find_site(m, own_site, &own);
+	if (rc == RC_NOTFOUND)
+		rc = RC_OK;
+	if (rc != RC_OK || site == MODEL_NONE || site == own)
 		goto out;
 	*home = LOOKUP_HOME_NO_MAIL;
 	for (i = 0; i < nvalues && *home == LOOKUP_HOME_NO_MAIL; i++) {

@@ -61,16 +61,16 @@ static int grow(struct map *m)
 int map_put(struct map *m, struct span key, uint32_t value)
 {
 	uint32_t hash = hash_bytes(key);
-	struct map_slot *slot;
+	struct map_slot *slot = m->size != 0 ? find(m, key, hash) : NULL;
 	int rc;
 
 	must(key.n != 0);
-	if (m->used >= m->size / 2) {
+	if (slot == NULL || (slot->key.p == NULL && m->used >= m->size / 2)) {
 		rc = grow(m);
 		if (rc != RC_OK)
 			return rc;
+		slot = find(m, key, hash);
 	}
-	slot = find(m, key, hash);
 	m->used += slot->key.p == NULL;
 	*slot = (struct map_slot){key, hash, value};
 	return RC_OK;

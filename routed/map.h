@@ -28,7 +28,7 @@ void map_fini(struct map *m);
 uint32_t map_get(const struct map *m, struct span key);
 
 /** Set the value of a key (which must not be empty); an existing key also takes over the new bytes.
- * RC_NOMEM. */
+ * RC_NOMEM, for a new key only. */
 int map_put(struct map *m, struct span key, uint32_t value) WARN_UNUSED;
 
 /** Forget a key, if it is there. */

@@ -430,17 +430,24 @@ int model_commit(struct model *m)
 	return RC_OK;
 }
 
-uint32_t model_find_site(const struct model *m, struct span name)
+int model_find_site(const struct model *m, struct span name, uint32_t *out)
 {
 	uint32_t id = MAP_NONE;
 	struct span folded;
 	struct arena a;
+	int rc;
 
 	arena_init(&a);
-	if (address_fold(&a, name, &folded) == RC_OK)
+	*out = MODEL_NONE;
+	rc = address_fold(&a, name, &folded);
+	if (rc == RC_OK)
 		id = map_get(&m->index->names, folded);
+	if (id != MAP_NONE)
+		*out = m->names[id].site;
 	arena_fini(&a);
-	return id != MAP_NONE ? m->names[id].site : MODEL_NONE;
+	if (rc == RC_NOMEM)
+		return rc;
+	return *out != MODEL_NONE ? RC_OK : RC_NOTFOUND;
 }
 
 static int compare_ignored(const void *a, const void *b)

@@ -187,8 +187,10 @@ void model_refresh_end(struct model *m, unsigned *changes);
  */
 int model_commit(struct model *m) WARN_UNUSED;
 
-/** The live site of this name, case-insensitively; MODEL_NONE if there is none. Needs a commit. */
-uint32_t model_find_site(const struct model *m, struct span name);
+/**
+ * The live site of this name, in any case; needs a commit. RC_NOTFOUND: there is none. RC_NOMEM.
+ */
+int model_find_site(const struct model *m, struct span name, uint32_t *out) WARN_UNUSED;
 
 /**
  * What was left out, sorted by DN, attribute, value. Ownership: the array lies in the arena, the

@@ -1,0 +1,149 @@
+/* How long a whole routing table takes. Prints name, size, median and worst of the runs. */
+#include "routed/compute.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define RUNS 15
+#define MESH_CONNECTORS 5 /* a site */
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+static uint32_t next_random(void)
+{
+	static uint64_t state = 88172645463325252u;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (uint32_t)(state >> 32);
+}
+
+static void put(struct model *m, const char *dn, const struct model_attr *attrs, unsigned n)
+{
+	unsigned changes = 0;
+
+	must(model_put(m, span_of(dn), span_of(dn), attrs, n, &changes) == RC_OK);
+}
+
+static void put_site(struct model *m, unsigned site)
+{
+	struct span class = SPAN_LIT("mailSite"), domain;
+	char dn[64], name[64];
+	struct model_attr attrs[] = {
+		{SPAN_LIT("objectClass"), &class, 1},
+		{SPAN_LIT("siteSmtpDomain"), &domain, 1},
+	};
+
+	snprintf(dn, sizeof(dn), "ou=Site%u,o=Example", site);
+	snprintf(name, sizeof(name), "site%u.example.com", site);
+	domain = span_of(name);
+	put(m, dn, attrs, 2);
+}
+
+/* One connector with connected domains to `n` sites. */
+static void put_connector(struct model *m, unsigned site, unsigned number, const unsigned *to,
+			  unsigned n)
+{
+	struct span class = SPAN_LIT("imsConnector"), flag = SPAN_LIT("TRUE");
+	struct span *values = calloc(n, sizeof(*values));
+	char(*texts)[80] = calloc(n, sizeof(*texts));
+	char dn[128];
+	unsigned i;
+	struct model_attr attrs[] = {
+		{SPAN_LIT("objectClass"), &class, 1},
+		{SPAN_LIT("onlySystemMessagesUseCDs"), &flag, 1},
+		{SPAN_LIT("connectedDomains"), values, n},
+	};
+
+	must(values != NULL && texts != NULL);
+	for (i = 0; i < n; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "Site%u;%u;SMTP:site%u.example.com", to[i],
+			 1 + next_random() % 100, to[i]);
+		values[i] = span_of(texts[i]);
+	}
+	snprintf(dn, sizeof(dn), "cn=IMS %u,cn=Connections,cn=Configuration,ou=Site%u,o=Example",
+		 number, site);
+	put(m, dn, attrs, 3);
+	free(values);
+	free(texts);
+}
+
+static void make_mesh(struct model *m, unsigned sites)
+{
+	unsigned i, k, to;
+
+	for (i = 0; i < sites; i++) {
+		put_site(m, i);
+		for (k = 0; k < MESH_CONNECTORS; k++) {
+			to = k == 0 ? (i + 1) % sites : next_random() % sites;
+			put_connector(m, i, k, &to, 1);
+		}
+	}
+}
+
+static void make_star(struct model *m, unsigned sites)
+{
+	unsigned *spokes = calloc(sites, sizeof(*spokes));
+	unsigned hub = 0, i;
+
+	must(spokes != NULL);
+	for (i = 0; i < sites; i++) {
+		put_site(m, i);
+		spokes[i] = i;
+		if (i != hub)
+			put_connector(m, i, 0, &hub, 1);
+	}
+	put_connector(m, hub, 0, spokes + 1, sites - 1);
+	free(spokes);
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void measure(const char *name, void (*make)(struct model *, unsigned), unsigned sites)
+{
+	struct model *m = NULL;
+	uint64_t took[RUNS], loaded, begun = now_us();
+	uint32_t rows = 0;
+	unsigned i;
+
+	must(model_new(&m) == RC_OK);
+	make(m, sites);
+	must(model_commit(m) == RC_OK);
+	loaded = now_us() - begun;
+	for (i = 0; i < RUNS; i++) {
+		struct table *t = NULL;
+
+		begun = now_us();
+		must(compute_table(m, SPAN_LIT("Site0"), &t) == RC_OK);
+		took[i] = now_us() - begun;
+		rows = t->nrows;
+		table_free(&t);
+	}
+	qsort(took, RUNS, sizeof(took[0]), compare);
+	printf("%-14s sites=%u connectors=%u rows=%u load=%.1fms compute p50=%.2fms max=%.2fms\n",
+	       name, sites, m->nconnectors, rows, (double)loaded / 1e3,
+	       (double)took[RUNS / 2] / 1e3, (double)took[RUNS - 1] / 1e3);
+	model_free(&m);
+}
+
+int main(void)
+{
+	measure("compute.mesh", make_mesh, 1000);
+	measure("compute.star", make_star, 1000);
+	measure("compute.mesh", make_mesh, 10000);
+	measure("compute.star", make_star, 10000);
+	return 0;
+}
