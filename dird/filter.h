@@ -31,13 +31,20 @@ struct filter {
 	unsigned nsubs;
 	const struct schema_attr *at;           /* NULL: extensible match without a type */
 	const struct schema_attr *const *types; /* at and its subtypes, NULL-terminated */
-	struct span options; /* ";lang-de" of the description, folded; "" if none */
-	enum schema_norm norm;
-	struct span value; /* normalized; substrings: initial part, .p NULL if none */
-	struct span *any;  /* substrings */
+	struct span options;   /* ";lang-de" of the description, folded; "" if none */
+	enum schema_norm norm; /* of the rule that compares */
+	struct span value;     /* normalized; substrings: initial part, .p NULL if none */
+	struct span *any;      /* substrings */
 	unsigned nany;
 	struct span final; /* .p NULL if none */
-	bool dn_attrs;     /* extensible :dn: */
+	struct span
+		prefix; /* substrings: what every matching normal form begins with; "" if unknown */
+	bool spaced;    /* a part begins or ends with a space: compared in long form, see
+			   filter_spaces() */
+	bool dn_attrs;  /* extensible :dn: */
+	const struct schema_rule *rule; /* extensible: the rule named, or NULL */
+	enum filter_kind match; /* how `value` is compared: EQUAL, SUBSTR, GE, LE, or AND for
+				   "less than" of an ordering rule in an extensible match */
 };
 
 enum filter_result { FILTER_FALSE, FILTER_TRUE, FILTER_UNKNOWN };
@@ -50,7 +57,11 @@ enum filter_result { FILTER_FALSE, FILTER_TRUE, FILTER_UNKNOWN };
 int filter_read(const struct schema *s, struct span *rest, struct arena *a, struct filter **out,
 		const char **why) WARN_UNUSED;
 
-/** RFC 4515 text to the Filter element's BER, appended to out. For views, tools and tests. */
+/**
+ * RFC 4515 text to the Filter element's BER, appended to out. For views, tools and tests. Blanks
+ * between filters and one item without parentheses are taken, too.
+ * Errors: RC_INVALID with *why set, RC_TOOBIG deeper than FILTER_MAX_DEPTH, buf failures.
+ */
 int filter_from_text(struct span text, struct buf *out, const char **why) WARN_UNUSED;
 
 /** What the reader may use in a match, and values that are computed on reading. */
@@ -64,8 +75,16 @@ struct filter_view {
 	struct span dn_normal; /* of the entry, for :dn: matches; may be empty */
 };
 
-/** Evaluate. Out of memory and undecodable values count as Undefined. `scratch` is cleared at will.
+/**
+ * Evaluate. Out of memory and undecodable values count as Undefined. `scratch` is cleared at will.
+ * `view` may be NULL: everything may be read, nothing is computed.
  */
 enum filter_result filter_match(const struct filter *f, const struct schema *s,
 				const struct entry *e, const struct filter_view *view,
 				struct buf *scratch);
+
+/**
+ * The long form of prepared text, RFC 4518 §2.6.1 to the letter: one space at each end, two for
+ * each inner one. Only there "a " matches inside "a". `before` and `after`: add the outer spaces.
+ */
+void filter_spaces(struct span prepared, bool before, bool after, struct buf *out);

@@ -1,0 +1,403 @@
+#include "dird/filter.h"
+
+#include "lib/dn.h"
+
+struct match {
+	const struct schema *s;
+	const struct entry *e;
+	const struct filter_view *view;
+	struct buf *scratch;
+};
+
+/* --- one value -------------------------------------------------------------------------------- */
+
+static enum filter_result truth(bool is)
+{
+	return is ? FILTER_TRUE : FILTER_FALSE;
+}
+
+/* FALSE, unless one is TRUE, or one could not be told. */
+static enum filter_result either(enum filter_result a, enum filter_result b)
+{
+	if (a == FILTER_TRUE || b == FILTER_TRUE)
+		return FILTER_TRUE;
+	return a == FILTER_UNKNOWN || b == FILTER_UNKNOWN ? FILTER_UNKNOWN : FILTER_FALSE;
+}
+
+void filter_spaces(struct span prepared, bool before, bool after, struct buf *out)
+{
+	size_t i;
+
+	if (before)
+		buf_putc(out, ' ');
+	for (i = 0; i < prepared.n; i++) {
+		bool inner = i != 0 && i + 1 != prepared.n;
+
+		if (prepared.p[i] == ' ' && inner)
+			buf_putc(out, ' ');
+		buf_putc(out, prepared.p[i]);
+	}
+	if (after)
+		buf_putc(out, ' ');
+}
+
+static bool match_parts(const struct filter *f, struct span v)
+{
+	unsigned i;
+
+	if (f->value.n + f->final.n > v.n || !span_starts(v, f->value) ||
+	    !span_eq(span_from(v, v.n - f->final.n), f->final))
+		return false;
+	v = span_make(v.p + f->value.n, v.n - f->value.n - f->final.n);
+	for (i = 0; i < f->nany; i++) {
+		const uint8_t *at;
+
+		if (f->any[i].n == 0)
+			continue;
+		at = v.n != 0 ? memmem(v.p, v.n, f->any[i].p, f->any[i].n) : NULL;
+		if (at == NULL)
+			return false;
+		v = span_from(v, (size_t)(at - v.p) + f->any[i].n);
+	}
+	return true;
+}
+
+/* `v` is the normal form. */
+static enum filter_result compare(const struct filter *f, struct span v)
+{
+	switch (f->match) {
+	case FILTER_EQUAL:
+		return truth(span_eq(v, f->value));
+	case FILTER_GE:
+		return truth(span_cmp(v, f->value) >= 0);
+	case FILTER_LE:
+		return truth(span_cmp(v, f->value) <= 0);
+	case FILTER_AND:
+		return truth(span_cmp(v, f->value) < 0);
+	case FILTER_SUBSTR:
+		return truth(match_parts(f, v));
+	case FILTER_OR:
+	case FILTER_NOT:
+	case FILTER_PRESENT:
+	case FILTER_APPROX:
+	case FILTER_EXTENSIBLE:
+	case FILTER_UNDEFINED:
+		break;
+	}
+	return FILTER_UNKNOWN;
+}
+
+/*
+ * Equality of text without writing the normal form. UNKNOWN: the value is not ASCII, or has blanks
+ * that preparation changes, so the normal form is needed.
+ */
+static enum filter_result plain_equal(struct span want, bool fold, struct span v)
+{
+	bool same = v.n == want.n;
+	uint8_t before = ' ';
+	size_t i;
+
+	for (i = 0; i < v.n; i++) {
+		uint8_t c = v.p[i];
+
+		if (c < 0x20 || c >= 0x7f || (c == ' ' && before == ' '))
+			return FILTER_UNKNOWN;
+		before = c;
+		if (same && (fold ? span_ascii_lower(c) : c) != want.p[i])
+			same = false;
+	}
+	return before == ' ' ? FILTER_UNKNOWN : truth(same);
+}
+
+/* The first RDN's value of a DN whose text needs no unescaping; false if it is not that simple. */
+static bool simple_rdn_value(struct span dn, struct span *out)
+{
+	const uint8_t *equals = dn.n != 0 ? memchr(dn.p, '=', dn.n) : NULL;
+	uint8_t before = ' ';
+	size_t i;
+
+	if (equals == NULL)
+		return false;
+	*out = span_from(dn, (size_t)(equals - dn.p) + 1);
+	for (i = 0; i < out->n && out->p[i] != ','; i++) {
+		uint8_t c = out->p[i];
+
+		if (c < 0x20 || c >= 0x7f || strchr("\\\"+#;<>=", c) != NULL ||
+		    (c == ' ' && before == ' '))
+			return false;
+		before = c;
+	}
+	out->n = i;
+	return before != ' ';
+}
+
+/* Two DNs whose first values plainly differ cannot be equal; saves the parse for most members. */
+static enum filter_result plain_dn_equal(struct span want, struct span v)
+{
+	struct span a, b;
+
+	if (span_eq(want, v))
+		return FILTER_TRUE;
+	if (simple_rdn_value(want, &a) && simple_rdn_value(v, &b) && !span_eq_nocase(a, b))
+		return FILTER_FALSE;
+	return FILTER_UNKNOWN;
+}
+
+static enum filter_result plain_match(const struct filter *f, struct span v)
+{
+	if (f->match != FILTER_EQUAL)
+		return FILTER_UNKNOWN;
+	if (f->norm == SCHEMA_NORM_IGNORE || f->norm == SCHEMA_NORM_EXACT)
+		return plain_equal(f->value, f->norm == SCHEMA_NORM_IGNORE, v);
+	if (f->norm == SCHEMA_NORM_DN)
+		return plain_dn_equal(f->value, v);
+	if (f->norm == SCHEMA_NORM_OID && span_eq_nocase(v, f->value))
+		return FILTER_TRUE;
+	return FILTER_UNKNOWN;
+}
+
+static enum filter_result match_value(const struct match *m, const struct filter *f, struct span v)
+{
+	enum filter_result r = plain_match(f, v);
+	size_t n;
+
+	if (r != FILTER_UNKNOWN)
+		return r;
+	buf_clear(m->scratch);
+	if (schema_normalize(m->s, f->norm, v, m->scratch) != RC_OK)
+		return FILTER_UNKNOWN;
+	if (!f->spaced)
+		return compare(f, buf_span(m->scratch));
+	n = m->scratch->n;
+	/* Room first: the source must not move while it is read. */
+	if (buf_extend(m->scratch, 2 * n + 2) == NULL)
+		return FILTER_UNKNOWN;
+	buf_truncate(m->scratch, n);
+	filter_spaces(span_make(m->scratch->p, n), true, true, m->scratch);
+	return compare(f, span_from(buf_span(m->scratch), n));
+}
+
+static enum filter_result match_set(const struct match *m, const struct filter *f,
+				    struct span values)
+{
+	enum filter_result r = FILTER_FALSE;
+	struct span v;
+
+	while (r != FILTER_TRUE && tlv_expect(&values, TLV_OCTETS, &v) == RC_OK)
+		r = either(r, match_value(m, f, v));
+	return r;
+}
+
+/* --- attributes ------------------------------------------------------------------------------- */
+
+static bool may_read(const struct match *m, const struct schema_attr *at, struct span description)
+{
+	return m->view == NULL || m->view->may_read == NULL ||
+	       m->view->may_read(m->view->ctx, at, description);
+}
+
+static bool computed(const struct match *m, const struct schema_attr *at, struct span *value)
+{
+	return at->usage != SCHEMA_USER && m->view != NULL && m->view->computed != NULL &&
+	       m->view->computed(m->view->ctx, m->e, at, value);
+}
+
+static bool has_option(struct span options, struct span want)
+{
+	struct span option;
+	bool more;
+
+	do {
+		more = span_cut(&options, ';', &option);
+		if (span_eq_nocase(option, want))
+			return true;
+	} while (more);
+	return false;
+}
+
+/* A description with more options is a subtype (RFC 4512 §2.5.2). */
+static bool has_options(const struct filter *f, struct span description)
+{
+	struct span want = span_from(f->options, 1), option;
+	struct span have = span_from(description, entry_base_type(description).n + 1);
+	bool more;
+
+	if (f->options.n == 0)
+		return true;
+	do {
+		more = span_cut(&want, ';', &option);
+		if (!has_option(have, option))
+			return false;
+	} while (more);
+	return true;
+}
+
+static enum filter_result match_type(const struct match *m, const struct filter *f,
+				     const struct schema_attr *at)
+{
+	struct span name = span_of(at->name), value;
+	enum filter_result r = FILTER_FALSE;
+	struct entry_attr attr;
+	unsigned i = 0;
+
+	if (!may_read(m, at, name))
+		return FILTER_UNKNOWN;
+	if (f->options.n == 0 && computed(m, at, &value))
+		return f->match == FILTER_PRESENT ? FILTER_TRUE : match_value(m, f, value);
+	while (r != FILTER_TRUE && entry_find(m->e, at->hash, name, &i, &attr)) {
+		if (!has_options(f, attr.type))
+			continue;
+		r = either(r,
+			   f->match == FILTER_PRESENT ? FILTER_TRUE : match_set(m, f, attr.values));
+	}
+	return r;
+}
+
+static enum filter_result match_types(const struct match *m, const struct filter *f)
+{
+	enum filter_result r = FILTER_FALSE;
+	unsigned i;
+
+	for (i = 0; f->types[i] != NULL && r != FILTER_TRUE; i++)
+		r = either(r, match_type(m, f, f->types[i]));
+	return r;
+}
+
+/* Extensible match by rule alone: every attribute the rule is meant for. */
+static enum filter_result match_any_type(const struct match *m, const struct filter *f)
+{
+	enum filter_result r = FILTER_FALSE;
+	const struct schema_attr *at;
+	struct entry_attr attr;
+	unsigned i;
+
+	for (i = 0; i < m->e->nattrs && r != FILTER_TRUE; i++) {
+		entry_attr_at(m->e, i, &attr);
+		at = schema_attr(m->s, attr.type);
+		if (at == NULL || !schema_rule_applies(f->rule, at))
+			continue;
+		r = either(r, may_read(m, at, attr.type) ? match_set(m, f, attr.values)
+							 : FILTER_UNKNOWN);
+	}
+	return r;
+}
+
+static bool is_subtype(const struct schema_attr *at, const struct schema_attr *of)
+{
+	while (at != NULL && at != of)
+		at = at->sup;
+	return at != NULL;
+}
+
+static enum filter_result match_ava(const struct match *m, const struct filter *f,
+				    const struct dn_ava *ava)
+{
+	const struct schema_attr *at = schema_attr(m->s, ava->type);
+
+	if (at == NULL)
+		return FILTER_FALSE;
+	if (f->at != NULL ? !is_subtype(at, f->at) : !schema_rule_applies(f->rule, at))
+		return FILTER_FALSE;
+	return may_read(m, at, ava->type) ? match_value(m, f, ava->value) : FILTER_UNKNOWN;
+}
+
+/* :dn: also looks at the values of the entry's name. */
+static enum filter_result match_name(const struct match *m, const struct filter *f)
+{
+	enum filter_result r = FILTER_FALSE;
+	struct arena a;
+	struct dn dn;
+	unsigned i, k;
+
+	if (m->view == NULL || m->view->dn_normal.n == 0)
+		return FILTER_FALSE;
+	arena_init(&a);
+	if (dn_parse(&a, m->view->dn_normal, &dn, NULL) != RC_OK) {
+		r = FILTER_UNKNOWN;
+		goto out;
+	}
+	for (i = 0; i < dn.n && r != FILTER_TRUE; i++) {
+		for (k = 0; k < dn.rdns[i].n && r != FILTER_TRUE; k++)
+			r = either(r, match_ava(m, f, &dn.rdns[i].avas[k]));
+	}
+out:
+	arena_fini(&a);
+	return r;
+}
+
+static enum filter_result match_extensible(const struct match *m, const struct filter *f)
+{
+	enum filter_result r = f->at != NULL ? match_types(m, f) : match_any_type(m, f);
+
+	if (r != FILTER_TRUE && f->dn_attrs)
+		r = either(r, match_name(m, f));
+	return r;
+}
+
+/* --- the tree --------------------------------------------------------------------------------- */
+
+static enum filter_result negate(enum filter_result r)
+{
+	if (r == FILTER_UNKNOWN)
+		return r;
+	return r == FILTER_TRUE ? FILTER_FALSE : FILTER_TRUE;
+}
+
+static enum filter_result match(const struct match *m, const struct filter *f);
+
+/* RFC 4526: an empty AND is TRUE, an empty OR is FALSE. */
+static enum filter_result match_and(const struct match *m, const struct filter *f)
+{
+	enum filter_result r = FILTER_TRUE, sub;
+	unsigned i;
+
+	for (i = 0; i < f->nsubs && r != FILTER_FALSE; i++) {
+		sub = match(m, f->subs[i]);
+		if (sub != FILTER_TRUE)
+			r = sub;
+	}
+	return r;
+}
+
+static enum filter_result match_or(const struct match *m, const struct filter *f)
+{
+	enum filter_result r = FILTER_FALSE;
+	unsigned i;
+
+	for (i = 0; i < f->nsubs && r != FILTER_TRUE; i++)
+		r = either(r, match(m, f->subs[i]));
+	return r;
+}
+
+static enum filter_result match(const struct match *m, const struct filter *f)
+{
+	switch (f->kind) {
+	case FILTER_AND:
+		return match_and(m, f);
+	case FILTER_OR:
+		return match_or(m, f);
+	case FILTER_NOT:
+		return negate(match(m, f->subs[0]));
+	case FILTER_EQUAL:
+	case FILTER_SUBSTR:
+	case FILTER_GE:
+	case FILTER_LE:
+	case FILTER_PRESENT:
+	case FILTER_APPROX:
+		return match_types(m, f);
+	case FILTER_EXTENSIBLE:
+		return match_extensible(m, f);
+	case FILTER_UNDEFINED:
+		break;
+	}
+	return FILTER_UNKNOWN;
+}
+
+enum filter_result filter_match(const struct filter *f, const struct schema *s,
+				const struct entry *e, const struct filter_view *view,
+				struct buf *scratch)
+{
+	struct match m = {.s = s, .e = e, .view = view, .scratch = scratch};
+
+	return match(&m, f);
+}
