@@ -2,8 +2,8 @@
 #include "tools/galctl.h"
 
 #include "lib/arena.h"
-#include "lib/base64.h"
 #include "lib/text.h"
+#include "tools/show.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,100 +249,20 @@ int galctl_list(int argc, char **argv)
 /* --- show --------------------------------------------------------------------------------------
  */
 
-static bool is_printable(struct span s)
-{
-	size_t i;
-
-	for (i = 0; i < s.n; i++) {
-		if (s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return false;
-	}
-	return text_is_utf8(s);
-}
-
-static void show_text(const struct ldif_record *r, struct buf *out)
-{
-	unsigned i, j;
-
-	buf_put(out, r->dn);
-	buf_putc(out, '\n');
-	for (i = 0; i < r->nattrs; i++) {
-		for (j = 0; j < r->attrs[i].nvalues; j++) {
-			struct span v = r->attrs[i].values[j];
-
-			buf_printf(out, "  %-26.*s ", j == 0 ? (int)r->attrs[i].type.n : 0,
-				   (const char *)r->attrs[i].type.p);
-			if (is_printable(v))
-				buf_put(out, v);
-			else
-				buf_printf(out, "(%zu bytes)", v.n);
-			buf_putc(out, '\n');
-		}
-	}
-}
-
-static bool all_text(const struct ldif_attr *attr)
-{
-	unsigned i;
-
-	for (i = 0; i < attr->nvalues; i++) {
-		if (!text_is_utf8(attr->values[i]))
-			return false;
-	}
-	return true;
-}
-
-/* {"dn":..., "cn":[...], "jpegPhoto;base64":[...]} */
-static void show_json(const struct ldif_record *r, struct buf *out)
-{
-	unsigned i, j;
-
-	buf_puts(out, "{\"dn\":");
-	cli_json_string(out, r->dn);
-	for (i = 0; i < r->nattrs; i++) {
-		bool text = all_text(&r->attrs[i]);
-
-		buf_printf(out, ",\"%.*s%s\":[", SPAN_ARG(r->attrs[i].type), text ? "" : ";base64");
-		for (j = 0; j < r->attrs[i].nvalues; j++) {
-			if (j != 0)
-				buf_putc(out, ',');
-			if (text) {
-				cli_json_string(out, r->attrs[i].values[j]);
-				continue;
-			}
-			buf_putc(out, '"');
-			base64_encode(r->attrs[i].values[j], out);
-			buf_putc(out, '"');
-		}
-		buf_putc(out, ']');
-	}
-	buf_puts(out, "}\n");
-}
-
 static int show_one(struct dirconn *c, const char *who, bool json)
 {
 	struct ldif_record entry;
 	struct arena a = {0};
-	struct buf out;
 	const char *dn;
 	int rc = galctl_find(c, &a, who, &dn);
 
-	buf_init(&out, 2 * LDIF_VALUE_MAX_BYTES);
 	if (rc == RC_OK) {
 		rc = dirconn_read(c, &a, dn, NULL, &entry);
 		if (rc == RC_NOTFOUND)
 			cli_error("there is no entry %s", dn);
 	}
-	if (rc == RC_OK) {
-		if (json)
-			show_json(&entry, &out);
-		else
-			show_text(&entry, &out);
-		rc = buf_rc(&out);
-	}
 	if (rc == RC_OK)
-		fwrite(out.p, 1, out.n, stdout);
-	buf_fini(&out);
+		rc = show_record(&entry, json);
 	arena_fini(&a);
 	return rc;
 }

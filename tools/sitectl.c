@@ -1,0 +1,26 @@
+/* sitectl: organisation, sites, connectors, replication links. */
+#include "tools/sitectl.h"
+
+#include "tools/cli.h"
+
+int main(int argc, char **argv)
+{
+	static const struct cli_verb verbs[] = {
+		{"site", sitectl_site, "sites: list, show, set"},
+		{"connector", sitectl_connector,
+		 "mail connectors: list, show, add, set, connect, disconnect, delete"},
+		{"link", sitectl_link, "directory replication links: list, add, delete"},
+		{"status", sitectl_status, "what this site holds, and how far it is behind"},
+		{0},
+	};
+	static const struct cli_tool tool = {
+		"sitectl", "Looks after an organisation's sites, mail connectors and replication.",
+		verbs,
+		"  sitectl site list --config hub/dird.conf\n"
+		"  sitectl connector set --config site1/dird.conf 'Internet Mail Service (Site1)' "
+		"\\\n"
+		"      onlySystemMessagesUseCDs=TRUE\n"
+		"  sitectl status --config site1/dird.conf\n"};
+
+	return cli_run(&tool, argc, argv);
+}
