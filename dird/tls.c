@@ -163,6 +163,12 @@ static void context_release(struct tls_context *c)
 	mem_free(c);
 }
 
+struct tls_context *tls_context_ref(struct tls_context *c)
+{
+	__atomic_add_fetch(&c->references, 1, __ATOMIC_ACQ_REL);
+	return c;
+}
+
 void tls_context_free(struct tls_context **c)
 {
 	if (*c != NULL)
@@ -180,8 +186,7 @@ static int tls_new(struct tls_context *c, struct tls **out)
 	if (t == NULL)
 		return RC_NOMEM;
 	buf_init(&t->pending, TLS_PENDING_MAX_BYTES);
-	t->context = c;
-	__atomic_add_fetch(&c->references, 1, __ATOMIC_ACQ_REL);
+	t->context = tls_context_ref(c);
 	t->ssl = SSL_new(c->ssl);
 	t->in = BIO_new(BIO_s_mem());
 	t->out = BIO_new(BIO_s_mem());

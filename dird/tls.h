@@ -24,6 +24,8 @@ struct tls_config {
 /** Refuses a key file that others may read. `why` gets a sentence. */
 int tls_context_new(const struct tls_config *cfg, struct tls_context **out,
 		    struct buf *why) WARN_UNUSED;
+/** One more owner; each gives its reference back with tls_context_free(). From any thread. */
+struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_free(struct tls_context **c);
 
 /** Server side: TLS 1.2 or later. */
