@@ -10,6 +10,7 @@
 
 #include "dird/acl.h"
 #include "dird/msg.h"
+#include "dird/store.h"
 #include "dird/write.h"
 
 struct conn;
@@ -22,27 +23,43 @@ struct op {
 	struct msg msg;
 	struct identity identity; /* the connection's at the time of the request */
 	struct result result;
-	bool is_finished;
 	bool is_abandoned; /* no further message may be sent */
+	bool is_endless;   /* set by an operation that has no end of its own (persistent sync): a
+			      stopping server cancels it first */
 
 	/** Set by an operation that yields: go on (send queue drained, next slice). */
 	void (*resume)(struct op *op);
-	/** Abandon, Cancel or the end of the connection: release what is held and call op_finish()
-	 * or op_drop(). */
+	/** Abandon, Cancel, the end of the connection or of the server: release what is held and
+	 * call op_finish() with LR_CANCELED, or op_drop(). NULL while it can not be stopped. */
 	void (*cancel)(struct op *op);
 	void *state; /* the operation's own */
 
+	/* of op.c and conn.c */
 	struct op *next, *prev; /* the connection's list */
+	struct op *ready_next;  /* operations that resume in the next turn */
+	bool is_ready, waits_drain;
+	uint64_t start_ms;
+	unsigned nsent; /* entries, for the log */
 };
 
-/** Start an operation for a decoded message; takes over msg and arena. */
+/** Start an operation for a decoded message; takes over the arena and leaves an empty one. */
 void op_start(struct conn *c, struct arena *arena, const struct msg *msg);
+/** Answer a request that never becomes an operation. */
+void op_refuse(struct conn *c, const struct msg *msg, enum ldap_result code, const char *why);
+/** Cancel the connection's operations without an end of their own: the server stops. */
+void op_stop_endless(struct conn *c);
+/** The outstanding operation with this message id, but not `but`; NULL. */
+struct op *op_find(struct conn *c, int32_t id, const struct op *but);
 
 /** Send op->result with controls, log one line, free the operation. */
 void op_finish(struct op *op, struct span extra, const struct msg_control *controls,
 	       unsigned ncontrols);
 /** Shorthand: result code and text without anything else. */
 void op_finish_result(struct op *op, enum ldap_result code, const char *text);
+/** The same with what update, schema or a check here found. */
+void op_finish_refused(struct op *op, const struct result *why);
+/** A return code of our own side: logged, and 80, 51 or 52 for the client. */
+void op_finish_error(struct op *op, int rc, const char *what);
 /** Free without an answer (abandoned). */
 void op_drop(struct op *op);
 
@@ -51,7 +68,7 @@ void op_drop(struct op *op);
 int op_send(struct op *op, struct span bytes) WARN_UNUSED;
 int op_sendv(struct op *op, const struct span *pieces, unsigned n) WARN_UNUSED;
 /** May the operation produce more now? If not, return; resume() is called on drain. */
-bool op_may_send(const struct op *op);
+bool op_may_send(struct op *op);
 /** Let other operations run; resume() is called in a later loop turn. */
 void op_yield(struct op *op);
 
@@ -64,6 +81,26 @@ void op_delete(struct op *op);
 void op_moddn(struct op *op);
 void op_compare(struct op *op);
 void op_extended(struct op *op);
+
+/**
+ * Parse a DN of the request into the arena.
+ * Returns  RC_OK; RC_REFUSED after the operation was finished with 34 and what is wrong.
+ */
+int op_parse_dn(struct op *op, struct span text, struct dn *out) WARN_UNUSED;
+
+/**
+ * Find the entry a request names.
+ * Returns  RC_OK; RC_REFUSED with op->result filled: 32 and matchedDN, or 10 where a referral entry
+ *          stands at or above the name (not with ManageDsaIT, RFC 3296 §5); else the store's error.
+ */
+int op_find_entry(struct op *op, struct store_txn *t, const struct dn *dn,
+		  uint64_t *eid_out) WARN_UNUSED;
+
+#define OP_OID_MANAGE_DSA_IT "2.16.840.1.113730.3.4.2"
+#define OP_OID_PAGED "1.2.840.113556.1.4.319"
+#define OP_OID_START_TLS "1.3.6.1.4.1.1466.20037"
+#define OP_OID_WHO_AM_I "1.3.6.1.4.1.4203.1.11.3"
+#define OP_OID_CANCEL "1.3.6.1.1.8"
 
 /**
  * Which attributes a search asks for (RFC 4511 §4.5.1.8), decided once per request; shared by

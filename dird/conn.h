@@ -1,0 +1,66 @@
+/*
+ * The client connections of one loop: framing, order of operations, limits, idle time, the end.
+ *
+ * A request is decoded as soon as its frame is whole and started at once; answers go out in any
+ * order. Requests behind a bind or StartTLS wait until that is done (and run as the new identity).
+ * With too many operations outstanding, or too many bytes waiting for the client, reading stops:
+ * what a client costs is bounded by CONN_MAX_OPS requests and STREAM_HIGH_BYTES of answers.
+ *
+ * Everything here runs on the loop's thread.
+ */
+#pragma once
+
+#include "dird/op.h"
+#include "dird/server.h"
+#include "dird/stream.h"
+
+#define CONN_MAX_OPS 128
+#define CONN_PDU_ANONYMOUS_BYTES (1024 * 1024)
+#define CONN_PDU_BOUND_BYTES (16 * 1024 * 1024)
+
+struct conn_set; /* all connections of one loop */
+struct op_paged;
+
+struct conn {
+	struct conn_set *set;
+	struct server *server;
+	struct stream *stream; /* NULL once it has ended; operations may outlive it */
+	uint64_t id;
+	struct identity identity;
+	struct op *ops; /* outstanding, newest first */
+	unsigned nops;
+	bool is_exclusive; /* a bind or StartTLS runs: nothing else is started */
+	bool is_closing;   /* no further request is taken */
+	bool is_paused;
+	bool has_notice;     /* a notice of disconnection was sent */
+	size_t unread_bytes; /* behind the request that is being started, in the same delivery */
+	uint64_t active_ms;
+	struct op_paged *paged; /* paged searches between two pages, newest first */
+	struct conn *next, *prev;
+};
+
+int conn_set_new(struct server *s, struct loop *l, struct conn_set **out) WARN_UNUSED;
+/** Take over a connected socket. */
+void conn_set_accept(struct conn_set *set, int fd, bool is_local, bool is_tls);
+/**
+ * Let what runs come to its end, tell every client, close. on_stopped() runs on the loop's thread
+ * when the last connection is gone and the set is freed; at the latest after about 2 seconds.
+ */
+void conn_set_stop(struct conn_set *set, void (*on_stopped)(void *ctx), void *ctx);
+
+/** For this connection's operations: an empty buffer, valid until control returns to the loop. */
+struct buf *conn_scratch(struct conn *c);
+struct loop *conn_loop(const struct conn *c);
+/** The identity from now on; takes over `id`'s memory and leaves it anonymous. */
+void conn_set_identity(struct conn *c, struct identity *id);
+/** The operation that made the connection exclusive is done: take further requests. */
+void conn_end_exclusive(struct conn *c);
+/** Tell the client why (RFC 4511 §4.4.1) and close. */
+void conn_disconnect(struct conn *c, enum ldap_result code, const char *text);
+/** Close without a word, as after an unbind. */
+void conn_close(struct conn *c);
+
+/* For op.c: the list of outstanding operations, and those that wait for their next turn. */
+void conn_link(struct conn *c, struct op *op);
+void conn_unlink(struct conn *c, struct op *op);
+void conn_make_ready(struct conn *c, struct op *op);

@@ -1,0 +1,379 @@
+#include "dird/op.h"
+
+#include "dird/conn.h"
+#include "dird/op_impl.h"
+#include "dird/sync.h"
+#include "lib/log.h"
+
+/* What may be asked of each operation. Bind, unbind and abandon are looked at before. */
+struct kind {
+	void (*run)(struct op *op);
+	enum msg_op response;
+	const char *name;
+};
+
+static const struct kind *kind_of(enum msg_op op)
+{
+	static const struct kind bind = {op_bind, MSG_BIND_RESPONSE, "bind"};
+	static const struct kind search = {op_search, MSG_SEARCH_DONE, "search"};
+	static const struct kind modify = {op_modify, MSG_MODIFY_RESPONSE, "modify"};
+	static const struct kind add = {op_add, MSG_ADD_RESPONSE, "add"};
+	static const struct kind delete = {op_delete, MSG_DELETE_RESPONSE, "delete"};
+	static const struct kind moddn = {op_moddn, MSG_MODDN_RESPONSE, "modrdn"};
+	static const struct kind compare = {op_compare, MSG_COMPARE_RESPONSE, "compare"};
+	static const struct kind extended = {op_extended, MSG_EXTENDED_RESPONSE, "extended"};
+
+	switch (op) {
+	case MSG_BIND_REQUEST:
+		return &bind;
+	case MSG_SEARCH_REQUEST:
+		return &search;
+	case MSG_MODIFY_REQUEST:
+		return &modify;
+	case MSG_ADD_REQUEST:
+		return &add;
+	case MSG_DELETE_REQUEST:
+		return &delete;
+	case MSG_MODDN_REQUEST:
+		return &moddn;
+	case MSG_COMPARE_REQUEST:
+		return &compare;
+	case MSG_EXTENDED_REQUEST:
+		return &extended;
+	case MSG_BIND_RESPONSE:
+	case MSG_UNBIND:
+	case MSG_SEARCH_ENTRY:
+	case MSG_SEARCH_DONE:
+	case MSG_MODIFY_RESPONSE:
+	case MSG_ADD_RESPONSE:
+	case MSG_DELETE_RESPONSE:
+	case MSG_MODDN_RESPONSE:
+	case MSG_COMPARE_RESPONSE:
+	case MSG_ABANDON:
+	case MSG_SEARCH_REFERENCE:
+	case MSG_EXTENDED_RESPONSE:
+	case MSG_INTERMEDIATE:
+		return NULL;
+	}
+	return NULL;
+}
+
+static struct log_ctx log_of(const struct op *op)
+{
+	return (struct log_ctx){.conn = op->conn->id, .op = op->msg.id};
+}
+
+/* --- the end --- */
+
+static void log_done(const struct op *op)
+{
+	struct log_ctx lc = log_of(op);
+	char text[LOG_TEXT_BYTES];
+
+	if (!log_enabled(LOG_DEBUG))
+		return;
+	log_debug(
+		&lc, "op.done", "kind=%s result=%s entries=%u ms=%llu text=\"%s\"%s",
+		kind_of(op->msg.op)->name, result_name(op->result.code), op->nsent,
+		(unsigned long long)(op->server->clock->mono_ms(op->server->clock) - op->start_ms),
+		log_text(span_of(op->result.text), text), op->is_abandoned ? " abandoned" : "");
+}
+
+void op_drop(struct op *op)
+{
+	struct conn *c = op->conn;
+
+	identity_fini(&op->identity);
+	arena_fini(&op->arena);
+	conn_unlink(c, op);
+	mem_free(op);
+}
+
+void op_finish(struct op *op, struct span extra, const struct msg_control *controls,
+	       unsigned ncontrols)
+{
+	struct buf out;
+
+	log_done(op);
+	if (!op->is_abandoned && op->conn->stream != NULL) {
+		buf_init(&out, CONN_PDU_BOUND_BYTES);
+		msg_write_result(&out, op->msg.id, kind_of(op->msg.op)->response, &op->result,
+				 extra, controls, ncontrols);
+		if (buf_rc(&out) != 0)
+			conn_disconnect(op->conn, LR_OTHER, "out of memory");
+		else if (stream_write(op->conn->stream, buf_span(&out)) != 0)
+			op->is_abandoned = true; /* on_close() follows */
+		buf_fini(&out);
+	}
+	op_drop(op);
+}
+
+void op_finish_result(struct op *op, enum ldap_result code, const char *text)
+{
+	op->result = (struct result){.code = code, .text = text};
+	op_finish(op, (struct span){NULL, 0}, NULL, 0);
+}
+
+void op_finish_refused(struct op *op, const struct result *why)
+{
+	op->result = *why;
+	op_finish(op, (struct span){NULL, 0}, NULL, 0);
+}
+
+void op_finish_error(struct op *op, int rc, const char *what)
+{
+	struct log_ctx lc = log_of(op);
+
+	log_error(&lc, "op.failed", "what=\"%s\" error=\"%s\"", what, rc_text(rc));
+	if (rc == RC_NOMEM || rc == RC_BUSY)
+		op_finish_result(op, LR_BUSY, rc_text(rc));
+	else if (rc == RC_FULL)
+		op_finish_result(op, LR_UNWILLING,
+				 "the disk or database is full; nothing was written");
+	else
+		op_finish_result(op, LR_OTHER, "internal error; the server's log tells more");
+}
+
+/* --- sending --- */
+
+int op_sendv(struct op *op, const struct span *pieces, unsigned n)
+{
+	if (op->is_abandoned || op->conn->stream == NULL)
+		return RC_CLOSED;
+	return stream_writev(op->conn->stream, pieces, n);
+}
+
+int op_send(struct op *op, struct span bytes)
+{
+	return op_sendv(op, &bytes, 1);
+}
+
+bool op_may_send(struct op *op)
+{
+	op->waits_drain = op->conn->stream != NULL && stream_is_full(op->conn->stream);
+	return !op->waits_drain;
+}
+
+void op_yield(struct op *op)
+{
+	conn_make_ready(op->conn, op);
+}
+
+/* --- the start --- */
+
+void op_refuse(struct conn *c, const struct msg *msg, enum ldap_result code, const char *why)
+{
+	struct result r = {.code = code, .text = why};
+	struct buf *out = conn_scratch(c);
+
+	msg_write_result(out, msg->id, kind_of(msg->op)->response, &r, (struct span){NULL, 0}, NULL,
+			 0);
+	if (buf_rc(out) != 0 || stream_write(c->stream, buf_span(out)) != 0)
+		conn_close(c);
+}
+
+struct op *op_find(struct conn *c, int32_t id, const struct op *but)
+{
+	struct op *op;
+
+	for (op = c->ops; op != NULL; op = op->next) {
+		if (op->msg.id == id && op != but)
+			return op;
+	}
+	return NULL;
+}
+
+static void abandon(struct conn *c, int32_t id)
+{
+	struct op *op = op_find(c, id, NULL);
+
+	if (op == NULL || op->msg.op == MSG_BIND_REQUEST)
+		return;
+	op->is_abandoned = true;
+	if (op->cancel != NULL)
+		op->cancel(op);
+}
+
+void op_stop_endless(struct conn *c)
+{
+	struct op *op, *next;
+
+	c->nops++; /* keeps c alive */
+	for (op = c->ops; op != NULL; op = next) {
+		next = op->next;
+		if (op->is_endless && op->cancel != NULL)
+			op->cancel(op);
+	}
+	if (--c->nops == 0)
+		conn_disconnect(c, LR_UNAVAILABLE, "the server stops");
+}
+
+/* RFC 4511 §4.1.11: a critical control that the operation does not know. */
+static bool has_unknown_critical(const struct msg *m)
+{
+	static const char *const of_search[] = {OP_OID_PAGED, SYNC_OID_REQUEST, NULL};
+	const char *const *oid;
+	unsigned i;
+
+	for (i = 0; i < m->ncontrols; i++) {
+		if (!m->controls[i].critical)
+			continue;
+		if (m->op != MSG_BIND_REQUEST && m->op != MSG_EXTENDED_REQUEST &&
+		    span_eq(m->controls[i].oid, SPAN_LIT(OP_OID_MANAGE_DSA_IT)))
+			continue;
+		for (oid = of_search; m->op == MSG_SEARCH_REQUEST && *oid != NULL; oid++) {
+			if (span_eq(m->controls[i].oid, span_of(*oid)))
+				break;
+		}
+		if (m->op != MSG_SEARCH_REQUEST || *oid == NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Bind and StartTLS stand alone: what still runs is given up (RFC 4511 §4.2.1). */
+static void give_up_others(struct conn *c)
+{
+	struct op *op, *next;
+
+	c->nops++;
+	for (op = c->ops; op != NULL; op = next) {
+		next = op->next;
+		op->is_abandoned = true;
+		if (op->cancel != NULL)
+			op->cancel(op);
+	}
+	c->nops--;
+}
+
+static struct op *op_new(struct conn *c, struct arena *arena, const struct msg *msg)
+{
+	struct op *op = mem_zalloc(1, sizeof(*op));
+
+	if (op == NULL || identity_copy(&op->identity, &c->identity) != 0) {
+		mem_free(op);
+		return NULL;
+	}
+	op->conn = c;
+	op->server = c->server;
+	op->msg = *msg;
+	op->arena = *arena;
+	op->start_ms = op->server->clock->mono_ms(op->server->clock);
+	arena_init(arena);
+	return op;
+}
+
+void op_start(struct conn *c, struct arena *arena, const struct msg *msg)
+{
+	const struct kind *kind = kind_of(msg->op);
+	struct op *op;
+
+	if (msg->op == MSG_UNBIND) {
+		conn_close(c);
+		return;
+	}
+	if (msg->op == MSG_ABANDON) {
+		abandon(c, msg->u.abandon_id);
+		return;
+	}
+	if (kind == NULL) {
+		conn_disconnect(c, LR_PROTOCOL_ERROR, "a response is no request");
+		return;
+	}
+	if (msg->op == MSG_BIND_REQUEST)
+		give_up_others(c);
+	op = op_new(c, arena, msg);
+	if (op == NULL) {
+		op_refuse(c, msg, LR_BUSY, "out of memory");
+		return;
+	}
+	conn_link(c, op);
+	if (has_unknown_critical(&op->msg))
+		op_finish_result(op, LR_CRITICAL_EXTENSION, "unknown critical control");
+	else
+		kind->run(op);
+}
+
+/* --- names --- */
+
+int op_parse_dn(struct op *op, struct span text, struct dn *out)
+{
+	const char *why = NULL;
+	int rc = dn_parse(&op->arena, text, out, &why);
+
+	if (rc == 0)
+		return 0;
+	if (rc == RC_NOMEM)
+		op_finish_error(op, rc, "dn");
+	else
+		op_finish_result(op, LR_INVALID_DN, why != NULL ? why : rc_text(rc));
+	return RC_REFUSED;
+}
+
+int op_normal_dn(struct arena *a, const struct dn *dn, struct span *out)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, DN_MAX_BYTES * 4); /* case folding may lengthen */
+	rc = dn_normalize(dn, &b);
+	if (rc == 0) {
+		*out = arena_span(a, buf_span(&b));
+		rc = out->p != NULL ? 0 : RC_NOMEM;
+	}
+	buf_fini(&b);
+	return rc;
+}
+
+/* The URIs of a referral entry (RFC 3296), NULL-terminated, or NULL. */
+static const char *const *referrals_of(struct op *op, struct store_txn *t, uint64_t eid)
+{
+	struct entry_attr at;
+	struct entry e;
+	struct span *uris;
+	const char **out;
+	unsigned n, i;
+
+	if (store_entry(t, eid, &e) != 0 || !op_entry_is_referral(&e, &at) ||
+	    op_values(&op->arena, &at, &uris, &n) != 0)
+		return NULL;
+	out = arena_zalloc(&op->arena, n + 1, sizeof(*out));
+	for (i = 0; out != NULL && i < n; i++) {
+		out[i] = arena_str(&op->arena, uris[i]);
+		if (out[i] == NULL)
+			return NULL;
+	}
+	return out;
+}
+
+static struct span dn_of(struct op *op, struct store_txn *t, uint64_t eid)
+{
+	struct buf dn;
+	struct span out = {NULL, 0};
+
+	buf_init(&dn, DN_MAX_BYTES);
+	if (store_dn(t, eid, &dn) == 0)
+		out = arena_span(&op->arena, buf_span(&dn));
+	buf_fini(&dn);
+	return out;
+}
+
+int op_find_entry(struct op *op, struct store_txn *t, const struct dn *dn, uint64_t *eid_out)
+{
+	bool manage = msg_control(&op->msg, OP_OID_MANAGE_DSA_IT) != NULL;
+	const char *const *uris = NULL;
+	unsigned depth = 0;
+	int rc = store_find(t, dn, eid_out, &depth);
+
+	if (rc != 0 && rc != RC_NOTFOUND)
+		return rc;
+	if (*eid_out != 0 && !manage)
+		uris = referrals_of(op, t, *eid_out);
+	if (rc == 0 && uris == NULL)
+		return 0;
+	op->result = (struct result){.code = uris != NULL ? LR_REFERRAL : LR_NO_SUCH_OBJECT};
+	op->result.referrals = uris;
+	if (*eid_out != 0)
+		op->result.matched = dn_of(op, t, *eid_out);
+	return RC_REFUSED;
+}

@@ -1,0 +1,126 @@
+#include "dird/op_impl.h"
+
+/* RFC 4511 §4.10. A compare is an equality filter on one entry. */
+
+static struct filter *equality(struct op *op)
+{
+	const struct msg_compare *m = &op->msg.u.compare;
+	struct filter *f = NULL;
+	const char *why;
+	struct span rest;
+	struct buf b;
+	size_t mark;
+
+	buf_init(&b, 17u * 1024 * 1024);
+	mark = tlv_open(&b, TLV_CONTEXT_CONS(3));
+	tlv_put(&b, TLV_OCTETS, m->type);
+	tlv_put(&b, TLV_OCTETS, m->value);
+	tlv_close(&b, mark);
+	rest = arena_span(&op->arena, buf_span(&b));
+	if (buf_rc(&b) != 0 || rest.p == NULL ||
+	    filter_read(op->server->schema, &rest, &op->arena, &f, &why) != 0)
+		f = NULL;
+	buf_fini(&b);
+	return f;
+}
+
+static bool has_type(const struct op *op, const struct entry *e, const struct schema_attr *at)
+{
+	const struct schema_attr *const *sub = schema_subtypes(op->server->schema, at);
+	struct entry_attr found;
+	unsigned i;
+
+	for (; *sub != NULL; sub++) {
+		i = 0;
+		if (entry_find(e, (*sub)->hash, span_of((*sub)->name), &i, &found))
+			return true;
+	}
+	return false;
+}
+
+/* Why is the answer neither true nor false? */
+static enum ldap_result undefined_code(struct op *op, const struct entry *e)
+{
+	const struct msg_compare *m = &op->msg.u.compare;
+	const struct schema_attr *at = schema_attr(op->server->schema, m->type);
+
+	if (at == NULL)
+		return LR_UNDEFINED_TYPE;
+	if (!acl_may_read_attr(&op->server->acl, &op->identity, at, m->type) ||
+	    !has_type(op, e, at))
+		return LR_NO_SUCH_ATTRIBUTE;
+	return at->equality == SCHEMA_NORM_NONE ? LR_INAPPROPRIATE_MATCHING : LR_INVALID_SYNTAX;
+}
+
+static enum ldap_result compare(struct op *op, struct store_txn *t, uint64_t eid,
+				const struct entry *e, const struct filter *f)
+{
+	const struct msg_compare *m = &op->msg.u.compare;
+	const struct schema_attr *at = schema_attr(op->server->schema, m->type);
+	enum ldap_result code = LR_OTHER;
+	struct buf value, scratch;
+	struct op_view view;
+
+	buf_init(&value, DN_MAX_BYTES * 2);
+	buf_init(&scratch, 17u * 1024 * 1024);
+	op_view_init(&view, op, &value);
+	op_view_set(&view, t, eid, (struct span){NULL, 0});
+	switch (filter_match(f, op->server->schema, e, &view.view, &scratch)) {
+	case FILTER_TRUE:
+		code = LR_COMPARE_TRUE;
+		break;
+	case FILTER_FALSE:
+		buf_clear(&value);
+		if (at != NULL && !has_type(op, e, at) && !op_computed(op, t, eid, e, at, &value))
+			code = LR_NO_SUCH_ATTRIBUTE;
+		else
+			code = LR_COMPARE_FALSE;
+		break;
+	case FILTER_UNKNOWN:
+		code = undefined_code(op, e);
+		break;
+	}
+	buf_fini(&value);
+	buf_fini(&scratch);
+	return code;
+}
+
+void op_compare(struct op *op)
+{
+	enum ldap_result code = LR_OTHER;
+	struct store_txn *t;
+	struct filter *f;
+	struct entry e;
+	uint64_t eid;
+	struct dn dn;
+	int rc;
+
+	if (op_parse_dn(op, op->msg.u.compare.dn, &dn) != 0)
+		return;
+	if (!acl_may_search(&op->server->acl, &op->identity)) {
+		op_finish_result(op, LR_INSUFFICIENT_ACCESS,
+				 "anonymous clients may not read here; bind first");
+		return;
+	}
+	f = equality(op);
+	rc = f != NULL ? store_read_begin(op->server->store, &t) : RC_NOMEM;
+	if (rc != 0) {
+		op_finish_error(op, rc, "compare");
+		return;
+	}
+	rc = op_find_entry(op, t, &dn, &eid);
+	if (rc == 0)
+		rc = store_entry(t, eid, &e);
+	if (rc == 0)
+		code = compare(op, t, eid, &e, f);
+	store_read_end(&t);
+	if (rc == RC_REFUSED) {
+		struct result why = op->result;
+
+		op_finish_refused(op, &why);
+	} else if (rc != 0) {
+		op_finish_error(op, rc, "compare");
+	} else {
+		op_finish_result(op, code, NULL);
+	}
+}

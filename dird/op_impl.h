@@ -1,0 +1,65 @@
+/*
+ * What the op_*.c files share among themselves: entries that are computed, selection, values.
+ */
+#pragma once
+
+#include "dird/filter.h"
+#include "dird/op.h"
+#include "dird/server.h"
+
+/** Does the entry have class referral? *ref_out is its `ref` attribute (RFC 3296 §2). */
+bool op_entry_is_referral(const struct entry *e, struct entry_attr *ref_out);
+
+/** The values of a stored attribute as a list in the arena (the spans point into the record). */
+int op_values(struct arena *a, const struct entry_attr *at, struct span **out,
+	      unsigned *n_out) WARN_UNUSED;
+
+/** Normal form of a DN, in the arena. */
+int op_normal_dn(struct arena *a, const struct dn *dn, struct span *out) WARN_UNUSED;
+
+/** Values that follow from an entry's place instead of being stored. */
+bool op_computed(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+		 const struct schema_attr *at, struct buf *value);
+
+/** A filter's view of one entry as this operation's identity sees it. */
+struct op_view {
+	struct op *op;
+	struct store_txn *t; /* NULL: a virtual entry, which may be read */
+	uint64_t eid;
+	struct buf *value; /* of a computed attribute */
+	struct filter_view view;
+};
+/** `value` is used as a scratch buffer as long as the view is. */
+void op_view_init(struct op_view *v, struct op *op, struct buf *value);
+/** Look at another entry from now on. dn_normal: for :dn: matches, else empty. */
+void op_view_set(struct op_view *v, struct store_txn *t, uint64_t eid, struct span dn_normal);
+
+/** SearchResultEntry of an entry whose DN is known: what op_entry_write() does. */
+int op_entry_write_named(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+			 struct span dn, const struct op_selection *sel,
+			 struct buf *out) WARN_UNUSED;
+/** As op_selection_make(), in an arena of the caller's choice. */
+int op_selection_make_in(struct op *op, struct arena *a, const struct span *attrs, unsigned nattrs,
+			 bool types_only, struct op_selection **out) WARN_UNUSED;
+
+/* --- entries that exist only while they are read: root DSE, subschema, monitor --- */
+
+struct op_virtual {
+	struct span dn; /* as shown */
+	unsigned depth; /* RDNs */
+	struct span record;
+};
+
+/** Is this name (normal form) the root DSE, the subschema entry or at or below cn=monitor? */
+bool op_is_virtual(struct span dn_normal);
+/**
+ * The virtual entries in scope, as records in the arena.
+ * RC_NOTFOUND: no such entry.
+ */
+int op_virtual_make(struct op *op, struct arena *a, struct span base_normal, int64_t scope,
+		    struct op_virtual **out, unsigned *n_out) WARN_UNUSED;
+
+/* --- paged results --- */
+
+/** Drop what waits for further pages (new identity, end of the connection). */
+void op_paged_free_all(struct conn *c);

@@ -1,0 +1,20 @@
+/*
+ * From a request that changes something to the writer, and back.
+ */
+#pragma once
+
+#include "dird/op_impl.h"
+
+/**
+ * May this identity write? Answers the operation with 50 (or 8 for an anonymous client) if not.
+ */
+bool op_may_write(struct op *op);
+
+/** A zeroed change of the operation's arena with target and actor set; NULL: answered. */
+struct change *op_change_new(struct op *op, enum change_kind kind, struct span dn);
+
+/**
+ * Hash what clear text passwords the change brings (on a thread of the pool), hand it to the
+ * writer, answer with its result.
+ */
+void op_submit(struct op *op, struct change *c);
