@@ -7,8 +7,11 @@
 #include "dird/store.h"
 #include "dird/tls.h"
 #include "dird/write.h"
+#include "lib/clock.h"
 #include "lib/conf.h"
+#include "lib/log.h"
 
+struct conn_set;
 struct repl;
 
 struct server_config {
@@ -30,6 +33,8 @@ struct server_config {
 /** Read and check a dird.conf. Errors as conf_read(). Shared with the tools. */
 int server_config_read(const char *path, struct arena *a, struct server_config *out,
 		       struct buf *errors) WARN_UNUSED;
+/** One line a keyword, for --help. */
+void server_config_describe(struct buf *out);
 
 /** What every part of the daemon may use; immutable after start, but for tls. */
 struct server {
@@ -41,10 +46,44 @@ struct server {
 	struct store *store;
 	struct writer *writer;
 	struct acl acl;
-	struct tls_context *tls; /* NULL without a certificate */
-	char *admin_hash;        /* NULL: no password bind for the administrator */
+	struct tls_context *tls; /* NULL without a certificate; replaced on SIGHUP: server_tls() */
+	uv_mutex_t tls_lock;
+	char *admin_hash; /* NULL: no password bind for the administrator */
 	struct loop **loops;
 	unsigned nloops;
 	struct repl *repl;
 	const struct clock *clock;
+	int64_t start_wall_us;
 };
+
+/**
+ * The TLS context of this moment, NULL without a certificate.
+ * Ownership: a reference for the caller, who gives it back with tls_context_free(). From any
+ * thread.
+ */
+struct tls_context *server_tls(struct server *s);
+
+/** The user this process runs as: an administrator on the local socket. */
+uint32_t server_own_uid(void);
+
+/**
+ * Start from a configuration file, serve until SIGTERM or SIGINT, stop. With check_only look at the
+ * configuration and the files it names, and do not start.
+ * Returns  the process's exit status: 0; 1: could not start or went wrong; 2: bad configuration.
+ */
+int server_main(const char *config_path, bool check_only);
+
+/* --- server_listen.c: sockets that take connections, on the main thread's loop --- */
+
+struct listeners;
+
+/**
+ * Open every listener of the configuration. `accepted` gets each connected socket.
+ * Errors   logged, naming the address.
+ */
+int listeners_open(uv_loop_t *uv, const struct server_config *cfg,
+		   void (*accepted)(void *ctx, int fd, bool is_local, bool is_tls), void *ctx,
+		   struct listeners **out) WARN_UNUSED;
+/** Stop listening and remove the local sockets' files. Memory goes with the loop's close callbacks.
+ */
+void listeners_close(struct listeners **l);

@@ -1,0 +1,472 @@
+#include "dird/server.h"
+
+#include "dird/conn.h"
+#include "dird/repl.h"
+#include "dird/sync.h"
+#include "lib/file.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define EXIT_OK 0
+#define EXIT_FAILED 1
+#define EXIT_CONFIG 2
+#define ADMIN_HASH_MAX_BYTES 1024
+
+/* The daemon: the server that operations see, and the main thread's own loop around it. */
+struct daemon {
+	struct server s; /* first */
+	uv_loop_t uv;
+	uv_signal_t sigterm, sigint, sighup;
+	uv_async_t stopped;
+	struct listeners *listeners;
+	struct conn_set **sets; /* one for each of s.loops */
+	unsigned nsets;
+	unsigned next_set;
+	unsigned nstopped; /* atomic */
+	bool is_stopping;
+};
+
+uint32_t server_own_uid(void)
+{
+	return (uint32_t)geteuid();
+}
+
+struct tls_context *server_tls(struct server *s)
+{
+	struct tls_context *c = NULL;
+
+	uv_mutex_lock(&s->tls_lock);
+	if (s->tls != NULL)
+		c = tls_context_ref(s->tls);
+	uv_mutex_unlock(&s->tls_lock);
+	return c;
+}
+
+/* --- configuration and the files it names --- */
+
+static int load_tls(const struct server_config *cfg, struct tls_context **out)
+{
+	struct buf why;
+	int rc;
+
+	*out = NULL;
+	if (cfg->tls.certificate == NULL)
+		return 0;
+	buf_init(&why, 4096);
+	rc = tls_context_new(&cfg->tls, out, &why);
+	if (rc != 0)
+		log_error(NULL, "tls.failed", "%s", buf_cstr(&why));
+	buf_fini(&why);
+	return rc;
+}
+
+static int load_admin_hash(struct server *s)
+{
+	const char *path = s->config.admin_password_file;
+	bool is_private = false;
+	struct span hash;
+	struct buf b;
+	int rc;
+
+	if (path == NULL)
+		return 0;
+	buf_init(&b, ADMIN_HASH_MAX_BYTES);
+	rc = file_is_private(path, &is_private);
+	if (rc == 0 && !is_private)
+		rc = RC_DENIED;
+	if (rc == 0)
+		rc = file_read(path, &b);
+	hash = span_trim(buf_span(&b));
+	if (rc == 0) {
+		s->admin_hash = arena_str(&s->arena, hash);
+		rc = s->admin_hash != NULL ? 0 : RC_NOMEM;
+	}
+	if (rc != 0)
+		log_error(NULL, "config.failed", "file=%s error=\"%s\"", path,
+			  rc == RC_DENIED && !is_private ? "may be read by others; chmod 600 it"
+							 : rc_text(rc));
+	buf_fini(&b);
+	return rc;
+}
+
+static int load_schema(struct server *s)
+{
+	struct buf errors;
+	int rc;
+
+	buf_init(&errors, 64 * 1024);
+	rc = schema_load(s->config.schema, &s->schema, &errors);
+	if (rc != 0 && errors.n != 0)
+		fputs(buf_cstr(&errors), stderr);
+	if (rc != 0)
+		log_error(NULL, "schema.failed", "folder=%s error=\"%s\"", s->config.schema,
+			  rc_text(rc));
+	buf_fini(&errors);
+	return rc;
+}
+
+static int load_config(struct server *s, const char *path)
+{
+	enum log_level level = LOG_INFO;
+	struct buf errors;
+	int rc;
+
+	buf_init(&errors, 64 * 1024);
+	rc = server_config_read(path, &s->arena, &s->config, &errors);
+	if (errors.n != 0)
+		fputs(buf_cstr(&errors), stderr);
+	buf_fini(&errors);
+	if (rc != 0)
+		return rc;
+	if (log_level_parse(span_of(s->config.log_level), &level))
+		log_set_level(level);
+	s->acl.anonymous_read = s->config.anonymous_read;
+	rc = dn_parse(&s->arena, span_of(s->config.organisation), &s->root, NULL);
+	if (rc == 0)
+		rc = dn_normalize_text(&s->arena, span_of(s->config.organisation), &s->root_normal);
+	return rc;
+}
+
+/* Everything that can be looked at without the database. */
+static int load_files(struct server *s, const char *path)
+{
+	int rc = load_config(s, path);
+
+	if (rc == 0)
+		rc = load_schema(s);
+	if (rc == 0)
+		rc = load_admin_hash(s);
+	if (rc == 0)
+		rc = load_tls(&s->config, &s->tls);
+	return rc;
+}
+
+/* --- database and loops --- */
+
+static int open_store(struct server *s)
+{
+	struct store_options opt = {0};
+	struct buf why;
+	int rc;
+
+	buf_init(&why, 4096);
+	rc = store_open(s->config.database, &opt, &s->store, &why);
+	if (rc == RC_BUSY)
+		log_error(NULL, "store.busy", "database=%s why=\"%s\"", s->config.database,
+			  buf_cstr(&why));
+	else if (rc != 0)
+		log_error(NULL, "store.failed", "database=%s error=\"%s\" why=\"%s\"",
+			  s->config.database, rc_text(rc), buf_cstr(&why));
+	buf_fini(&why);
+	if (rc == 0)
+		rc = writer_start(s->store, s->schema, s->root, s->clock, &s->writer);
+	return rc;
+}
+
+static int start_loops(struct server *s)
+{
+	char name[16];
+	int rc = 0;
+
+	s->loops = arena_zalloc(&s->arena, s->config.loops, sizeof(struct loop *));
+	if (s->loops == NULL)
+		return RC_NOMEM;
+	while (s->nloops < s->config.loops && rc == 0) {
+		snprintf(name, sizeof(name), "loop-%u", s->nloops);
+		rc = loop_start(name, &s->loops[s->nloops]);
+		if (rc == 0)
+			s->nloops++;
+	}
+	return rc;
+}
+
+/* A call on a loop's thread that this thread waits for. */
+struct call {
+	struct daemon *d;
+	unsigned i;
+	int rc;
+	uv_sem_t done;
+};
+
+static void make_set(void *arg)
+{
+	struct call *c = arg;
+
+	c->rc = conn_set_new(&c->d->s, c->d->s.loops[c->i], &c->d->sets[c->i]);
+	uv_sem_post(&c->done);
+}
+
+static int make_sets(struct daemon *d)
+{
+	struct call c = {.d = d};
+	int rc = 0;
+
+	d->sets = arena_zalloc(&d->s.arena, d->s.nloops, sizeof(struct conn_set *));
+	if (d->sets == NULL || uv_sem_init(&c.done, 0) != 0)
+		return RC_NOMEM;
+	for (; d->nsets < d->s.nloops && rc == 0; d->nsets += rc == 0) {
+		c.i = d->nsets;
+		rc = loop_post(d->s.loops[c.i], make_set, &c);
+		if (rc == 0) {
+			uv_sem_wait(&c.done);
+			rc = c.rc;
+		}
+	}
+	uv_sem_destroy(&c.done);
+	return rc;
+}
+
+/* --- replication --- */
+
+static void wake_sync(void *ctx)
+{
+	sync_wake(ctx);
+}
+
+/* Runs on the links' own loop, as their end does: after that there is nothing to wake. */
+static void wake_repl(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (!__atomic_load_n(&d->is_stopping, __ATOMIC_ACQUIRE))
+		repl_wake(d->s.repl);
+}
+
+static int start_replication(struct daemon *d)
+{
+	struct server *s = &d->s;
+	unsigned i;
+	int rc = 0;
+
+	for (i = 0; i < s->nloops && rc == 0; i++)
+		rc = writer_on_commit(s->writer, s->loops[i], wake_sync, s->loops[i]);
+	if (rc == 0)
+		rc = repl_start(s, s->loops[0], &s->repl);
+	if (rc == 0)
+		rc = writer_on_commit(s->writer, s->loops[0], wake_repl, d);
+	return rc;
+}
+
+/* --- new connections --- */
+
+struct handover {
+	struct conn_set *set;
+	int fd;
+	bool is_local, is_tls;
+};
+
+static void hand_over(void *arg)
+{
+	struct handover *h = arg;
+
+	conn_set_accept(h->set, h->fd, h->is_local, h->is_tls);
+	mem_free(h);
+}
+
+static void on_accepted(void *ctx, int fd, bool is_local, bool is_tls)
+{
+	struct daemon *d = ctx;
+	unsigned i = d->next_set++ % d->nsets;
+	struct handover *h = mem_alloc(sizeof(*h));
+
+	if (h != NULL) {
+		*h = (struct handover){d->sets[i], fd, is_local, is_tls};
+		if (loop_post(d->s.loops[i], hand_over, h) == 0)
+			return;
+	}
+	mem_free(h);
+	close(fd);
+	log_warn(NULL, "conn.refused", "error=\"%s\"", rc_text(RC_NOMEM));
+}
+
+/* --- stopping --- */
+
+static void on_set_stopped(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	__atomic_add_fetch(&d->nstopped, 1, __ATOMIC_ACQ_REL);
+	uv_async_send(&d->stopped);
+}
+
+static void stop_set(void *arg)
+{
+	struct call *c = arg;
+
+	conn_set_stop(c->d->sets[c->i], on_set_stopped, c->d);
+}
+
+static void close_main_handles(struct daemon *d)
+{
+	uv_close((uv_handle_t *)&d->sigterm, NULL);
+	uv_close((uv_handle_t *)&d->sigint, NULL);
+	uv_close((uv_handle_t *)&d->sighup, NULL);
+	uv_close((uv_handle_t *)&d->stopped, NULL);
+}
+
+static void on_all_stopped(uv_async_t *h)
+{
+	struct daemon *d = h->data;
+
+	if (d->is_stopping && __atomic_load_n(&d->nstopped, __ATOMIC_ACQUIRE) == d->nsets)
+		close_main_handles(d);
+}
+
+static void begin_stop(struct daemon *d)
+{
+	struct call *calls;
+	unsigned i;
+
+	if (d->is_stopping)
+		return;
+	__atomic_store_n(&d->is_stopping, true, __ATOMIC_RELEASE);
+	listeners_close(&d->listeners);
+	calls = arena_zalloc(&d->s.arena, d->nsets + 1, sizeof(*calls));
+	must(calls != NULL);
+	for (i = 0; i < d->nsets; i++) {
+		calls[i] = (struct call){.d = d, .i = i};
+		must(loop_post(d->s.loops[i], stop_set, &calls[i]) == 0);
+	}
+	uv_async_send(&d->stopped);
+}
+
+static void on_signal(uv_signal_t *h, int number)
+{
+	struct daemon *d = h->data;
+
+	log_info(NULL, "stopping", "signal=%s", number == SIGINT ? "SIGINT" : "SIGTERM");
+	begin_stop(d);
+}
+
+/* Certificate and log level; everything else needs a restart. */
+static void on_reload(uv_signal_t *h, int number)
+{
+	struct daemon *d = h->data;
+	struct server_config cfg;
+	enum log_level level;
+	struct tls_context *tls = NULL, *old;
+	struct arena a;
+	struct buf errors;
+	int rc;
+
+	(void)number;
+	arena_init(&a);
+	buf_init(&errors, 64 * 1024);
+	rc = server_config_read(d->s.config.path, &a, &cfg, &errors);
+	if (rc == 0)
+		rc = load_tls(&cfg, &tls);
+	if (rc == 0) {
+		if (log_level_parse(span_of(cfg.log_level), &level))
+			log_set_level(level);
+		uv_mutex_lock(&d->s.tls_lock);
+		old = d->s.tls;
+		d->s.tls = tls;
+		uv_mutex_unlock(&d->s.tls_lock);
+		tls_context_free(&old);
+		log_info(NULL, "reloaded", "config=%s", d->s.config.path);
+	} else {
+		if (errors.n != 0)
+			fputs(buf_cstr(&errors), stderr);
+		log_error(NULL, "reload.failed", "config=%s error=\"%s\"; all stays as it was",
+			  d->s.config.path, rc_text(rc));
+	}
+	buf_fini(&errors);
+	arena_fini(&a);
+}
+
+/* --- the whole --- */
+
+static void init_main_loop(struct daemon *d)
+{
+	must(uv_loop_init(&d->uv) == 0);
+	must(uv_signal_init(&d->uv, &d->sigterm) == 0);
+	must(uv_signal_init(&d->uv, &d->sigint) == 0);
+	must(uv_signal_init(&d->uv, &d->sighup) == 0);
+	must(uv_async_init(&d->uv, &d->stopped, on_all_stopped) == 0);
+	d->sigterm.data = d->sigint.data = d->sighup.data = d->stopped.data = d;
+	must(uv_signal_start(&d->sigterm, on_signal, SIGTERM) == 0);
+	must(uv_signal_start(&d->sigint, on_signal, SIGINT) == 0);
+	must(uv_signal_start(&d->sighup, on_reload, SIGHUP) == 0);
+}
+
+static int start(struct daemon *d)
+{
+	int rc = open_store(&d->s);
+
+	if (rc == 0)
+		rc = start_loops(&d->s);
+	if (rc == 0)
+		rc = make_sets(d);
+	if (rc == 0)
+		rc = start_replication(d);
+	if (rc == 0)
+		rc = listeners_open(&d->uv, &d->s.config, on_accepted, d, &d->listeners);
+	return rc;
+}
+
+static void finish(struct daemon *d)
+{
+	struct server *s = &d->s;
+
+	if (s->repl != NULL) /* not before: operations read its status */
+		repl_stop(&s->repl);
+	if (s->writer != NULL) /* its last answers go to the loops */
+		writer_stop(&s->writer);
+	while (s->nloops != 0)
+		loop_stop(&s->loops[--s->nloops]);
+	if (s->store != NULL)
+		store_close(&s->store);
+}
+
+static void fini(struct daemon *d)
+{
+	if (d->s.schema != NULL)
+		schema_free(&d->s.schema);
+	tls_context_free(&d->s.tls);
+	uv_mutex_destroy(&d->s.tls_lock);
+	arena_fini(&d->s.arena);
+}
+
+static int serve(struct daemon *d)
+{
+	int rc;
+
+	init_main_loop(d);
+	rc = start(d);
+	if (rc == 0)
+		log_info(NULL, "ready", "site=%s organisation=\"%s\" loops=%u pid=%ld version=%s",
+			 d->s.config.site, d->s.config.organisation, d->s.nloops, (long)getpid(),
+			 WAYPOST_VERSION);
+	else
+		begin_stop(d);
+	uv_run(&d->uv, UV_RUN_DEFAULT);
+	finish(d);
+	must(uv_loop_close(&d->uv) == 0);
+	if (rc == 0)
+		log_info(NULL, "stopped", "site=%s", d->s.config.site);
+	return rc;
+}
+
+int server_main(const char *config_path, bool check_only)
+{
+	struct daemon d = {.s.clock = &clock_system};
+	int rc, status = EXIT_OK;
+
+	arena_init(&d.s.arena);
+	must(uv_mutex_init(&d.s.tls_lock) == 0);
+	(void)signal(SIGPIPE, SIG_IGN);
+	log_init("dird", LOG_INFO);
+	d.s.start_wall_us = d.s.clock->wall_us(d.s.clock);
+	rc = load_files(&d.s, config_path);
+	if (rc != 0)
+		status = EXIT_CONFIG;
+	else if (check_only)
+		printf("%s: good\n", config_path);
+	else if (serve(&d) != 0)
+		status = EXIT_FAILED;
+	fini(&d);
+	log_flush();
+	return status;
+}

@@ -1,0 +1,141 @@
+#include "dird/server.h"
+
+#include "lib/dn.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LOOPS_DEFAULT_MAX 4
+#define LOOPS_MAX 64
+#define DAY_MS (24ul * 3600 * 1000)
+
+static unsigned default_loops(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > LOOPS_DEFAULT_MAX ? LOOPS_DEFAULT_MAX : (unsigned)n;
+}
+
+static const char *default_schema(void)
+{
+	const char *folder = getenv("WAYPOST_SCHEMA");
+
+	return folder != NULL && folder[0] != '\0' ? folder : PKGSCHEMADIR;
+}
+
+/* The table is the configuration's documentation, too: server_config_describe(). */
+static int with_keys(struct server_config *c, int (*fn)(const struct conf_key *keys, void *ctx),
+		     void *ctx)
+{
+	const struct conf_key keys[] = {
+		{"organisation", CONF_STRING, &c->organisation, .required = true,
+		 .help = "DN of the root of the tree, e.g. o=Example"},
+		{"site", CONF_STRING, &c->site, .required = true, .help = "name of this site"},
+		{"database", CONF_PATH, &c->database, .required = true,
+		 .help = "folder of the database"},
+		{"schema", CONF_PATH, &c->schema, .help = "folder of the *.schema files"},
+		{"listen-ldap", CONF_STRINGS, &c->listen_ldap,
+		 .help = "address:port for LDAP and StartTLS"},
+		{"listen-ldaps", CONF_STRINGS, &c->listen_ldaps,
+		 .help = "address:port for LDAP over TLS"},
+		{"listen-ldapi", CONF_PATHS, &c->listen_ldapi, .help = "path of a local socket"},
+		{"tls-certificate", CONF_PATH, &c->tls.certificate,
+		 .help = "PEM file, with the chain"},
+		{"tls-key", CONF_PATH, &c->tls.key, .help = "PEM file of mode 0600"},
+		{"tls-ca", CONF_PATH, &c->tls.ca,
+		 .help = "PEM file of the authority that signs client certificates"},
+		{"admin-password-file", CONF_PATH, &c->admin_password_file,
+		 .help = "file with the hash of the administrator's password"},
+		{"anonymous-read", CONF_BOOL, &c->anonymous_read,
+		 .help = "may anonymous clients read the address list? (no)"},
+		{"loops", CONF_UINT, &c->loops, .min = 1, .max = LOOPS_MAX,
+		 .help = "threads that serve clients (cores, at most 4)"},
+		{"size-limit", CONF_UINT, &c->size_limit,
+		 .help = "entries a search returns to ordinary clients; 0 is no limit (0)"},
+		{"time-limit", CONF_MS, &c->time_limit_ms, .max = DAY_MS,
+		 .help = "time a search of ordinary clients takes; 0 is no limit (0)"},
+		{"idle-timeout", CONF_MS, &c->idle_timeout_ms, .max = DAY_MS,
+		 .help = "a connection without requests is closed then; 0 is never (1h)"},
+		{"heartbeat", CONF_MS, &c->heartbeat_ms, .min = 100, .max = DAY_MS,
+		 .help = "a replication partner is heard of so often (10s)"},
+		{"log-level", CONF_STRING, &c->log_level,
+		 .help = "error, warn, info or debug (info)"},
+		{0},
+	};
+
+	return fn(keys, ctx);
+}
+
+struct reading {
+	const char *path;
+	struct arena *a;
+	struct buf *errors;
+};
+
+static int read_keys(const struct conf_key *keys, void *ctx)
+{
+	struct reading *r = ctx;
+
+	return conf_read(r->path, r->a, keys, r->errors);
+}
+
+static int describe_keys(const struct conf_key *keys, void *ctx)
+{
+	conf_describe(keys, ctx);
+	return 0;
+}
+
+void server_config_describe(struct buf *out)
+{
+	struct server_config c = {.path = NULL};
+
+	(void)with_keys(&c, describe_keys, out);
+}
+
+static int complain(const struct server_config *c, struct buf *errors, const char *what)
+{
+	buf_printf(errors, "%s: %s\n", c->path, what);
+	return RC_INVALID;
+}
+
+/* What no single line shows. */
+static int check(const struct server_config *c, struct arena *a, struct buf *errors)
+{
+	enum log_level level;
+	const char *why = NULL;
+	struct dn dn;
+	int rc = 0;
+
+	if (dn_parse(a, span_of(c->organisation), &dn, &why) != 0 || dn.n == 0) {
+		buf_printf(errors, "%s: organisation: %s\n", c->path,
+			   why != NULL ? why : "a distinguished name is needed");
+		rc = RC_INVALID;
+	}
+	if ((c->tls.certificate == NULL) != (c->tls.key == NULL))
+		rc = complain(c, errors, "tls-certificate and tls-key belong together");
+	if (c->listen_ldaps.n != 0 && c->tls.certificate == NULL)
+		rc = complain(c, errors, "listen-ldaps needs tls-certificate and tls-key");
+	if (c->listen_ldap.n + c->listen_ldaps.n + c->listen_ldapi.n == 0)
+		rc = complain(c, errors, "no listen-ldap, listen-ldaps or listen-ldapi");
+	if (!log_level_parse(span_of(c->log_level), &level))
+		rc = complain(c, errors, "log-level is error, warn, info or debug");
+	return rc;
+}
+
+int server_config_read(const char *path, struct arena *a, struct server_config *out,
+		       struct buf *errors)
+{
+	struct reading r = {path, a, errors};
+	int rc;
+
+	*out = (struct server_config){
+		.path = path,
+		.schema = default_schema(),
+		.loops = default_loops(),
+		.idle_timeout_ms = 3600 * 1000,
+		.log_level = "info",
+		.heartbeat_ms = 10000,
+	};
+	rc = with_keys(out, read_keys, &r);
+	return rc == 0 ? check(out, a, errors) : rc;
+}
