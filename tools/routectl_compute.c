@@ -134,6 +134,13 @@ static int read_ldif(const char *path, struct model *m, unsigned long *ignored)
 	return rc;
 }
 
+static int write_to(FILE *f, const struct buf *b)
+{
+	if (b->n != 0 && fwrite(b->p, 1, b->n, f) != b->n)
+		return RC_IO;
+	return fflush(f) == 0 ? RC_OK : RC_IO;
+}
+
 /* Every ignored value on standard error; *n is raised by their number. */
 static int tell_ignored(const struct model *m, unsigned long *n)
 {
@@ -155,7 +162,8 @@ static int tell_ignored(const struct model *m, unsigned long *n)
 		buf_printf(&b, "%lu %s ignored\n", *n, *n == 1 ? "object" : "objects");
 	if (rc == RC_OK)
 		rc = buf_rc(&b);
-	fwrite(b.p, 1, b.n, stderr);
+	if (rc == RC_OK)
+		rc = write_to(stderr, &b);
 	buf_fini(&b);
 	arena_fini(&a);
 	return rc;
@@ -171,11 +179,9 @@ static int print_table(const struct table *t, bool json)
 	buf_init(&b, OUTPUT_MAX_BYTES);
 	table_json(t, &b);
 	rc = buf_rc(&b);
-	if (rc == RC_OK && fwrite(b.p, 1, b.n, stdout) != b.n)
-		rc = RC_IO;
+	if (rc == RC_OK)
+		rc = write_to(stdout, &b);
 	buf_fini(&b);
-	if (fflush(stdout) != 0)
-		rc = RC_IO;
 	return rc;
 }
 

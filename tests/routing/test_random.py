@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# tests/run: build=gcc timeout=900
+# tests/run: build=san timeout=900
 """routectl compute against reference.py: random organisations, every row of every kind compared.
 
 Beside topology these vary what reference.py has to read: malformed values, mixed case, escapes, several
