@@ -523,7 +523,7 @@ def misbehaviours():
     yield "garbage instead of a message", lambda s: s.raw(b"\xde\xad\xbe\xef" * 64), True
     yield "message longer than memory", lambda s: s.raw(b"\x30\x84\x7f\xff\xff\xff\x02"), True
     yield "notice of disconnection", lambda s: s.message(fake.tlv(
-        0x78, fake.integer(52, 0x0a), fake.octets(""), fake.octets("bye"),
+        0x78, fake.integer(52, 0x0a), fake.octets(""), fake.octets(""),  # libldap 2.5 leaks a text
         fake.octets("1.3.6.1.4.1.1466.20036", 0x8a)), message_id=0), True
     yield "busy", lambda s: s.done(51, text="come back later"), True
     yield "rolled back", lambda s: s.done(53, text="consumer state is newer than provider"), True
