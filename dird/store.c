@@ -452,7 +452,7 @@ int store_scan(struct store_txn *t, enum store_table table, store_row_fn *fn, vo
 	return rc == RC_OK && err != MDB_NOTFOUND ? store_rc(err) : rc;
 }
 
-bool store_has_row(struct store_txn *t, enum store_table table, struct span key, struct span value)
+bool store_has(struct store_txn *t, enum store_table table, struct span key, struct span value)
 {
 	MDB_val k = store_val(key), v = store_val(value);
 	MDB_cursor *c;
@@ -465,12 +465,12 @@ bool store_has_row(struct store_txn *t, enum store_table table, struct span key,
 	else
 		err = mdb_cursor_get(c, &k, &v, MDB_SET);
 	mdb_cursor_close(c);
-	return err == 0 && (value.p == NULL || span_eq(store_span(v), value));
+	return err == 0;
 }
 
 /* --- figures --- */
 
-static uint64_t rows(struct store_txn *t, enum store_table table)
+uint64_t store_rows(struct store_txn *t, enum store_table table)
 {
 	MDB_stat st;
 
@@ -479,7 +479,7 @@ static uint64_t rows(struct store_txn *t, enum store_table table)
 
 uint64_t store_entry_count(struct store_txn *t)
 {
-	return rows(t, STORE_ENTRY);
+	return store_rows(t, STORE_ENTRY);
 }
 
 int store_stat(struct store_txn *t, struct store_stat *out)
@@ -489,10 +489,10 @@ int store_stat(struct store_txn *t, struct store_stat *out)
 
 	if (err != 0)
 		return store_rc(err);
-	out->entries = rows(t, STORE_ENTRY);
-	out->tombstones = rows(t, STORE_TOMB);
-	out->index_rows = rows(t, STORE_INDEX);
-	out->limbo = rows(t, STORE_LIMBO);
+	out->entries = store_rows(t, STORE_ENTRY);
+	out->tombstones = store_rows(t, STORE_TOMB);
+	out->index_rows = store_rows(t, STORE_INDEX);
+	out->limbo = store_rows(t, STORE_LIMBO);
 	out->map_bytes = info.me_mapsize;
 	out->used_bytes = ((uint64_t)info.me_last_pgno + 1) * PAGE_BYTES;
 	return RC_OK;

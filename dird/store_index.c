@@ -30,6 +30,15 @@ void store_index_del(struct store_txn *t, uint32_t attr, struct span value, uint
 		  span_make(bytes, sizeof(bytes)));
 }
 
+bool store_has_index(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid)
+{
+	uint8_t key[STORE_KEY_MAX_BYTES], bytes[STORE_EID_BYTES];
+
+	be_put64(bytes, eid);
+	return store_has(t, STORE_INDEX, span_make(key, store_index_key(attr, value, key)),
+			 span_make(bytes, sizeof(bytes)));
+}
+
 size_t store_range_start(const struct index_range *r, uint8_t key[static STORE_KEY_MAX_BYTES])
 {
 	bool from_lo = r->kind == INDEX_EQUAL || r->kind == INDEX_PREFIX || r->kind == INDEX_GE;

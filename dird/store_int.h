@@ -74,5 +74,10 @@ typedef int store_row_fn(void *ctx, struct span key, struct span value);
 int store_scan(struct store_txn *t, enum store_table table, store_row_fn *fn,
 	       void *ctx) WARN_UNUSED;
 
-/** Is there exactly this row? For tables with several rows a key, with this value. */
-bool store_has_row(struct store_txn *t, enum store_table table, struct span key, struct span value);
+/** Is there exactly this row? */
+bool store_has_index(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid);
+bool store_has_order(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u);
+bool store_has_limbo(struct store_txn *t, const struct uuid *parent, uint64_t eid);
+
+/** How many rows a table has. */
+uint64_t store_rows(struct store_txn *t, enum store_table table);

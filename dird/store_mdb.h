@@ -54,6 +54,9 @@ int store_get(struct store_txn *t, enum store_table table, struct span key,
 void store_put(struct store_txn *t, enum store_table table, struct span key, struct span value);
 void store_del(struct store_txn *t, enum store_table table, struct span key, struct span value);
 
+/** Is there this key, and in tables with several rows a key, with this value? */
+bool store_has(struct store_txn *t, enum store_table table, struct span key, struct span value);
+
 int store_cursor(struct store_txn *t, enum store_table table, MDB_cursor **out) WARN_UNUSED;
 
 /**

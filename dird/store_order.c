@@ -196,6 +196,13 @@ void store_order_del(struct store_txn *t, uint32_t nc, uint64_t usn, const struc
 	store_del(t, STORE_ORDER, order_key(nc, usn, u, key), span_make(NULL, 0));
 }
 
+bool store_has_order(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u)
+{
+	uint8_t key[ORDER_KEY_BYTES];
+
+	return store_has(t, STORE_ORDER, order_key(nc, usn, u, key), span_make(NULL, 0));
+}
+
 /* --- tombstones --- */
 
 static void put_tombstone_row(struct store_txn *t, uint32_t nc, const struct stamp *s,
@@ -315,4 +322,12 @@ int store_limbo_next(struct store_txn *t, const struct uuid *parent, uint64_t af
 		*eid_out = be_get64(v.mv_data);
 	mdb_cursor_close(c);
 	return rc == RC_NOTFOUND ? RC_DONE : rc;
+}
+
+bool store_has_limbo(struct store_txn *t, const struct uuid *parent, uint64_t eid)
+{
+	uint8_t bytes[STORE_EID_BYTES];
+
+	return store_has(t, STORE_LIMBO, span_make(parent->b, LIMBO_KEY_BYTES),
+			 limbo_value(eid, bytes));
 }

@@ -1,0 +1,297 @@
+/* Loops and the writer (dird/loop.h, dird/write.h): concurrent submits, gap-free usns, growth. */
+#include "tests/unit/base.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "dird/write.h"
+
+#define THREADS 4
+#define PER_THREAD 150
+
+static void wait_for(atomic_int *value, int want)
+{
+	struct timespec nap = {0, 2000000};
+	int tries;
+
+	for (tries = 0; atomic_load(value) < want; tries++) {
+		if (tries > 15000)
+			fail_msg("waited 30 s: %d of %d", atomic_load(value), want);
+		nanosleep(&nap, NULL);
+	}
+}
+
+struct request {
+	struct write_req req;
+	struct arena arena;
+	struct change changes[3];
+	atomic_int *done;
+	atomic_int *ok;
+};
+
+struct bench {
+	struct base base;
+	struct writer *writer;
+	struct loop *loops[2];
+	atomic_int done, ok, told;
+};
+
+static void on_done(struct write_req *req)
+{
+	struct request *r = req->ctx;
+
+	must(loop_is_mine(req->home));
+	if (req->rc == RC_OK)
+		atomic_fetch_add(r->ok, 1);
+	arena_fini(&r->arena);
+	atomic_fetch_add(r->done, 1);
+	mem_free(r);
+}
+
+static void on_commit(void *ctx)
+{
+	struct bench *b = ctx;
+
+	atomic_fetch_add(&b->told, 1);
+}
+
+static int setup_sized(void **state, size_t map_bytes)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+
+	base_open(&b->base, map_bytes);
+	base_site(&b->base);
+	assert_int_equal(loop_start("one", &b->loops[0]), RC_OK);
+	assert_int_equal(loop_start("two", &b->loops[1]), RC_OK);
+	assert_int_equal(writer_start(b->base.store, b->base.schema, b->base.ctx.root,
+				      &clock_system, &b->writer),
+			 RC_OK);
+	*state = b;
+	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_sized(state, 0);
+}
+
+static int setup_small(void **state)
+{
+	return setup_sized(state, 1 << 20);
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+
+	writer_stop(&b->writer);
+	loop_stop(&b->loops[0]);
+	loop_stop(&b->loops[1]);
+	base_close(&b->base);
+	free(b);
+	return 0;
+}
+
+static void fill_add(struct request *r, struct change *c, unsigned n, size_t bytes)
+{
+	char *dn = arena_printf(&r->arena, "cn=P%u,cn=Recipients,ou=S1,o=Example", n);
+	struct attr *attrs = arena_zalloc(&r->arena, 2, sizeof(*attrs));
+	struct span *values = arena_zalloc(&r->arena, 2, sizeof(*values));
+	char *text = arena_alloc(&r->arena, bytes + 1);
+
+	memset(text, 'x', bytes);
+	values[0] = SPAN_LIT("container");
+	values[1] = span_make(text, bytes);
+	attrs[0] = (struct attr){SPAN_LIT("objectClass"), &values[0], 1};
+	attrs[1] = (struct attr){SPAN_LIT("description"), &values[1], 1};
+	c->kind = CHANGE_ADD;
+	must(dn_parse(&r->arena, span_of(dn), &c->dn, NULL) == RC_OK);
+	c->attrs = (struct attr_list){attrs, bytes != 0 ? 2 : 1};
+}
+
+static struct request *new_request(struct bench *b, unsigned home, unsigned nchanges)
+{
+	struct request *r = mem_zalloc(1, sizeof(*r));
+
+	r->req.changes = r->changes;
+	r->req.nchanges = nchanges;
+	r->req.arena = &r->arena;
+	r->req.home = b->loops[home];
+	r->req.done = on_done;
+	r->req.ctx = r;
+	r->done = &b->done;
+	r->ok = &b->ok;
+	return r;
+}
+
+static uint64_t site_usn(struct bench *b, uint64_t *rows)
+{
+	struct dn dn = base_dn(&b->base, "ou=S1,o=Example");
+	struct store_change row;
+	struct store_txn *t;
+	struct store_nc nc;
+	struct entry e;
+	unsigned depth;
+	uint64_t eid, at = 0;
+
+	*rows = 0;
+	assert_int_equal(store_read_begin(b->base.store, &t), RC_OK);
+	assert_int_equal(store_find(t, &dn, &eid, &depth), RC_OK);
+	assert_int_equal(store_entry(t, eid, &e), RC_OK);
+	assert_int_equal(store_nc_find(t, &e.head.uuid, &nc), RC_OK);
+	while (store_change_next(t, nc.number, at, UINT64_MAX, &row) == RC_OK) {
+		assert_int_equal(row.usn, at + 1); /* requirement R1: no gap */
+		at = row.usn;
+		++*rows;
+	}
+	store_read_end(&t);
+	return nc.position.usn;
+}
+
+struct submitter {
+	struct bench *b;
+	unsigned first;
+};
+
+static void *submit_many(void *arg)
+{
+	struct submitter *s = arg;
+	struct request *r;
+	unsigned i;
+
+	for (i = 0; i < PER_THREAD; i++) {
+		r = new_request(s->b, i % 2, 1);
+		/* every tenth name was there before: refused among its neighbours */
+		fill_add(r, &r->changes[0], i % 10 == 9 ? s->first + i - 1 : s->first + i, 0);
+		writer_submit(s->b->writer, &r->req);
+	}
+	return NULL;
+}
+
+static void concurrent_submits(void **state)
+{
+	struct bench *b = *state;
+	struct submitter s[THREADS];
+	pthread_t threads[THREADS];
+	struct writer_stats stats;
+	uint64_t rows;
+	unsigned i;
+
+	assert_int_equal(writer_on_commit(b->writer, b->loops[0], on_commit, b), RC_OK);
+	for (i = 0; i < THREADS; i++) {
+		s[i] = (struct submitter){b, i * 1000};
+		assert_int_equal(pthread_create(&threads[i], NULL, submit_many, &s[i]), 0);
+	}
+	for (i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	wait_for(&b->done, THREADS * PER_THREAD);
+	wait_for(&b->told, 1);
+	assert_int_equal(atomic_load(&b->ok), THREADS * PER_THREAD * 9 / 10);
+	assert_int_equal(site_usn(b, &rows), THREADS * PER_THREAD * 9 / 10 + 2);
+	assert_int_equal(rows, THREADS * PER_THREAD * 9 / 10 + 2);
+	writer_stats(b->writer, &stats);
+	assert_int_equal(stats.refused, THREADS * PER_THREAD / 10);
+	assert_true(stats.commits >= 1 && stats.commits <= THREADS * PER_THREAD);
+	base_check(&b->base);
+}
+
+static void all_or_none(void **state)
+{
+	struct bench *b = *state;
+	struct request *r = new_request(b, 0, 3);
+	uint64_t rows, before = site_usn(b, &rows);
+
+	fill_add(r, &r->changes[0], 1, 0);
+	fill_add(r, &r->changes[1], 2, 0);
+	fill_add(r, &r->changes[2], 1, 0); /* exists by then */
+	writer_submit(b->writer, &r->req);
+	wait_for(&b->done, 1);
+	assert_int_equal(atomic_load(&b->ok), 0);
+	assert_int_equal(site_usn(b, &rows), before);
+	r = new_request(b, 0, 2);
+	fill_add(r, &r->changes[0], 1, 0);
+	fill_add(r, &r->changes[1], 2, 0);
+	writer_submit(b->writer, &r->req);
+	wait_for(&b->done, 2);
+	assert_int_equal(atomic_load(&b->ok), 1);
+	assert_int_equal(site_usn(b, &rows), before + 2);
+}
+
+static int refuse_odd(struct write_req *req, struct store_txn *t, struct result *why)
+{
+	struct span rdn = ((struct request *)req->ctx)->changes[0].dn.rdns[0].avas[0].value;
+
+	(void)t;
+	return rdn.p[rdn.n - 1] % 2 != 0 ? result_set(why, req->arena, LR_ASSERTION_FAILED, "odd")
+					 : RC_OK;
+}
+
+static void checks_run_inside(void **state)
+{
+	struct bench *b = *state;
+	struct request *r;
+	unsigned i;
+
+	for (i = 0; i < 10; i++) {
+		r = new_request(b, 0, 1);
+		r->req.check = refuse_odd;
+		fill_add(r, &r->changes[0], i, 0);
+		writer_submit(b->writer, &r->req);
+	}
+	wait_for(&b->done, 10);
+	assert_int_equal(atomic_load(&b->ok), 5);
+}
+
+/* Requirement F7: the map grows under load, with readers, and no operation fails. */
+static void *read_on(void *arg)
+{
+	struct bench *b = arg;
+	struct store_txn *t;
+	uint64_t root;
+
+	while (atomic_load(&b->told) == 0) {
+		must(store_read_begin(b->base.store, &t) == RC_OK);
+		must(store_root(t, &root) == RC_OK);
+		store_read_end(&t);
+	}
+	return NULL;
+}
+
+static void the_map_grows(void **state)
+{
+	struct bench *b = *state;
+	struct store_stat stat;
+	struct store_txn *t;
+	struct request *r;
+	pthread_t reader;
+	unsigned i;
+
+	assert_int_equal(pthread_create(&reader, NULL, read_on, b), 0);
+	for (i = 0; i < 200; i++) {
+		r = new_request(b, 0, 1);
+		fill_add(r, &r->changes[0], i, 50000);
+		writer_submit(b->writer, &r->req);
+	}
+	wait_for(&b->done, 200);
+	atomic_store(&b->told, 1);
+	pthread_join(reader, NULL);
+	assert_int_equal(atomic_load(&b->ok), 200);
+	assert_int_equal(store_read_begin(b->base.store, &t), RC_OK);
+	assert_int_equal(store_stat(t, &stat), RC_OK);
+	store_read_end(&t);
+	assert_true(stat.map_bytes > (8u << 20) && stat.used_bytes > (8u << 20));
+	base_check(&b->base);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(concurrent_submits, setup, teardown),
+		cmocka_unit_test_setup_teardown(all_or_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(checks_run_inside, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_map_grows, setup_small, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
