@@ -71,7 +71,7 @@ static enum ldap_result compare(struct op *op, struct store_txn *t, uint64_t eid
 		break;
 	case FILTER_FALSE:
 		buf_clear(&value);
-		if (at != NULL && !has_type(op, e, at) && !op_computed(op, t, eid, e, at, &value))
+		if (at != NULL && !has_type(op, e, at) && !op_computed(t, eid, e, at, &value))
 			code = LR_NO_SUCH_ATTRIBUTE;
 		else
 			code = LR_COMPARE_FALSE;

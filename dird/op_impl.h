@@ -18,7 +18,7 @@ int op_values(struct arena *a, const struct entry_attr *at, struct span **out,
 int op_normal_dn(struct arena *a, const struct dn *dn, struct span *out) WARN_UNUSED;
 
 /** Values that follow from an entry's place instead of being stored. */
-bool op_computed(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+bool op_computed(struct store_txn *t, uint64_t eid, const struct entry *e,
 		 const struct schema_attr *at, struct buf *value);
 
 /** A filter's view of one entry as this operation's identity sees it. */
@@ -35,9 +35,8 @@ void op_view_init(struct op_view *v, struct op *op, struct buf *value);
 void op_view_set(struct op_view *v, struct store_txn *t, uint64_t eid, struct span dn_normal);
 
 /** SearchResultEntry of an entry whose DN is known: what op_entry_write() does. */
-int op_entry_write_named(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
-			 struct span dn, const struct op_selection *sel,
-			 struct buf *out) WARN_UNUSED;
+int op_entry_write_named(struct store_txn *t, uint64_t eid, const struct entry *e, struct span dn,
+			 const struct op_selection *sel, struct buf *out) WARN_UNUSED;
 /** As op_selection_make(), in an arena of the caller's choice. */
 int op_selection_make_in(struct op *op, struct arena *a, const struct span *attrs, unsigned nattrs,
 			 bool types_only, struct op_selection **out) WARN_UNUSED;

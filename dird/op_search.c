@@ -173,7 +173,7 @@ static int send_entry(struct op *op, struct store_txn *t, uint64_t eid, const st
 	int rc;
 
 	tlv_put_int(out, TLV_INTEGER, op->msg.id);
-	rc = op_entry_write_named(op, t, eid, e, dn, search_of(op)->selection, out);
+	rc = op_entry_write_named(t, eid, e, dn, search_of(op)->selection, out);
 	tlv_close(out, mark);
 	op->nsent++;
 	if (rc == 0 && out->n >= SEARCH_FLUSH_BYTES)

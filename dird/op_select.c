@@ -192,17 +192,12 @@ int op_selection_make(struct op *op, const struct span *attrs, unsigned nattrs, 
 
 /* --- computed values --- */
 
-static bool compute(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
-		    enum computed which, struct buf *out)
+static bool compute(struct store_txn *t, uint64_t eid, const struct entry *e, enum computed which,
+		    struct buf *out)
 {
 	char text[UUID_TEXT_BYTES];
 
-	(void)op;
-	if (which == COMPUTED_SUBSCHEMA) {
-		buf_puts(out, "cn=Subschema");
-		return buf_rc(out) == 0;
-	}
-	if (t == NULL) /* of an entry that exists only while it is read */
+	if (t == NULL) /* an entry that exists only while it is read has all it has stored */
 		return false;
 	switch (which) {
 	case COMPUTED_ENTRY_DN:
@@ -223,13 +218,15 @@ static bool compute(struct op *op, struct store_txn *t, uint64_t eid, const stru
 		buf_puts(out, text);
 		break;
 	case COMPUTED_SUBSCHEMA:
+		buf_puts(out, "cn=Subschema");
+		break;
 	case COMPUTED_COUNT:
 		return false;
 	}
 	return buf_rc(out) == 0;
 }
 
-bool op_computed(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+bool op_computed(struct store_txn *t, uint64_t eid, const struct entry *e,
 		 const struct schema_attr *at, struct buf *value)
 {
 	int i;
@@ -238,7 +235,7 @@ bool op_computed(struct op *op, struct store_txn *t, uint64_t eid, const struct 
 		return false;
 	for (i = 0; i < COMPUTED_COUNT; i++) {
 		if (strcmp(at->name, computed_attrs[i].name) == 0)
-			return compute(op, t, eid, e, (enum computed)i, value);
+			return compute(t, eid, e, (enum computed)i, value);
 	}
 	return false;
 }
@@ -340,7 +337,7 @@ static void put_wanted(const struct op_selection *sel, const struct entry *e, st
 	}
 }
 
-static int put_computed(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+static int put_computed(struct store_txn *t, uint64_t eid, const struct entry *e,
 			const struct op_selection *sel, struct buf *out)
 {
 	size_t one, set;
@@ -351,7 +348,7 @@ static int put_computed(struct op *op, struct store_txn *t, uint64_t eid, const 
 		if (!sel->computed[i])
 			continue;
 		buf_init(&value, DN_MAX_BYTES);
-		if (compute(op, t, eid, e, (enum computed)i, &value)) {
+		if (compute(t, eid, e, (enum computed)i, &value)) {
 			one = tlv_open(out, TLV_SEQUENCE);
 			tlv_put(out, TLV_OCTETS, span_of(computed_attrs[i].name));
 			set = tlv_open(out, TLV_SET);
@@ -366,8 +363,8 @@ static int put_computed(struct op *op, struct store_txn *t, uint64_t eid, const 
 	return rc;
 }
 
-int op_entry_write_named(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
-			 struct span dn, const struct op_selection *sel, struct buf *out)
+int op_entry_write_named(struct store_txn *t, uint64_t eid, const struct entry *e, struct span dn,
+			 const struct op_selection *sel, struct buf *out)
 {
 	size_t body = tlv_open(out, (uint8_t)TLV_APP_CONS(MSG_SEARCH_ENTRY)), attrs;
 	int rc;
@@ -376,7 +373,7 @@ int op_entry_write_named(struct op *op, struct store_txn *t, uint64_t eid, const
 	attrs = tlv_open(out, TLV_SEQUENCE);
 	put_runs(sel, e, out);
 	put_wanted(sel, e, out);
-	rc = put_computed(op, t, eid, e, sel, out);
+	rc = put_computed(t, eid, e, sel, out);
 	tlv_close(out, attrs);
 	tlv_close(out, body);
 	return rc != 0 ? rc : buf_rc(out);
@@ -391,7 +388,7 @@ int op_entry_write(struct op *op, struct store_txn *t, uint64_t eid, const struc
 	buf_init(&dn, DN_MAX_BYTES * 2);
 	rc = store_dn(t, eid, &dn);
 	if (rc == 0)
-		rc = op_entry_write_named(op, t, eid, e, buf_span(&dn), sel, out);
+		rc = op_entry_write_named(t, eid, e, buf_span(&dn), sel, out);
 	buf_fini(&dn);
 	return rc;
 }
@@ -453,7 +450,7 @@ static bool view_computed(const void *ctx, const struct entry *e, const struct s
 	const struct op_view *v = ctx;
 
 	buf_clear(v->value);
-	if (!op_computed(v->op, v->t, v->eid, e, at, v->value))
+	if (!op_computed(v->t, v->eid, e, at, v->value))
 		return false;
 	*value = buf_span(v->value);
 	return true;
