@@ -46,6 +46,7 @@ struct work {
 	uint32_t ntargets;
 	struct map domains;     /* folded -> index into build.domains */
 	uint32_t *domain_sites; /* by that index: how many sites have it as siteSmtpDomain */
+	uint32_t *domain_of;    /* by site: the place of its siteSmtpDomain */
 	struct build b;
 	/* Texts made so far, TABLE_NONE: not yet. */
 	uint32_t *target_text, *mx_text;         /* by node */
@@ -118,7 +119,8 @@ static int collect_targets(struct work *w)
 }
 
 /* The domain's place among those of the table; a new one gets its place now. */
-static int claim_domain(struct work *w, struct span folded, bool shared, uint32_t site)
+static int claim_domain(struct work *w, struct span folded, bool shared, uint32_t site,
+			uint32_t *place)
 {
 	uint32_t at = map_get(&w->domains, folded);
 	struct table_domain *domains;
@@ -142,19 +144,21 @@ static int claim_domain(struct work *w, struct span folded, bool shared, uint32_
 	}
 	if (rc == RC_OK && !shared)
 		w->domain_sites[at]++;
+	*place = at;
 	return rc;
 }
 
 static int claim_site(struct work *w, uint32_t site)
 {
 	const struct model_site *s = &w->m->sites[site];
+	uint32_t shared;
 	unsigned k;
 	int rc = RC_OK;
 
 	if (s->domain.n != 0)
-		rc = claim_domain(w, s->domain_folded, false, site);
+		rc = claim_domain(w, s->domain_folded, false, site, &w->domain_of[site]);
 	for (k = 0; k < s->nshared && rc == RC_OK; k++)
-		rc = claim_domain(w, s->shared_folded[k], true, site);
+		rc = claim_domain(w, s->shared_folded[k], true, site, &shared);
 	for (k = 0; k < s->nsystem && rc == RC_OK; k++) {
 		uint32_t text = build_text(&w->b, s->system_folded[k], (struct span){NULL, 0});
 
@@ -174,9 +178,12 @@ static int collect_domains(struct work *w)
 	for (i = 0; i < w->m->nsites; i++)
 		total += 1 + w->m->sites[i].nshared;
 	w->domain_sites = arena_zalloc(&w->a, total, sizeof(*w->domain_sites));
-	if (w->domain_sites == NULL)
+	w->domain_of = numbers(w, w->m->nsites);
+	if (w->domain_sites == NULL || w->domain_of == NULL)
 		return RC_NOMEM;
-	rc = claim_site(w, w->site);
+	rc = map_reserve(&w->domains, w->m->nsites);
+	if (rc == RC_OK)
+		rc = claim_site(w, w->site);
 	for (i = 0; i < w->ntargets && rc == RC_OK; i++) {
 		uint32_t site = w->m->names[w->targets[i].node].site;
 
@@ -213,19 +220,14 @@ static uint32_t connector_text(struct work *w, uint32_t connector)
 	return *memo;
 }
 
-static int element_text(struct work *w, uint32_t connector, uint32_t *out)
+static uint32_t element_text(struct work *w, uint32_t connector)
 {
 	const struct model_connector *c = &w->m->connectors[connector];
-	char *name;
+	uint32_t *memo = &w->element_text[connector];
 
-	if (w->element_text[connector] == TABLE_NONE) {
-		name = arena_printf(&w->a, "%.*s/", SPAN_ARG(w->m->sites[c->site].name));
-		if (name == NULL)
-			return RC_NOMEM;
-		w->element_text[connector] = build_text(&w->b, span_of(name), c->name);
-	}
-	*out = w->element_text[connector];
-	return RC_OK;
+	if (*memo == TABLE_NONE)
+		*memo = build_element(&w->b, w->m->sites[c->site].name, c->name);
+	return *memo;
 }
 
 /* The steps of a label's path; beginnings that other rows have made already are shared. */
@@ -233,25 +235,28 @@ static int path_step(struct work *w, unsigned cls, uint32_t label, uint32_t *out
 {
 	const struct graph_run *r = run_of(w, cls);
 	uint32_t *memo = w->step[r == &w->run[cls] ? cls : TABLE_SYSTEM];
-	uint32_t at = label, n = 0, parent = TABLE_NONE, name = TABLE_NONE, i, *todo;
-	int rc = RC_OK;
+	uint32_t at, n = 0, parent = TABLE_NONE, i, *todo;
 
-	for (; at != GRAPH_NONE && memo[at] == TABLE_NONE; at = r->labels[at].parent)
+	for (at = label; at != GRAPH_NONE && memo[at] == TABLE_NONE; at = r->labels[at].parent)
 		n++;
 	if (at != GRAPH_NONE)
 		parent = memo[at];
-	todo = arena_alloc(&w->a, n * sizeof(*todo));
-	if (todo == NULL)
-		return RC_NOMEM;
-	for (at = label, i = n; i-- != 0; at = r->labels[at].parent)
-		todo[i] = at;
-	for (i = 0; i < n && rc == RC_OK; i++) {
-		rc = element_text(w, r->g->edges[r->labels[todo[i]].edge].connector, &name);
-		parent = build_step(&w->b, parent, name);
-		memo[todo[i]] = parent;
+	if (n != 0) {
+		todo = arena_alloc(&w->a, n * sizeof(*todo));
+		if (todo == NULL)
+			return RC_NOMEM;
+		for (at = label, i = n; i-- != 0; at = r->labels[at].parent)
+			todo[i] = at;
+		for (i = 0; i < n; i++) {
+			uint32_t edge = r->labels[todo[i]].edge;
+
+			parent = build_step(&w->b, parent,
+					    element_text(w, r->g->edges[edge].connector));
+			memo[todo[i]] = parent;
+		}
 	}
 	*out = parent;
-	return rc;
+	return RC_OK;
 }
 
 /* The host that the connector forwards this connected domain to, or an empty span. */
@@ -332,7 +337,7 @@ static enum table_reason direct_reason(const struct work *w, uint32_t node,
 		return TABLE_NO_INBOUND_IMS;
 	if (s->domain.n == 0)
 		return TABLE_NO_SITE_DOMAIN;
-	if (w->domain_sites[map_get(&w->domains, s->domain_folded)] > 1)
+	if (w->domain_sites[w->domain_of[site]] > 1)
 		return TABLE_SHARED_DOMAIN;
 	return TABLE_OK;
 }
@@ -796,7 +801,7 @@ static void point_domains(struct work *w)
 
 		if (site == MODEL_NONE || w->m->sites[site].domain.n == 0)
 			continue;
-		at = map_get(&w->domains, w->m->sites[site].domain_folded);
+		at = w->domain_of[site];
 		for (cls = 0; cls < TABLE_CLASSES && domains[at].owner == TABLE_OWNER_SITE; cls++)
 			domains[at].row[cls] = w->first_row[cls][node];
 	}

@@ -23,22 +23,42 @@ void build_fini(struct build *b)
 	table_free(&b->table);
 }
 
-uint32_t build_text(struct build *b, struct span head, struct span tail)
+static uint32_t add_text(struct build *b, uint8_t *p, size_t n)
 {
 	uint32_t number = (uint32_t)(b->texts.n / sizeof(struct span));
-	uint8_t *p = arena_alloc(&b->table->arena, head.n + tail.n);
-	struct span text = span_make(p, head.n + tail.n);
+	struct span text = span_make(p, n);
 
-	if (p == NULL) {
+	if (p == NULL)
 		b->texts.rc = RC_NOMEM;
-		return number;
-	}
-	if (head.n != 0)
-		memcpy(p, head.p, head.n);
-	if (tail.n != 0)
-		memcpy(p + head.n, tail.p, tail.n);
-	buf_put(&b->texts, span_make(&text, sizeof(text)));
+	else
+		buf_put(&b->texts, span_make(&text, sizeof(text)));
 	return number;
+}
+
+static uint8_t *append(uint8_t *to, struct span s)
+{
+	if (s.n != 0)
+		memcpy(to, s.p, s.n);
+	return to + s.n;
+}
+
+uint32_t build_text(struct build *b, struct span head, struct span tail)
+{
+	uint8_t *p = arena_alloc(&b->table->arena, head.n + tail.n);
+
+	if (p != NULL)
+		append(append(p, head), tail);
+	return add_text(b, p, head.n + tail.n);
+}
+
+uint32_t build_element(struct build *b, struct span site, struct span connector)
+{
+	size_t n = site.n + 1 + connector.n;
+	uint8_t *p = arena_alloc(&b->table->arena, n);
+
+	if (p != NULL)
+		append(append(append(p, site), SPAN_LIT("/")), connector);
+	return add_text(b, p, n);
 }
 
 void build_row(struct build *b, const struct table_row *row)

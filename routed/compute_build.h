@@ -20,6 +20,9 @@ void build_fini(struct build *b);
 /** The number of a new text, the parts joined. Out of memory sticks, until build_finish(). */
 uint32_t build_text(struct build *b, struct span head, struct span tail);
 
+/** The same for "site/connector". */
+uint32_t build_element(struct build *b, struct span site, struct span connector);
+
 void build_row(struct build *b, const struct table_row *row);
 uint32_t build_step(struct build *b, uint32_t parent, uint32_t name);
 uint32_t build_nrows(const struct build *b);

@@ -41,9 +41,9 @@ uint32_t map_get(const struct map *m, struct span key)
 	return slot->key.p != NULL ? slot->value : MAP_NONE;
 }
 
-static int grow(struct map *m)
+static int resize(struct map *m, uint32_t size)
 {
-	struct map bigger = {.size = m->size != 0 ? m->size * 2 : FIRST_SLOTS, .used = m->used};
+	struct map bigger = {.size = size, .used = m->used};
 	uint32_t i;
 
 	bigger.slots = mem_zalloc(bigger.size, sizeof(*bigger.slots));
@@ -58,6 +58,17 @@ static int grow(struct map *m)
 	return RC_OK;
 }
 
+int map_reserve(struct map *m, uint32_t keys)
+{
+	uint32_t size = m->size != 0 ? m->size : FIRST_SLOTS;
+
+	if (keys > UINT32_MAX / 4)
+		return RC_NOMEM;
+	while (size / 2 < keys)
+		size *= 2;
+	return size != m->size ? resize(m, size) : RC_OK;
+}
+
 int map_put(struct map *m, struct span key, uint32_t value)
 {
 	uint32_t hash = hash_bytes(key);
@@ -66,7 +77,7 @@ int map_put(struct map *m, struct span key, uint32_t value)
 
 	must(key.n != 0);
 	if (slot == NULL || (slot->key.p == NULL && m->used >= m->size / 2)) {
-		rc = grow(m);
+		rc = map_reserve(m, m->used + 1);
 		if (rc != RC_OK)
 			return rc;
 		slot = find(m, key, hash);

@@ -31,6 +31,9 @@ uint32_t map_get(const struct map *m, struct span key);
  * RC_NOMEM, for a new key only. */
 int map_put(struct map *m, struct span key, uint32_t value) WARN_UNUSED;
 
+/** Room for this many keys, so that map_put() does not grow step by step. RC_NOMEM. */
+int map_reserve(struct map *m, uint32_t keys) WARN_UNUSED;
+
 /** Forget a key, if it is there. */
 void map_del(struct map *m, struct span key);
 

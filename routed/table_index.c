@@ -87,28 +87,34 @@ static bool same_target(const struct table_row *a, const struct table_row *b)
 	return a->cls == b->cls && a->target == b->target;
 }
 
+static bool is_of_type(const struct table *t, uint32_t row, struct span type)
+{
+	return span_eq(t->texts[t->rows[row].type], type);
+}
+
 static int index_class(struct table *t, struct table_spaces *s, enum table_class cls)
 {
-	size_t spaces = 0;
-	uint32_t i;
-	int rc = RC_OK;
+	uint32_t i, spaces = 0, sites = 0;
+	int rc;
 
-	for (i = 0; i < t->nrows; i++)
-		spaces += t->rows[i].cls == cls &&
-			  span_eq(t->texts[t->rows[i].type], SPAN_LIT("SMTP"));
+	for (i = 0; i < t->nrows; i++) {
+		if (t->rows[i].cls != cls || (i != 0 && same_target(&t->rows[i], &t->rows[i - 1])))
+			continue;
+		spaces += is_of_type(t, i, SPAN_LIT("SMTP"));
+		sites += is_of_type(t, i, SPAN_LIT("EX"));
+	}
 	s->blank = TABLE_NONE;
 	s->wilds = arena_zalloc(&t->arena, spaces, sizeof(*s->wilds));
 	s->suffix_bytes = arena_zalloc(&t->arena, spaces, sizeof(*s->suffix_bytes));
 	if (s->wilds == NULL || s->suffix_bytes == NULL)
 		return RC_NOMEM;
+	rc = map_reserve(&s->sites, sites);
 	for (i = 0; i < t->nrows && rc == RC_OK; i++) {
-		struct span type = t->texts[t->rows[i].type];
-
 		if (t->rows[i].cls != cls || (i != 0 && same_target(&t->rows[i], &t->rows[i - 1])))
 			continue;
-		if (span_eq(type, SPAN_LIT("SMTP")))
+		if (is_of_type(t, i, SPAN_LIT("SMTP")))
 			rc = add_space(t, s, i);
-		else if (span_eq(type, SPAN_LIT("EX")))
+		else if (is_of_type(t, i, SPAN_LIT("EX")))
 			rc = add_site(t, s, i);
 	}
 	if (s->nwilds > 1)
@@ -128,6 +134,8 @@ int table_index(struct table *t)
 	rc = index_class(t, &index->classes[TABLE_SYSTEM], TABLE_SYSTEM);
 	if (rc == RC_OK)
 		rc = index_class(t, &index->classes[TABLE_USER], TABLE_USER);
+	if (rc == RC_OK)
+		rc = map_reserve(&index->domains, t->ndomains);
 	for (i = 0; i < t->ndomains && rc == RC_OK; i++)
 		rc = map_put(&index->domains, t->texts[t->domains[i].domain], i);
 	for (i = 0; i < t->nsystems && rc == RC_OK; i++)

@@ -36,6 +36,26 @@ static void test_put_get_del(void **state)
 	map_fini(&m);
 }
 
+static void test_reserve(void **state)
+{
+	static char texts[KEYS][12];
+	struct map m = {0};
+	struct map_slot *slots;
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(map_put(&m, SPAN_LIT("before"), 1), RC_OK);
+	assert_int_equal(map_reserve(&m, KEYS + 1), RC_OK);
+	slots = m.slots;
+	for (i = 0; i < KEYS; i++)
+		assert_int_equal(map_put(&m, key_of(texts, i), i), RC_OK);
+	assert_ptr_equal(m.slots, slots);
+	assert_int_equal(map_reserve(&m, 1), RC_OK);
+	assert_ptr_equal(m.slots, slots);
+	assert_int_equal(map_get(&m, SPAN_LIT("before")), 1);
+	map_fini(&m);
+}
+
 static int fill_once(void *arg)
 {
 	static char texts[200][12];
@@ -60,6 +80,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_put_get_del),
+		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_out_of_memory),
 	};
 
