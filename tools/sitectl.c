@@ -6,6 +6,7 @@
 int main(int argc, char **argv)
 {
 	static const struct cli_verb verbs[] = {
+		{"init", sitectl_init, "make the first site of an organisation"},
 		{"site", sitectl_site, "sites: list, show, set"},
 		{"connector", sitectl_connector,
 		 "mail connectors: list, show, add, set, connect, disconnect, delete"},
