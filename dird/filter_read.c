@@ -16,6 +16,9 @@ enum {
 	TAG_CLASS_CONTEXT = 0x80,
 };
 
+/* More options than any stored description has; longer lists only cost time. */
+#define OPTIONS_MAX_BYTES 256
+
 struct reader {
 	const struct schema *s;
 	struct arena *a;
@@ -46,6 +49,8 @@ static int read_options(struct reader *r, struct span description, struct span *
 	*out = options;
 	if (options.n == 0)
 		return RC_OK;
+	if (options.n > OPTIONS_MAX_BYTES)
+		return RC_INVALID;
 	to = arena_alloc(r->a, options.n);
 	if (to == NULL)
 		return RC_NOMEM;

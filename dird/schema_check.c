@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define OPTIONS_MAX 16
+#define DESCRIPTION_MAX_BYTES 512
 #define CLASSES_MAX 256
 
 /* Peer text in a diagnostic message: printable, and not long. */
@@ -54,6 +55,8 @@ static bool split_options(struct span description, struct arena *a, struct span 
 	unsigned i, n = 0;
 	bool more = span_cut(&rest, ';', &option);
 
+	if (description.n > DESCRIPTION_MAX_BYTES)
+		return false;
 	while (more) {
 		uint8_t *folded;
 		int order = 1;

@@ -459,6 +459,28 @@ static void bad_ber_is_refused(void **state)
 	}
 }
 
+static void long_option_lists_are_undefined(void **state)
+{
+	struct filter *f;
+	struct arena a;
+	struct buf b;
+	unsigned i;
+	size_t mark;
+
+	(void)state;
+	arena_init(&a);
+	buf_init(&b, 1 << 20);
+	mark = tlv_open(&b, TLV_CONTEXT(7));
+	buf_puts(&b, "cn");
+	for (i = 0; i < 10000; i++)
+		buf_puts(&b, ";x");
+	tlv_close(&b, mark);
+	assert_int_equal(read_ber(buf_span(&b), &f, &a), RC_OK);
+	assert_int_equal(f->kind, FILTER_UNDEFINED);
+	buf_fini(&b);
+	arena_fini(&a);
+}
+
 static int read_once(void *arg)
 {
 	struct filter *f;
@@ -656,6 +678,7 @@ int main(void)
 		unit_heap_test(depth_is_limited),
 		unit_heap_test(terms_are_limited),
 		unit_heap_test(bad_ber_is_refused),
+		unit_heap_test(long_option_lists_are_undefined),
 		unit_heap_test(reading_survives_want_of_memory),
 		unit_heap_test(random_filters_agree_with_a_naive_evaluator),
 	};
