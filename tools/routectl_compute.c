@@ -141,8 +141,8 @@ static int write_to(FILE *f, const struct buf *b)
 	return fflush(f) == 0 ? RC_OK : RC_IO;
 }
 
-/* Every ignored value on standard error; *n is raised by their number. */
-static int tell_ignored(const struct model *m, unsigned long *n)
+/* Every ignored value on standard error, a line each; *n is raised by their number. */
+static int tell_ignored(const struct model *m, bool sum, unsigned long *n)
 {
 	struct model_ignored *ignored;
 	struct arena a;
@@ -158,7 +158,7 @@ static int tell_ignored(const struct model *m, unsigned long *n)
 		buf_putc(&b, '\n');
 	}
 	*n += count;
-	if (*n != 0)
+	if (*n != 0 && sum)
 		buf_printf(&b, "%lu %s ignored\n", *n, *n == 1 ? "object" : "objects");
 	if (rc == RC_OK)
 		rc = buf_rc(&b);
@@ -194,11 +194,11 @@ static int compute_and_print(struct model *m, const struct options *o, unsigned 
 		rc = compute_table(m, span_of(o->site), &t);
 	if (rc == RC_NOTFOUND) {
 		cli_error("%s has no site %s", o->ldif, o->site);
-		(void)!tell_ignored(m, ignored);
+		(void)!tell_ignored(m, !o->json, ignored);
 		return rc;
 	}
 	if (rc == RC_OK)
-		rc = tell_ignored(m, ignored);
+		rc = tell_ignored(m, !o->json, ignored);
 	if (rc == RC_OK)
 		rc = print_table(t, o->json);
 	if (rc != RC_OK)

@@ -147,7 +147,7 @@ class Random(unittest.TestCase):
             self.assertEqual(got, want, where)
         self.assertEqual(len(rows), len(expected), where)
         self.assertEqual(status, 1 if world.ignored else 0, where + "\n" + err)
-        told = err.splitlines()[:-1]
+        told = err.splitlines()
         self.assertEqual(len(told), len(world.ignored), where + "\n" + err)
         for dn, attribute, value in world.ignored:
             self.assertTrue(any(t.startswith(f'{dn}: {attribute}: "{value}": ') for t in told),

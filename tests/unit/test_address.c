@@ -276,6 +276,49 @@ static void test_match(void **state)
 	assert_false(address_is_wild(SPAN_LIT("")));
 }
 
+/* Whatever bytes come in: an error points into the value or just behind it, nothing is read beyond.
+ */
+static void test_random_values(void **state)
+{
+	static const char alphabet[] = "S;;;1209:::..[]\\*%@ -SMTPX400sitorg\xc3\xbc\xff\n";
+	uint32_t seed = 1;
+	unsigned round;
+
+	(void)state;
+	for (round = 0; round < 50000; round++) {
+		struct address_error err = {"", 0};
+		struct address_cd cd;
+		struct address_space space;
+		struct address_route route;
+		uint8_t *value;
+		struct span s;
+		size_t n, i;
+
+		seed = seed * 1103515245u + 12345u;
+		n = (seed >> 16) % 24;
+		value = mem_alloc(n); /* of its own, so that a sanitizer sees its end */
+		for (i = 0; i < n; i++) {
+			seed = seed * 1103515245u + 12345u;
+			value[i] = (uint8_t)alphabet[(seed >> 16) % (sizeof(alphabet) - 1)];
+		}
+		s = span_make(value, n);
+		if (address_cd_parse(&arena, s, &cd, &err) == RC_OK)
+			assert_true(cd.cost >= 1 && cd.cost <= ADDRESS_COST_MAX && cd.site.n != 0);
+		else
+			assert_true(err.column <= n + 1 && err.reason[0] != '\0');
+		if (address_space_parse(&arena, s, &space, &err) == RC_OK)
+			assert_true(space.cost >= 1 && space.cost <= ADDRESS_COST_MAX);
+		else
+			assert_true(err.column <= n + 1);
+		if (address_route_parse(&arena, s, &route, &err) == RC_OK)
+			assert_true(route.domain.n != 0 && route.host.n != 0);
+		else
+			assert_true(err.column <= n + 1);
+		mem_free(value);
+		arena_fini(&arena);
+	}
+}
+
 static int parse_once(void *arg)
 {
 	struct address_error err;
@@ -317,6 +360,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_domain, teardown),
 		cmocka_unit_test_teardown(test_fold, teardown),
 		cmocka_unit_test(test_match),
+		cmocka_unit_test_teardown(test_random_values, teardown),
 		cmocka_unit_test(test_out_of_memory),
 	};
 

@@ -377,6 +377,60 @@ static void test_flip(void **state)
 	model_free(&m);
 }
 
+/* R1: the order of arrival leaves no trace, not even in the numbers of a saved table. */
+static void test_order_of_entries(void **state)
+{
+	static const char *const parts[] = {
+		SITE("S1", "s1.example.com"),
+		SITE("S2", "s2.example.com"),
+		SITE("H", "hub.example.com") SITE("T", "HUB.example.com"),
+		"dn: ou=Q,o=Example\nobjectClass: mailSite\nsiteSharedDomain: b.example\n"
+		"siteSharedDomain: a.example\nsystemAddress: x@q.example\nsystemAddress: "
+		"a@q.example\n\n",
+		IMS("S1", "IMS-S1",
+		    TO_HUB FLAG "domainRoute: hub.example.com;p\ndomainRoute: a.b;q\n"
+				"routingList: SMTP:*;2\n"),
+		IMS("S1", "Other",
+		    CD("s2;2;SMTP:s2.example.com") "domainRoute: z.b;q\n"
+						   "routingList: smtp:*@A.example;2\n"),
+		CONNECTOR("S1", "X", "x400Connector",
+			  CD("q;1;X400:c=US") "mtaTransport: x400\n"
+					      "routingList: SMTP:*@a.example;2\nrouting"
+					      "List: X400:;2\n"),
+		HUB,
+		S2_OFF,
+	};
+	const char *turned[UNIT_COUNT(parts) + 1] = {NULL},
+					       *straight[UNIT_COUNT(parts) + 1] = {NULL};
+	struct model *a, *b;
+	struct table *ta, *tb;
+	struct buf sa, sb;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < UNIT_COUNT(parts); i++) {
+		straight[i] = parts[i];
+		turned[UNIT_COUNT(parts) - 1 - i] = parts[i];
+	}
+	a = routing_model(straight);
+	b = routing_model(turned);
+	ta = routing_table(a, "S1");
+	tb = routing_table(b, "S1");
+	buf_init(&sa, 1 << 20);
+	buf_init(&sb, 1 << 20);
+	table_write(ta, &sa);
+	table_write(tb, &sb);
+	assert_true(ta->nrows > 10 && ta->npins > 2 && ta->nsystems == 2);
+	unit_assert_span(buf_span(&sb), buf_span(&sa));
+	assert_true(table_equal(ta, tb));
+	buf_fini(&sa);
+	buf_fini(&sb);
+	table_free(&ta);
+	table_free(&tb);
+	model_free(&a);
+	model_free(&b);
+}
+
 static void check_json(const char *ldif, const char *site, const char *want)
 {
 	struct model *m = routing_model((const char *const[]){ldif, NULL});
@@ -548,10 +602,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		unit_heap_test(test_examples),     unit_heap_test(test_all_combinations),
-		unit_heap_test(test_flip),         unit_heap_test(test_spaces),
-		unit_heap_test(test_json_strings), unit_heap_test(test_no_such_site),
-		unit_heap_test(test_long_chain),   unit_heap_test(test_out_of_memory),
+		unit_heap_test(test_examples),      unit_heap_test(test_all_combinations),
+		unit_heap_test(test_flip),          unit_heap_test(test_order_of_entries),
+		unit_heap_test(test_spaces),        unit_heap_test(test_json_strings),
+		unit_heap_test(test_no_such_site),  unit_heap_test(test_long_chain),
+		unit_heap_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests_name("compute", tests, NULL, NULL);
