@@ -2,10 +2,12 @@
 #include "tools/dirconn.h"
 
 #include "lib/arena.h"
+#include "lib/base64.h"
 #include "lib/conf.h"
 #include "lib/dn.h"
 #include "lib/file.h"
 #include "tools/dirconn_private.h"
+#include "tools/pki.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,11 +172,27 @@ static int read_password(struct dirconn *c)
 /* --- connection --------------------------------------------------------------------------------
  */
 
+/* Without a CA the handshake takes any certificate; check_pin() looks at its key before the bind.
+ */
+static int set_trust(struct dirconn *c)
+{
+	int any = LDAP_OPT_X_TLS_ALLOW;
+	int client = 0;
+	int rc = LDAP_SUCCESS;
+
+	if (c->options.ca_file != NULL)
+		rc = ldap_set_option(c->ld, LDAP_OPT_X_TLS_CACERTFILE, c->options.ca_file);
+	else if (c->pins != NULL)
+		rc = ldap_set_option(c->ld, LDAP_OPT_X_TLS_REQUIRE_CERT, &any);
+	else
+		return rc;
+	return rc == LDAP_SUCCESS ? ldap_set_option(c->ld, LDAP_OPT_X_TLS_NEWCTX, &client) : rc;
+}
+
 static int set_options(struct dirconn *c)
 {
 	const struct timeval timeout = {.tv_sec = CONNECT_SECONDS};
 	int version = LDAP_VERSION3;
-	int client = 0;
 	int rc;
 
 	rc = ldap_set_option(c->ld, LDAP_OPT_PROTOCOL_VERSION, &version);
@@ -182,11 +200,8 @@ static int set_options(struct dirconn *c)
 		rc = ldap_set_option(c->ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
 	if (rc == LDAP_SUCCESS)
 		rc = ldap_set_option(c->ld, LDAP_OPT_NETWORK_TIMEOUT, &timeout);
-	if (rc == LDAP_SUCCESS && c->options.ca_file != NULL) {
-		rc = ldap_set_option(c->ld, LDAP_OPT_X_TLS_CACERTFILE, c->options.ca_file);
-		if (rc == LDAP_SUCCESS)
-			rc = ldap_set_option(c->ld, LDAP_OPT_X_TLS_NEWCTX, &client);
-	}
+	if (rc == LDAP_SUCCESS)
+		rc = set_trust(c);
 	if (rc == LDAP_SUCCESS)
 		return RC_OK;
 	cli_error("the TLS settings can not be used: %s", ldap_err2string(rc));
@@ -200,6 +215,53 @@ static bool is_local(const char *uri)
 	return span_eq_nocase(span_head(span_of(uri), 8), SPAN_LIT("ldapi://"));
 }
 
+/* The pin of the key in the server's certificate, which libldap gives in DER. */
+static int peer_pin(struct dirconn *c, char out[static PKI_PIN_TEXT_BYTES])
+{
+	struct berval der = {0, NULL};
+	struct buf base64, pem;
+	size_t at;
+	int rc;
+
+	if (ldap_get_option(c->ld, LDAP_OPT_X_TLS_PEERCERT, &der) != LDAP_OPT_SUCCESS ||
+	    der.bv_val == NULL)
+		return RC_NOTFOUND;
+	buf_init(&base64, 1 << 20);
+	buf_init(&pem, 1 << 20);
+	base64_encode(span_make(der.bv_val, der.bv_len), &base64);
+	buf_puts(&pem, "-----BEGIN CERTIFICATE-----\n");
+	for (at = 0; at < base64.n; at += 64) {
+		buf_put(&pem, span_head(span_from(buf_span(&base64), at), 64));
+		buf_putc(&pem, '\n');
+	}
+	buf_puts(&pem, "-----END CERTIFICATE-----\n");
+	rc = buf_rc(&pem) == RC_OK ? pki_pin(buf_span(&pem), out) : buf_rc(&pem);
+	buf_fini(&pem);
+	buf_fini(&base64);
+	ldap_memfree(der.bv_val);
+	return rc;
+}
+
+static int check_pin(struct dirconn *c)
+{
+	char pin[PKI_PIN_TEXT_BYTES];
+	unsigned i;
+	int rc;
+
+	if (c->pins == NULL || c->options.ca_file != NULL)
+		return RC_OK;
+	rc = peer_pin(c, pin);
+	for (i = 0; rc == RC_OK && i < c->pins->nvalues; i++) {
+		if (span_eq(c->pins->values[i], span_of(pin)))
+			return RC_OK;
+	}
+	cli_error("%s does not prove that it is the site's server; the password was not sent",
+		  c->uri);
+	cli_hint("its key is not among the siteKey values of the site; --ca FILE trusts a CA "
+		 "instead");
+	return RC_DENIED;
+}
+
 static int bind_session(struct dirconn *c, bool external)
 {
 	const struct dirconn_options *o = &c->options;
@@ -210,6 +272,8 @@ static int bind_session(struct dirconn *c, bool external)
 	rc = ldap_connect(c->ld);
 	if (rc == LDAP_SUCCESS && o->starttls && !external)
 		rc = ldap_start_tls_s(c->ld, NULL, NULL);
+	if (rc == LDAP_SUCCESS && check_pin(c) != RC_OK)
+		return RC_DENIED;
 	if (rc == LDAP_SUCCESS && external) {
 		rc = ldap_sasl_bind_s(c->ld, NULL, "EXTERNAL", &cred, NULL, NULL, NULL);
 	} else if (rc == LDAP_SUCCESS && o->bind_dn != NULL) {
@@ -325,7 +389,8 @@ int dirconn_open(const struct dirconn_options *o, struct dirconn **out)
 	return rc;
 }
 
-int dirconn_open_other(struct dirconn *c, const char *uri, struct dirconn **out)
+int dirconn_open_other(struct dirconn *c, const char *uri, const struct ldif_attr *pins,
+		       struct dirconn **out)
 {
 	struct dirconn *other = mem_zalloc(1, sizeof(*other));
 	int rc;
@@ -335,6 +400,7 @@ int dirconn_open_other(struct dirconn *c, const char *uri, struct dirconn **out)
 		return RC_NOMEM;
 	other->options = c->options;
 	other->options.config = NULL;
+	other->pins = pins;
 	other->uri = arena_str(&other->arena, span_of(uri));
 	other->root = arena_str(&other->arena, span_of(c->root));
 	rc = other->uri != NULL && other->root != NULL ? connect_session(other, false) : RC_NOMEM;

@@ -13,12 +13,17 @@ struct dirconn {
 	const char *root;
 	const char *site;
 	bool expects_existing;
-	struct dirconn *other; /* where the last referral led */
+	const struct ldif_attr *pins; /* siteKey values, one of which the server's key must have */
+	struct dirconn *other;        /* where the last referral led */
 };
 
-/** Connect to a URI with the bind DN and password of the options, for a referral. Says what fails.
+/**
+ * Connect to a URI with the bind DN and password of the options, for a referral. The server proves
+ * who it is by a certificate that --ca trusts, or without --ca by a key among `pins`, before the
+ * password is sent. Says what fails.
  */
-int dirconn_open_other(struct dirconn *c, const char *uri, struct dirconn **out) WARN_UNUSED;
+int dirconn_open_other(struct dirconn *c, const char *uri, const struct ldif_attr *pins,
+		       struct dirconn **out) WARN_UNUSED;
 
 /** Our code for an LDAP result code. */
 int dirconn_rc(int ldap_result);

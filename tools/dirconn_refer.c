@@ -29,12 +29,37 @@ static const char *server_of(struct arena *a, const char *referral)
 	return arena_str(a, span_head(s, i));
 }
 
-static int session_for(struct dirconn *c, const char *uri)
+/* siteKey values of the site that the entry lies in, as this server knows them; in c's arena. */
+static int keys_for(struct dirconn *c, struct span dn, const struct ldif_attr **out)
 {
+	static const char *const attrs[] = {"siteKey", NULL};
+	const char *site = dirconn_site_of(&c->arena, dn, c->root);
+	struct ldif_record entry;
+	const char *site_dn;
+	int rc;
+
+	*out = NULL;
+	if (site == NULL || c->options.ca_file != NULL)
+		return RC_OK;
+	site_dn = dirconn_child_dn(&c->arena, "ou", site, c->root);
+	if (site_dn == NULL)
+		return RC_NOMEM;
+	rc = dirconn_read(c, &c->arena, site_dn, attrs, &entry);
+	if (rc == RC_OK)
+		*out = dirconn_attr(&entry, "siteKey");
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+static int session_for(struct dirconn *c, const char *uri, struct span dn)
+{
+	const struct ldif_attr *pins;
+	int rc;
+
 	if (c->other != NULL && strcmp(c->other->uri, uri) == 0)
 		return RC_OK;
 	dirconn_close(&c->other);
-	return dirconn_open_other(c, uri, &c->other);
+	rc = keys_for(c, dn, &pins);
+	return rc == RC_OK ? dirconn_open_other(c, uri, pins, &c->other) : rc;
 }
 
 static int no_way(const struct dirconn *c, char *const *uris, const char *dn)
@@ -66,7 +91,7 @@ int dirconn_refer(struct dirconn *c, char *const *uris, const struct ldif_record
 	if (uri == NULL) {
 		rc = no_way(c, uris, dn != NULL ? dn : "the entry");
 	} else {
-		rc = session_for(c, uri);
+		rc = session_for(c, uri, change->dn);
 		if (rc == RC_OK)
 			cli_note("%s: written at its own site, %s", dn != NULL ? dn : "", uri);
 		if (rc == RC_OK) {
