@@ -160,7 +160,8 @@ class Sites(unittest.TestCase):
         for name, site in self.sites.items():
             values = "".join(f"connectedDomains: {n};1;SMTP:{domain(n)}\n"
                              for n in NEIGHBOURS[name])
-            site.add(f"dn: {ims(name)}\nobjectClass: imsConnector\n{values}")
+            site.modify(f"dn: {ims(name)}\nchangetype: modify\n"
+                        f"replace: connectedDomains\n{values}")
             site.start("routed")
         self.converge()
         self.answer("a@site2.example.com", ("OK", "smtp:hub.example.com"))

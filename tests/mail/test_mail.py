@@ -46,12 +46,12 @@ def ims(name):
 
 
 def site_ldif(name, users):
-    """The site's connector and some people."""
-    lines = [f"dn: {ims(name)}", "objectClass: imsConnector"]
+    """The connected domains of the site's connector, and some people."""
+    lines = [f"dn: {ims(name)}", "changetype: modify", "replace: connectedDomains"]
     lines += [f"connectedDomains: {n};1;SMTP:{domain(n)}" for n in NEIGHBOURS[name]]
     for user in users:
         lines += ["", f"dn: cn={user} {name},cn=Recipients,ou={name},o=Example",
-                  "objectClass: inetOrgPerson", "objectClass: mailRecipient", f"sn: {name}",
+                  "changetype: add", "objectClass: inetOrgPerson", "objectClass: mailRecipient", f"sn: {name}",
                   f"mail: {user.lower()}@{domain(name)}",
                   f"proxyAddresses: SMTP:{user.lower()}@{domain(name)}"]
     return "\n".join(lines) + "\n"
@@ -78,7 +78,7 @@ class World:
         for name in NAMES:
             self._start_site(name)
         for name in NAMES:
-            self.sites[name].add(site_ldif(name, ("Ada", "Bob")))
+            self.sites[name].modify(site_ldif(name, ("Ada", "Bob")))
         self.sites["Site2"].modify("dn: ou=Site2,o=Example\nchangetype: modify\n"
                                    f"add: systemAddress\nsystemAddress: {SYSTEM_ADDRESS}\n")
         for name in NAMES:
