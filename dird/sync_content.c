@@ -305,6 +305,16 @@ static struct sync_nc *find_number(struct sync_session *s, uint32_t number)
 	return lo < s->nncs && s->ncs[lo].number == number ? &s->ncs[lo] : NULL;
 }
 
+/* A context of which nothing was told yet may learn which life it has. */
+static bool take_life(struct sync_nc *at, const struct position *now)
+{
+	if (at->sent.usn != 0 || at->begin != 0 || at->is_ahead)
+		return false;
+	at->sent.epoch = now->epoch;
+	at->sent.invocation = now->invocation;
+	return true;
+}
+
 int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 {
 	uint32_t number = 0;
@@ -320,7 +330,7 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 			rc = add_context(s, &nc, &at);
 		if (rc != RC_OK)
 			return rc;
-		if (!position_same_life(&at->sent, &nc.position))
+		if (!position_same_life(&at->sent, &nc.position) && !take_life(at, &nc.position))
 			return RC_CONFLICT;
 		at->here = nc.position.usn;
 		if (at->is_partners)

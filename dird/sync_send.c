@@ -218,7 +218,7 @@ void sync_cookie(struct sync_session *s, bool all, struct buf *out)
 	for (i = 0; i < s->nncs; i++) {
 		struct sync_nc *nc = &s->ncs[i];
 
-		if (nc->is_ahead || nc->sent.usn > nc->here)
+		if (nc->is_ahead || nc->sent.usn > nc->here || nc->sent.epoch == 0)
 			continue;
 		if (!all && nc->told == nc->sent.usn)
 			continue;
