@@ -1,6 +1,6 @@
 #include "dird/enrol.h"
 
-#define VERSION 1
+#define REQUEST_VERSION 1
 
 static int invalid(const char **why, const char *text)
 {
@@ -101,7 +101,7 @@ int enrol_request_read(struct span value, struct arena *a, struct enrol_request 
 	if (tlv_expect(&value, TLV_SEQUENCE, &body) != RC_OK || value.n != 0 ||
 	    tlv_read_int(&body, TLV_INTEGER, &version) != RC_OK)
 		return invalid(why, "malformed enrolment request");
-	if (version != VERSION)
+	if (version != REQUEST_VERSION)
 		return invalid(why, "unknown version of the enrolment request");
 	if (tlv_expect(&body, TLV_SEQUENCE, &head) != RC_OK ||
 	    tlv_expect(&head, TLV_OCTETS, &out->dn) != RC_OK ||
@@ -126,7 +126,7 @@ void enrol_request_write(struct buf *out, const struct enrol_request *r)
 	size_t whole = tlv_open(out, TLV_SEQUENCE), head, list, attr, set;
 	unsigned i, v;
 
-	tlv_put_int(out, TLV_INTEGER, VERSION);
+	tlv_put_int(out, TLV_INTEGER, REQUEST_VERSION);
 	head = tlv_open(out, TLV_SEQUENCE);
 	tlv_put(out, TLV_OCTETS, r->dn);
 	list = tlv_open(out, TLV_SEQUENCE);

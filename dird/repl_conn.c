@@ -211,8 +211,7 @@ static int read_contexts(struct server *s, struct arena *a, struct uuid **own, u
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
 		if (uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC))
 			continue;
-		if (nc.position.usn != 0)
-			rc = vector_put(v, a, &nc.position);
+		rc = vector_put(v, a, &nc.position);
 		if (rc == RC_OK && nc.is_own) {
 			more = mem_realloc(*own, ((size_t)*nown + 1) * sizeof(**own));
 			rc = more != NULL ? RC_OK : RC_NOMEM;

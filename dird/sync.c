@@ -57,7 +57,7 @@ static void end_by_error(struct sync_session *s, int rc)
 		end_with(s, LR_NO_SUCH_OBJECT, "the base of the content is gone");
 		break;
 	case RC_CONFLICT:
-		end_with(s, LR_SYNC_REFRESH_REQUIRED, "a naming context was restored");
+		end_with(s, LR_SYNC_REFRESH_REQUIRED, "a naming context was restored or trimmed");
 		break;
 	case RC_TOOBIG:
 		end_with(s, LR_SIZE_LIMIT, "more entries than the size limit");
@@ -241,19 +241,35 @@ static void on_resume(struct op *op)
 	store_read_end(&t);
 }
 
+/* One snapshot serves all sessions of a store. */
+static int snapshot(struct store *store, struct store **of, struct store_txn **t)
+{
+	int rc;
+
+	if (*t != NULL && *of == store)
+		return RC_OK;
+	if (*t != NULL)
+		store_read_end(t);
+	*of = store;
+	rc = store_read_begin(store, t);
+	if (rc != RC_OK)
+		*t = NULL;
+	return rc;
+}
+
 void sync_wake(struct loop *l)
 {
 	struct sync_session *s, *next;
 	struct store_txn *t = NULL;
-	int rc = RC_OK;
+	struct store *of = NULL;
+	int rc;
 
 	(void)l;
 	for (s = sessions; s != NULL; s = next) {
 		next = s->next;
 		if (s->is_busy)
 			continue;
-		if (t == NULL)
-			rc = store_read_begin(s->op->server->store, &t);
+		rc = snapshot(s->op->server->store, &of, &t);
 		if (rc != RC_OK)
 			end_by_error(s, rc);
 		else

@@ -153,6 +153,7 @@ static int add_context(struct sync_session *s, const struct store_nc *nc, struct
 	at->sent = nc->position;
 	at->sent.usn = 0;
 	at->told = UINT64_MAX;
+	at->floor = nc->floor;
 	at->here = at->pass_high = nc->position.usn;
 	at->is_partners = s->is_partner && s->op->identity.kind == IDENTITY_SITE &&
 			  uuid_eq(&nc->position.nc, &s->op->identity.uuid);
@@ -160,10 +161,15 @@ static int add_context(struct sync_session *s, const struct store_nc *nc, struct
 	return RC_OK;
 }
 
-/* Everything of the life up to p is known to the client; does the order here tell the rest? */
+/*
+ * Everything of the life up to p is known to the client; does the order here tell the rest? At usn
+ * 0 it may hold anything that a cut session brought.
+ */
 static bool is_usable(const struct store_nc *nc, const struct position *p)
 {
-	return position_same_life(p, &nc->position) && (p->usn == 0 || p->usn >= nc->floor);
+	if (p->usn == 0)
+		return nc->floor == 0 && nc->position.epoch <= 1;
+	return position_same_life(p, &nc->position) && p->usn >= nc->floor;
 }
 
 /*
@@ -186,6 +192,7 @@ static bool take_position(struct sync_session *s, const struct store_nc *nc,
 static int begin_each(struct sync_session *s, struct store_txn *t, const struct vector *v,
 		      bool *usable)
 {
+	static const struct position nothing;
 	uint32_t number = 0;
 	struct store_nc nc;
 	int rc;
@@ -199,6 +206,8 @@ static int begin_each(struct sync_session *s, struct store_txn *t, const struct 
 		rc = add_context(s, &nc, &at);
 		if (rc != RC_OK)
 			return rc;
+		if (p == NULL && !s->is_partner)
+			p = &nothing; /* a partner names all contexts of which it has something */
 		if (p != NULL && !at->is_partners && !take_position(s, &nc, p, at))
 			*usable = false;
 	}
@@ -254,9 +263,9 @@ static void begin_present(struct sync_session *s)
 
 		if (!s->is_partner)
 			nc->begin = 0;
-		if (nc->is_ahead || nc->begin > nc->here)
-			continue;
-		nc->sent.usn = nc->settled = 0;
+		nc->is_unnamed = nc->is_ahead || nc->begin > nc->here;
+		if (!nc->is_unnamed)
+			nc->sent.usn = nc->settled = 0;
 	}
 }
 
@@ -332,6 +341,9 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 			return rc;
 		if (!position_same_life(&at->sent, &nc.position) && !take_life(at, &nc.position))
 			return RC_CONFLICT;
+		if (nc.floor > at->floor && at->sent.usn != 0 && at->sent.usn < nc.floor)
+			return RC_CONFLICT;
+		at->floor = nc.floor;
 		at->here = nc.position.usn;
 		if (at->is_partners)
 			at->sent.usn = at->here;

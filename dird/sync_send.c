@@ -220,6 +220,8 @@ void sync_cookie(struct sync_session *s, bool all, struct buf *out)
 
 		if (nc->is_ahead || nc->sent.usn > nc->here || nc->sent.epoch == 0)
 			continue;
+		if (s->stage == SYNC_STAGE_PRESENT && nc->is_unnamed)
+			continue;
 		if (!all && nc->told == nc->sent.usn)
 			continue;
 		v.at[v.n] = nc->sent;

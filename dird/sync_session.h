@@ -33,6 +33,7 @@ enum sync_stage {
 struct sync_nc {
 	uint32_t number;
 	struct position sent; /* life, and the usn up to which rows were looked at */
+	uint64_t floor;       /* as this session has seen it */
 	uint64_t here;        /* usn in the current snapshot */
 	uint64_t told;        /* usn in the last cookie */
 	uint64_t begin;   /* of the cookie: rows up to it are named in a present phase, not sent */
@@ -41,6 +42,7 @@ struct sync_nc {
 	uint64_t named;     /* delete phase behind a present phase: live rows up to it were sent */
 	bool is_ahead;      /* the partner is in a later life: nothing to send, nothing to say */
 	bool is_partners;   /* the partner writes it: nothing to send */
+	bool is_unnamed;    /* the partner knew more: the present phase does not speak for it */
 };
 
 /** A row whose entry has no parent yet: nobody but a partner may see it. */
@@ -121,7 +123,8 @@ bool sync_is_partner_request(const struct op *op);
 int sync_begin_contexts(struct sync_session *s, struct store_txn *t,
 			struct span cookie) WARN_UNUSED;
 
-/** Contexts that came into being since. RC_CONFLICT: one has begun another life. */
+/** Contexts that came into being since. RC_CONFLICT: the order no longer tells all that has gone
+ * since what was sent: another life, or removals without a trace. */
 int sync_refresh_contexts(struct sync_session *s, struct store_txn *t) WARN_UNUSED;
 
 /* --- sync_slice.c --- */
