@@ -380,7 +380,7 @@ static int connect_mail(struct enrol *e, struct store_txn *t)
 	struct attr_list list;
 	struct entry ims;
 	struct change *c;
-	uint64_t eid;
+	uint64_t eid = 0;
 	struct buf dn;
 	int rc = first_ims(e, t, &eid);
 

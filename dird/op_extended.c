@@ -1,4 +1,5 @@
 #include "dird/conn.h"
+#include "dird/enrol.h"
 #include "dird/op_impl.h"
 
 static void finish_with_name(struct op *op, const char *oid)
@@ -114,6 +115,8 @@ void op_extended(struct op *op)
 		who_am_i(op);
 	else if (span_eq(oid, SPAN_LIT(OP_OID_CANCEL)))
 		cancel(op);
+	else if (span_eq(oid, SPAN_LIT(ENROL_OID)))
+		op_enrol(op);
 	else
 		op_finish_result(op, LR_PROTOCOL_ERROR, "unknown extended operation");
 }

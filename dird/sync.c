@@ -36,6 +36,7 @@ static void free_session(struct sync_session *s)
 	mem_free(s->held);
 	buf_fini(&s->out);
 	buf_fini(&s->scratch);
+	buf_fini(&s->computed);
 	arena_fini(&s->arena);
 	mem_free(s);
 }
@@ -380,6 +381,8 @@ static struct sync_session *new_session(struct op *op)
 	s->op = op;
 	buf_init(&s->out, SIZE_MAX);
 	buf_init(&s->scratch, SIZE_MAX);
+	buf_init(&s->computed, SIZE_MAX);
+	op_view_init(&s->view, op, &s->computed);
 	arena_init(&s->arena);
 	op->state = s;
 	op->resume = on_resume;
@@ -412,6 +415,7 @@ void sync_start(struct op *op, const struct msg_control *request)
 		end_by_error(s, rc);
 	} else {
 		link_session(s);
+		op->is_endless = s->mode == SYNC_REFRESH_AND_PERSIST;
 		on_resume(op);
 	}
 }

@@ -37,20 +37,6 @@ static bool is_in_scope(const struct sync_session *s, struct store_txn *t, uint6
 	}
 }
 
-static bool may_read(const void *ctx, const struct schema_attr *at, struct span description)
-{
-	const struct op *op = ctx;
-
-	return acl_may_read_attr(&op->server->acl, &op->identity, at, description);
-}
-
-static bool matches(struct sync_session *s, const struct entry *e, struct span dn_normal)
-{
-	struct filter_view view = {.may_read = may_read, .ctx = s->op, .dn_normal = dn_normal};
-
-	return filter_match(s->filter, s->op->server->schema, e, &view, &s->scratch) == FILTER_TRUE;
-}
-
 int sync_content_has(struct sync_session *s, struct store_txn *t, uint64_t eid,
 		     const struct entry *e, enum sync_membership *out)
 {
@@ -72,8 +58,13 @@ int sync_content_has(struct sync_session *s, struct store_txn *t, uint64_t eid,
 		if (rc == RC_OK)
 			rc = buf_rc(&dn);
 	}
-	if (rc == RC_OK)
-		*out = matches(s, e, buf_span(&dn)) ? SYNC_MEMBER : SYNC_UNMATCHED;
+	if (rc == RC_OK) {
+		op_view_set(&s->view, t, eid, buf_span(&dn));
+		*out = filter_match(s->filter, s->op->server->schema, e, &s->view.view,
+				    &s->scratch) == FILTER_TRUE
+			       ? SYNC_MEMBER
+			       : SYNC_UNMATCHED;
+	}
 	buf_fini(&dn);
 	return rc;
 }

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "dird/op_impl.h"
 #include "dird/sync.h"
 
 #define SYNC_SLICE_ROWS 256
@@ -69,6 +70,8 @@ struct sync_session {
 	uint64_t root_eid;
 	struct filter *filter;
 	bool filter_needs_dn;
+	struct op_view view; /* for the filter */
+	struct buf computed; /* of the view */
 	struct op_selection *selection;
 
 	struct sync_nc *ncs; /* in number order */

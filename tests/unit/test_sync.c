@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "dird/op_impl.h"
 #include "dird/repl_batch.h"
 #include "dird/server.h"
 
@@ -449,6 +450,20 @@ int op_entry_write(struct op *op, struct store_txn *t, uint64_t eid, const struc
 	tlv_close(out, mark);
 	buf_fini(&dn);
 	return rc;
+}
+
+void op_view_init(struct op_view *v, struct op *op, struct buf *value)
+{
+	memset(v, 0, sizeof(*v));
+	v->op = op;
+	v->value = value;
+}
+
+void op_view_set(struct op_view *v, struct store_txn *t, uint64_t eid, struct span dn_normal)
+{
+	v->t = t;
+	v->eid = eid;
+	v->view.dn_normal = dn_normal;
 }
 
 struct request {
