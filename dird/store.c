@@ -206,6 +206,11 @@ void store_close(struct store **s)
 	*s = NULL;
 }
 
+int store_copy(struct store *s, const char *folder)
+{
+	return store_rc(mdb_env_copy2(s->env, folder, MDB_CP_COMPACT));
+}
+
 /* --- transactions --- */
 
 static void reader_enter(struct store *s, struct store_txn **pooled)

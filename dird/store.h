@@ -43,6 +43,12 @@ int store_open(const char *folder, const struct store_options *opt, struct store
 	       struct buf *why) WARN_UNUSED;
 void store_close(struct store **s);
 
+/**
+ * Write a compacted snapshot as the database of another folder (which must exist and hold none).
+ * Readers and the writer go on meanwhile.
+ */
+int store_copy(struct store *s, const char *folder) WARN_UNUSED;
+
 /* --- transactions --- */
 
 /** A snapshot; as many as there are threads may be open, each used by one thread. */

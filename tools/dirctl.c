@@ -1,0 +1,55 @@
+/* dirctl: the database of the site on this machine. */
+#include "tools/dirctl.h"
+
+#include "lib/dn.h"
+
+int dirctl_open(struct dirctl *d, const char *config, bool read_only)
+{
+	struct store_options opt = {.read_only = read_only};
+	struct buf why;
+	int rc;
+
+	memset(d, 0, sizeof(*d));
+	buf_init(&why, 65536);
+	rc = server_config_read(config, &d->arena, &d->config, &why);
+	if (rc == RC_OK)
+		rc = dn_parse(&d->arena, span_of(d->config.organisation), &d->root, NULL);
+	if (rc == RC_OK)
+		rc = schema_load(d->config.schema, &d->schema, &why);
+	if (rc == RC_OK)
+		rc = store_open(d->config.database, &opt, &d->store, &why);
+	while (why.n != 0 && why.p[why.n - 1] == '\n')
+		buf_truncate(&why, why.n - 1);
+	if (rc == RC_BUSY && !read_only)
+		cli_error("%s; stop dird first, or change the directory over LDAP", buf_cstr(&why));
+	else if (rc != RC_OK)
+		cli_error("%s", why.n != 0 ? buf_cstr(&why) : rc_text(rc));
+	buf_fini(&why);
+	return rc;
+}
+
+void dirctl_close(struct dirctl *d)
+{
+	store_close(&d->store);
+	schema_free(&d->schema);
+	arena_fini(&d->arena);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct cli_verb verbs[] = {
+		{"load", dirctl_load, "put the entries of an LDIF file into the database"},
+		{"dump", dirctl_dump, "write all entries as LDIF"},
+		{"check", dirctl_check, "verify that the database agrees with itself"},
+		{"stat", dirctl_stat, "sizes, and how far each naming context is"},
+		{0},
+	};
+	static const struct cli_tool tool = {
+		"dirctl", "Works on the database of the site on this machine, without a server.",
+		verbs,
+		"  dirctl load --config site1/dird.conf people.ldif    # dird is stopped\n"
+		"  dirctl dump --config site1/dird.conf >backup.ldif\n"
+		"  dirctl check --config site1/dird.conf\n"};
+
+	return cli_run(&tool, argc, argv);
+}
