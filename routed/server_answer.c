@@ -1,0 +1,201 @@
+#include "routed/server_private.h"
+
+#include "routed/explain.h"
+
+int server_on_recipient(void *arg, struct span key, struct gal_request *r, struct buf *reply)
+{
+	struct server *s = arg;
+	struct lookup_answer answer;
+	struct lookup_key k;
+	int rc = lookup_key(key, &s->scratch, &k);
+
+	if (rc == RC_INVALID || rc == RC_TOOBIG) {
+		buf_puts(reply, "PERM key is no mail address");
+		return RC_OK;
+	}
+	if (rc == RC_OK && k.kind != LOOKUP_KEY_ADDRESS) {
+		buf_puts(reply, "NOTFOUND ");
+		return RC_OK;
+	}
+	if (rc == RC_OK && s->table == NULL) {
+		buf_puts(reply, "TEMP no route table yet");
+		return RC_OK;
+	}
+	if (rc == RC_OK)
+		rc = lookup_route(s->table, &k, TABLE_USER, &answer);
+	if (rc == RC_OK && answer.verdict == LOOKUP_SHARED)
+		return gal_lookup(s->gal, k.address, r, reply);
+	if (rc == RC_OK)
+		buf_puts(reply, "NOTFOUND ");
+	return rc;
+}
+
+/* What the directory found, turned into a reply. */
+int server_on_resolve(void *arg, struct span dn, const struct span *values, unsigned nvalues,
+		      struct buf *reply)
+{
+	struct server *s = arg;
+	char text[LOG_TEXT_BYTES];
+	enum lookup_home home = LOOKUP_HOME_HERE;
+	int rc;
+
+	if (!s->model_loaded || !s->model->committed)
+		return RC_BUSY;
+	buf_puts(reply, "OK ");
+	rc = lookup_unique(s->model, span_of(s->settings->site), span_of(s->settings->organisation),
+			   dn, values, nvalues, &home, reply);
+	if (rc != RC_OK)
+		return rc;
+	switch (home) {
+	case LOOKUP_HOME_OTHER:
+		return RC_OK;
+	case LOOKUP_HOME_HERE:
+		return RC_NOTFOUND;
+	case LOOKUP_HOME_NO_MAIL:
+		log_warn(NULL, "gal.no-address",
+			 "dn=\"%s\" the recipient has no address at its site's own domain",
+			 log_text(dn, text));
+		return RC_INVALID;
+	}
+	return RC_INVALID;
+}
+
+/* --- control requests --- */
+
+long long server_age_s(int64_t since_wall_us)
+{
+	return (clock_system.wall_us(&clock_system) - since_wall_us) / 1000000;
+}
+
+static void put_status(struct server *s, struct buf *out)
+{
+	struct sub_status sub;
+	char text[LOG_TEXT_BYTES];
+
+	sub_get_status(s->sub, &sub);
+	buf_printf(out, "site=%s\n", s->settings->site);
+	buf_printf(out, "table=%s\n",
+		   s->table == NULL ? "none"
+		   : s->from_disk   ? "disk"
+				    : "directory");
+	buf_printf(out, "generation=%lu\n", s->generation);
+	if (s->table != NULL)
+		buf_printf(out, "age_s=%lld\nrows=%u\nroutes=%u\n", server_age_s(s->table_wall_us),
+			   s->table->nrows, table_routes(s->table));
+	buf_printf(out, "ignored=%zu\n", s->nignored);
+	buf_printf(out, "directory=%s\nentries=%zu\nsessions=%lu\nfailures=%lu\n",
+		   sub_state_text(sub.state), sub.entries, sub.sessions, sub.failures);
+	if (sub.current_at_ms != 0)
+		buf_printf(out, "directory_age_s=%llu\n",
+			   (unsigned long long)((server_now_ms() - sub.current_at_ms) / 1000));
+	if (sub.error[0] != '\0')
+		buf_printf(out, "directory_error=%s\n", log_text(span_of(sub.error), text));
+}
+
+static void put_counters(struct server *s, struct buf *out)
+{
+	struct publish_status p = {0};
+	struct serve_stats v;
+	struct gal_stats g;
+
+	serve_get_stats(s->serve, &v);
+	gal_get_stats(s->gal, &g);
+	buf_printf(out,
+		   "connections=%u\nrequests=%lu\nok=%lu\nnotfound=%lu\ntemp=%lu\nperm=%lu\n"
+		   "broken=%lu\n",
+		   v.connections, v.requests, v.ok, v.notfound, v.temp, v.perm, v.broken);
+	buf_printf(out,
+		   "recipients_asked=%lu\nrecipients_cached=%u\nrecipients_searched=%lu\n"
+		   "recipients_doubtful=%lu\n",
+		   g.asked, g.cached, g.searched, g.doubtful);
+	if (s->publish == NULL)
+		return;
+	publish_get_status(s->publish, &p);
+	buf_printf(out, "published=%lu\npublish_failures=%lu\n", p.generation, p.failures);
+	if (p.error[0] != '\0')
+		buf_printf(out, "publish_error=%s\n", p.error);
+}
+
+/* The objects that were left out, a line each. */
+static void put_ignored(struct server *s, struct buf *out)
+{
+	struct model_ignored *list = NULL;
+	struct arena a;
+	size_t n = 0;
+	size_t i;
+
+	arena_init(&a);
+	if (s->model_loaded && model_ignored(s->model, &a, &list, &n) != RC_OK)
+		buf_puts(out, "error: out of memory\n");
+	for (i = 0; i < n; i++) {
+		buf_puts(out, "ignored_object=");
+		model_ignored_write(&list[i], out);
+		buf_puts(out, "\n");
+	}
+	arena_fini(&a);
+}
+
+/* Status lines, an empty line, then the table in its saved form. */
+static void put_table(struct server *s, struct buf *out)
+{
+	if (s->table == NULL) {
+		buf_puts(out, "error: there is no route table yet\n");
+		return;
+	}
+	put_status(s, out);
+	put_ignored(s, out);
+	buf_puts(out, "\n");
+	table_write(s->table, out);
+}
+
+/* "explain user|system RECIPIENT [SENDER] text|json" */
+static void explain(struct server *s, struct span args, struct buf *out)
+{
+	struct explain_request r = {.cls = TABLE_USER};
+	const struct model *m = NULL;
+	struct span words[4] = {0};
+	unsigned n = 0;
+
+	while (n < 4 && args.n != 0)
+		(void)span_cut(&args, ' ', &words[n++]);
+	if (n < 3) {
+		buf_puts(out, "error: explain needs class, recipient and form\n");
+		return;
+	}
+	if (span_eq(words[0], SPAN_LIT("system")))
+		r.cls = TABLE_SYSTEM;
+	r.recipient = words[1];
+	r.json = span_eq(words[n - 1], SPAN_LIT("json"));
+	if (n == 4)
+		r.sender = words[2];
+	if (s->model_loaded && (s->computing || model_commit(s->model) == RC_OK))
+		m = s->model;
+	explain_write(s->table, m, &r, out);
+}
+
+void server_on_control(void *arg, struct span line, struct buf *out)
+{
+	struct server *s = arg;
+	struct span rest = line;
+	struct span word;
+
+	(void)span_cut(&rest, ' ', &word);
+	if (span_eq(word, SPAN_LIT("status"))) {
+		put_status(s, out);
+		put_counters(s, out);
+		put_ignored(s, out);
+	} else if (span_eq(word, SPAN_LIT("table"))) {
+		put_table(s, out);
+	} else if (span_eq(word, SPAN_LIT("explain"))) {
+		explain(s, rest, out);
+	} else if (span_eq(word, SPAN_LIT("resync"))) {
+		sub_resync(s->sub);
+		buf_puts(out, "ok: everything is loaded again from the directory\n");
+	} else if (span_eq(word, SPAN_LIT("accept"))) {
+		s->accept = true;
+		server_recompute_now(s);
+		buf_puts(out, "ok: the next table is taken whatever it holds\n");
+	} else {
+		buf_puts(out, "error: unknown request\n");
+	}
+}

@@ -1,0 +1,104 @@
+/*
+ * What the parts of the server share: server.c (start, stop, signals), server_recompute.c (batches,
+ * tables), server_answer.c (recipients, control requests). Everything runs on the loop, but for the
+ * pool work of jobs.
+ */
+#pragma once
+
+#include "lib/clock.h"
+#include "routed/ctl.h"
+#include "routed/gal.h"
+#include "routed/model.h"
+#include "routed/publish.h"
+#include "routed/sched.h"
+#include "routed/serve.h"
+#include "routed/settings.h"
+#include "routed/sub.h"
+
+/* One recompute. The pool fills the lower part. */
+struct job {
+	uv_work_t work;
+	bool forced; /* an operator accepts whatever comes out */
+	int rc;
+	int routes_rc;
+	bool same, held;
+	struct table *table;
+	struct buf saved; /* its saved form, if it is new */
+	struct routes routes;
+	uint64_t began_ms;
+};
+
+/* Writing the table to disk, behind the swap: answers do not wait for an fsync. */
+struct save {
+	uv_work_t work;
+	bool running;
+	struct buf now;  /* what the pool writes */
+	struct buf next; /* a newer one that came meanwhile; empty: none */
+	int rc;
+};
+
+struct server {
+	const struct settings *settings;
+	const char *config_path;
+	uv_loop_t loop;
+	uv_signal_t sigterm, sigint, sighup;
+	uv_timer_t tick, due;
+	unsigned ticks;
+	bool stopping;
+	int lock_fd;
+	struct arena arena; /* paths */
+	char *table_path;
+	char *routes_dn;
+
+	struct sub *sub;
+	struct gal *gal;
+	struct serve *serve;
+	struct ctl *ctl;
+	struct publish *publish;
+
+	struct model *model;
+	bool model_loaded; /* it holds one complete content */
+	struct sched sched;
+	bool computing, accept;
+	struct job job;
+	struct save save;
+	struct batch *waiting, *last_waiting;
+	struct buf scratch;
+
+	struct table *table; /* answers come from it; NULL: none was ever complete */
+	bool from_disk;      /* not yet confirmed by the directory */
+	unsigned long generation;
+	int64_t table_wall_us; /* when it was computed */
+	size_t nignored;
+};
+
+static inline uint64_t server_now_ms(void)
+{
+	return clock_system.mono_ms(&clock_system);
+}
+
+/* server_recompute.c */
+
+/** A batch of the subscription: into the model, and a recompute when its time comes. */
+void server_on_batch(void *arg, struct batch *b);
+
+/** Recompute without waiting for the schedule. */
+void server_recompute_now(struct server *s);
+
+/** Free what waits; the loop has ended. */
+void server_recompute_fini(struct server *s);
+
+/* server_answer.c */
+
+/** serve's source of the `recipient` map. */
+int server_on_recipient(void *arg, struct span key, struct gal_request *r, struct buf *reply);
+
+/** gal's resolver: what the directory found becomes a reply. */
+int server_on_resolve(void *arg, struct span dn, const struct span *values, unsigned nvalues,
+		      struct buf *reply);
+
+/** ctl's handler. */
+void server_on_control(void *arg, struct span line, struct buf *out);
+
+/** Seconds since a wall clock time. */
+long long server_age_s(int64_t since_wall_us);

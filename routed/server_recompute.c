@@ -1,0 +1,333 @@
+#include "routed/server_private.h"
+
+#include "lib/file.h"
+#include "routed/compute.h"
+
+#define MAX_IGNORED_LINES 20
+#define MAX_ATTRS 64
+#define TABLE_MODE 0600
+
+/* A new table with less than half the routes of a table of at least this many waits for a person.
+ */
+#define HOLD_MIN_ROUTES 10
+
+static void arm(struct server *s);
+
+/* --- batches into the model --- */
+
+static int put_item(struct server *s, const struct batch_item *i, unsigned *changes)
+{
+	struct model_attr attrs[MAX_ATTRS];
+	char text[LOG_TEXT_BYTES];
+	unsigned n = i->nattrs < MAX_ATTRS ? i->nattrs : MAX_ATTRS;
+	unsigned k;
+	int rc;
+
+	for (k = 0; k < n; k++)
+		attrs[k] = (struct model_attr){i->attrs[k].type, i->attrs[k].values,
+					       i->attrs[k].nvalues};
+	rc = model_put(s->model, span_make(i->uuid.b, sizeof(i->uuid.b)), i->dn, attrs, n, changes);
+	if (rc != RC_INVALID)
+		return rc;
+	log_warn(NULL, "model.bad-dn", "dn=\"%s\"", log_text(i->dn, text));
+	return RC_OK;
+}
+
+static int apply(struct server *s, const struct batch *b, unsigned *changes)
+{
+	const struct batch_item *i;
+	int rc = RC_OK;
+
+	if (b->full)
+		model_refresh_begin(s->model);
+	for (i = b->first; i != NULL && rc == RC_OK; i = i->next) {
+		if (i->deleted)
+			model_delete(s->model, span_make(i->uuid.b, sizeof(i->uuid.b)), changes);
+		else
+			rc = put_item(s, i, changes);
+	}
+	if (b->full && rc == RC_OK)
+		model_refresh_end(s->model, changes);
+	return rc;
+}
+
+static void absorb(struct server *s, struct batch *b)
+{
+	unsigned changes = MODEL_CHANGED_NOTHING;
+	bool first = b->full && !s->model_loaded;
+	int rc = apply(s, b, &changes);
+
+	if (rc != RC_OK) {
+		log_error(NULL, "model.failed", "why=\"%s\" next=\"full reload\"", rc_text(rc));
+		sub_resync(s->sub);
+	} else if (first) {
+		s->model_loaded = true;
+		sched_init(&s->sched, 0, 0); /* the first table is not worth a delay */
+		sched_touch(&s->sched, server_now_ms());
+	} else if (changes != MODEL_CHANGED_NOTHING && s->model_loaded) {
+		sched_touch(&s->sched, server_now_ms());
+	}
+	batch_free(&b);
+	arm(s);
+}
+
+void server_on_batch(void *arg, struct batch *b)
+{
+	struct server *s = arg;
+
+	if (!s->computing) {
+		absorb(s, b);
+		return;
+	}
+	if (s->last_waiting != NULL)
+		s->last_waiting->next = b;
+	else
+		s->waiting = b;
+	s->last_waiting = b;
+}
+
+static void absorb_waiting(struct server *s)
+{
+	while (s->waiting != NULL) {
+		struct batch *b = s->waiting;
+
+		s->waiting = b->next;
+		b->next = NULL;
+		absorb(s, b);
+	}
+	s->last_waiting = NULL;
+}
+
+/* --- recompute --- */
+
+/* On the pool: nobody changes model and current table meanwhile. */
+static void on_work(uv_work_t *work)
+{
+	struct server *s = work->data;
+	struct job *j = &s->job;
+
+	j->rc = compute_table(s->model, span_of(s->settings->site), &j->table);
+	if (j->rc != RC_OK)
+		return;
+	j->same = s->table != NULL && table_equal(s->table, j->table);
+	j->held = !j->forced && s->table != NULL && table_routes(s->table) >= HOLD_MIN_ROUTES &&
+		  table_routes(j->table) < table_routes(s->table) / 2;
+	if (j->held)
+		return;
+	if (!j->same)
+		table_write(j->table, &j->saved);
+	if (s->settings->publish && (!j->same || s->from_disk))
+		j->routes_rc = routes_of_table(j->table, &j->routes);
+}
+
+static void log_ignored(struct server *s)
+{
+	struct model_ignored *list = NULL;
+	struct arena a;
+	struct buf line;
+	size_t i;
+
+	arena_init(&a);
+	s->nignored = 0;
+	if (model_ignored(s->model, &a, &list, &s->nignored) != RC_OK)
+		log_warn(NULL, "table.ignored", "why=\"%s\"", rc_text(RC_NOMEM));
+	for (i = 0; i < s->nignored && i < MAX_IGNORED_LINES; i++) {
+		buf_init(&line, 8192);
+		model_ignored_write(&list[i], &line);
+		log_warn(NULL, "table.ignored", "object=\"%s\"", buf_cstr(&line));
+		buf_fini(&line);
+	}
+	if (s->nignored > MAX_IGNORED_LINES)
+		log_warn(NULL, "table.ignored", "more=%zu", s->nignored - MAX_IGNORED_LINES);
+	arena_fini(&a);
+}
+
+static void log_swap(struct server *s, const char *event)
+{
+	const struct table *t = s->table;
+	unsigned long long ms = server_now_ms() - s->job.began_ms;
+
+	log_info(NULL, event, "generation=%lu rows=%u routes=%u ignored=%zu ms=%llu", s->generation,
+		 t->nrows, table_routes(t), s->nignored, ms);
+}
+
+static void start_save(struct server *s);
+
+static void on_save_work(uv_work_t *work)
+{
+	struct server *s = work->data;
+
+	s->save.rc = file_replace(s->table_path, buf_span(&s->save.now), TABLE_MODE);
+}
+
+static void on_saved(uv_work_t *work, int status)
+{
+	struct server *s = work->data;
+
+	(void)status;
+	s->save.running = false;
+	if (s->save.rc != RC_OK)
+		log_error(NULL, "table.save", "path=%s why=\"%s\"", s->table_path,
+			  rc_text(s->save.rc));
+	buf_fini(&s->save.now);
+	s->save.now = s->save.next;
+	s->save.next = (struct buf){0};
+	if (s->save.now.n != 0)
+		start_save(s);
+}
+
+static void start_save(struct server *s)
+{
+	s->save.running = true;
+	s->save.work.data = s;
+	if (uv_queue_work(&s->loop, &s->save.work, on_save_work, on_saved) == 0)
+		return;
+	s->save.running = false;
+	log_error(NULL, "table.save", "why=\"no thread\"");
+}
+
+/* Takes the content over. */
+static void save(struct server *s, struct buf *saved)
+{
+	struct buf *slot = s->save.running ? &s->save.next : &s->save.now;
+
+	if (buf_rc(saved) != RC_OK) {
+		log_error(NULL, "table.save", "why=\"%s\"", rc_text(buf_rc(saved)));
+		return;
+	}
+	buf_fini(slot);
+	*slot = *saved;
+	*saved = (struct buf){0};
+	if (!s->save.running)
+		start_save(s);
+}
+
+static void swap(struct server *s)
+{
+	struct job *j = &s->job;
+
+	if (j->same) {
+		table_free(&j->table);
+		if (s->from_disk)
+			s->generation++;
+		s->from_disk = false;
+		log_swap(s, "table.unchanged");
+		return;
+	}
+	table_free(&s->table);
+	s->table = j->table;
+	j->table = NULL;
+	s->generation++;
+	s->from_disk = false;
+	s->table_wall_us = clock_system.wall_us(&clock_system);
+	gal_forget(s->gal);
+	log_swap(s, "table.new");
+	save(s, &j->saved);
+}
+
+static void finish_job(struct server *s)
+{
+	struct job *j = &s->job;
+	char text[LOG_TEXT_BYTES];
+
+	if (j->rc == RC_NOTFOUND) {
+		log_error(NULL, "table.no-site", "site=%s the directory holds no such site",
+			  log_text(span_of(s->settings->site), text));
+	} else if (j->rc != RC_OK) {
+		log_error(NULL, "table.failed", "why=\"%s\"", rc_text(j->rc));
+	} else if (j->held) {
+		log_error(NULL, "table.held",
+			  "routes=%u were=%u the old table stays in use; if this is meant, run "
+			  "'routectl accept'",
+			  table_routes(j->table), table_routes(s->table));
+		table_free(&j->table);
+	} else {
+		log_ignored(s);
+		swap(s);
+		if (j->routes_rc == RC_OK && j->routes.entries != NULL && s->publish != NULL)
+			publish_submit(s->publish, &j->routes, s->generation);
+	}
+}
+
+static void on_worked(uv_work_t *work, int status)
+{
+	struct server *s = work->data;
+
+	(void)status;
+	s->computing = false;
+	if (!s->stopping)
+		finish_job(s);
+	table_free(&s->job.table);
+	routes_fini(&s->job.routes);
+	buf_fini(&s->job.saved);
+	if (s->stopping)
+		return;
+	absorb_waiting(s);
+	arm(s);
+}
+
+static void recompute(struct server *s)
+{
+	int rc = model_commit(s->model);
+
+	sched_done(&s->sched);
+	if (s->sched.quiet_ms != s->settings->quiet_ms ||
+	    s->sched.ceiling_ms < s->settings->ceiling_ms)
+		sched_init(&s->sched, s->settings->quiet_ms, s->settings->ceiling_ms);
+	if (rc != RC_OK) {
+		log_error(NULL, "table.failed", "why=\"%s\"", rc_text(rc));
+		return;
+	}
+	s->job = (struct job){.forced = s->accept, .began_ms = server_now_ms()};
+	s->job.work.data = s;
+	buf_init(&s->job.saved, TABLE_MAX_BYTES);
+	s->accept = false;
+	s->computing = true;
+	if (uv_queue_work(&s->loop, &s->job.work, on_work, on_worked) != 0) {
+		s->computing = false;
+		log_error(NULL, "table.failed", "why=\"no thread\"");
+	}
+}
+
+static void on_due(uv_timer_t *timer)
+{
+	struct server *s = timer->data;
+
+	if (!s->computing && !s->stopping)
+		recompute(s);
+}
+
+/* Set the timer to the moment the schedule names. */
+static void arm(struct server *s)
+{
+	uint64_t wait = sched_wait_ms(&s->sched, server_now_ms());
+
+	if (s->computing || s->stopping || wait == SCHED_NEVER)
+		return;
+	if (wait == 0)
+		recompute(s);
+	else
+		(void)uv_timer_start(&s->due, on_due, wait, 0);
+}
+
+void server_recompute_now(struct server *s)
+{
+	if (!s->model_loaded)
+		return;
+	sched_touch(&s->sched, server_now_ms());
+	(void)uv_timer_start(&s->due, on_due, 0, 0);
+}
+
+void server_recompute_fini(struct server *s)
+{
+	while (s->waiting != NULL) {
+		struct batch *b = s->waiting;
+
+		s->waiting = b->next;
+		batch_free(&b);
+	}
+	buf_fini(&s->save.now);
+	buf_fini(&s->save.next);
+	table_free(&s->table);
+	model_free(&s->model);
+}
