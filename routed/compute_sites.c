@@ -1,0 +1,120 @@
+#include "routed/compute_work.h"
+
+/* R8, in the order of the reasons of design.md section 2; TABLE_OK: direct. */
+static enum table_reason direct_reason(const struct compute_work *w, uint32_t node,
+				       const struct graph_label *label)
+{
+	const struct model_connector *c = &w->m->connectors[w->g.edges[label->first].connector];
+	enum model_flag flag = c->flag != MODEL_FLAG_ABSENT ? c->flag : w->m->sites[w->site].flag;
+	uint32_t site = w->m->names[node].site;
+	const struct model_site *s;
+
+	if (c->kind != MODEL_IMS)
+		return TABLE_FIRST_HOP_NOT_IMS;
+	if (flag != MODEL_FLAG_TRUE)
+		return TABLE_FLAG_OFF;
+	if (c->smart_host.n != 0)
+		return TABLE_SMART_HOST;
+	if (!label->all_ims)
+		return TABLE_MIXED_PATH;
+	if (site == MODEL_NONE)
+		return TABLE_SITE_NOT_LIVE;
+	s = &w->m->sites[site];
+	if (!s->inbound_ims)
+		return TABLE_NO_INBOUND_IMS;
+	if (s->domain.n == 0)
+		return TABLE_NO_SITE_DOMAIN;
+	if (w->domain_sites[w->domain_of[site]] > 1)
+		return TABLE_SHARED_DOMAIN;
+	return TABLE_OK;
+}
+
+static void direct_nexthop(struct compute_work *w, uint32_t node, const struct model_connector *c,
+			   struct table_row *row)
+{
+	const struct model_site *s = &w->m->sites[w->m->names[node].site];
+	struct span host = compute_pinned(c, s->domain_folded);
+
+	if (host.n != 0) {
+		row->hop = TABLE_HOP_HOST;
+		row->nexthop = build_text(&w->b, SPAN_LIT("host:"), host);
+		return;
+	}
+	if (w->mx_text[node] == TABLE_NONE)
+		w->mx_text[node] = build_text(&w->b, SPAN_LIT("mx:"), s->domain);
+	row->hop = TABLE_HOP_MX;
+	row->nexthop = w->mx_text[node];
+}
+
+static int site_row(struct compute_work *w, unsigned cls, uint32_t node, uint32_t label,
+		    enum table_reason reason)
+{
+	const struct graph_run *r = compute_run_of(w, cls);
+	const struct graph_label *l = &r->labels[label];
+	struct table_row row = {.type = w->ex_text, .target = w->target_text[node]};
+	int rc = compute_chain_row(w, cls, label, &row);
+
+	if (rc != RC_OK)
+		return rc;
+	row.cost = r->dist[node];
+	row.reason = (uint8_t)reason;
+	if (reason == TABLE_OK) {
+		row.mode = TABLE_DIRECT;
+		row.hops = 1;
+		direct_nexthop(w, node, &w->m->connectors[w->g.edges[l->first].connector], &row);
+	}
+	build_row(&w->b, &row);
+	return RC_OK;
+}
+
+static void no_route_row(struct compute_work *w, unsigned cls, uint32_t node)
+{
+	struct table_row row = {
+		.type = w->ex_text,
+		.target = w->target_text[node],
+		.cost = TABLE_NONE,
+		.hops = TABLE_NONE,
+		.nexthop = TABLE_NONE,
+		.connector = TABLE_NONE,
+		.transport = TABLE_NONE,
+		.step = TABLE_NONE,
+		.cls = (uint8_t)cls,
+		.mode = TABLE_NO_ROUTE,
+		.reason = cls == TABLE_SYSTEM ? TABLE_IS_SYSTEM : TABLE_NO_PATH,
+		.hop = TABLE_HOP_NONE,
+	};
+
+	build_row(&w->b, &row);
+}
+
+int compute_site_rows(struct compute_work *w, unsigned cls, const struct compute_target *target,
+		      struct compute_ways *ways)
+{
+	const struct graph_run *r = compute_run_of(w, cls);
+	bool direct = false;
+	size_t i;
+	int rc;
+
+	ways->n = 0;
+	w->first_row[cls][target->node] = build_nrows(&w->b);
+	if (w->target_text[target->node] == TABLE_NONE)
+		w->target_text[target->node] =
+			build_text(&w->b, target->name, (struct span){NULL, 0});
+	rc = compute_add_node_ways(w, r, target->node, ways);
+	if (rc == RC_OK && ways->n == 0)
+		no_route_row(w, cls, target->node);
+	compute_sort_ways(w, r, ways);
+	for (i = 0; i < ways->n && cls == TABLE_USER && !direct; i++)
+		direct = direct_reason(w, target->node, &r->labels[ways->items[i].label]) ==
+			 TABLE_OK;
+	for (i = 0; i < ways->n && rc == RC_OK; i++) {
+		uint32_t label = ways->items[i].label;
+		enum table_reason reason = TABLE_IS_SYSTEM;
+
+		if (cls == TABLE_USER)
+			reason = direct_reason(w, target->node, &r->labels[label]);
+		if (!direct || reason == TABLE_OK)
+			rc = site_row(w, cls, target->node, label, reason);
+	}
+	return rc;
+}
