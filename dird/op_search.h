@@ -42,10 +42,34 @@ struct search {
 	struct buf parent_dn, dn_normal, value, scratch;
 };
 
+/* --- op_search_run.c: candidates, slices, the end --- */
+
 struct search *search_new(void);
 void search_free(struct search **s);
+
+static inline struct search *search_of(struct op *op)
+{
+	return op->state;
+}
+
+/** The next slice; the operation's resume(). */
+void search_go_on(struct op *op);
+/** The operation's cancel(). */
+void search_cancel(struct op *op);
+void search_finish(struct op *op, enum ldap_result code, const char *text);
+void search_fail(struct op *op, int rc);
+/** Append one SearchResultEntry message; `out` is sent when it has grown large. */
+int search_send_entry(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+		      struct span dn, struct buf *out) WARN_UNUSED;
+/** Send what has gathered and empty `out`. */
+int search_flush(struct op *op, struct buf *out) WARN_UNUSED;
+
+/* --- op_search.c --- */
+
 /** Go on with a search that waited for its next page. */
 void search_begin_page(struct op *op, struct search *s);
+
+/* --- op_paged.c --- */
 
 /**
  * Look at the paged results control.

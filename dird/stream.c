@@ -1,5 +1,6 @@
 #include "dird/stream.h"
 
+#include "dird/stream_impl.h"
 #include "lib/arena.h"
 
 #include <netdb.h>
@@ -11,63 +12,6 @@
 #define STREAM_CHUNK_BYTES (64 * 1024)
 #define STREAM_KEEP_BYTES 2048 /* a drained buffer above this is given back */
 
-enum stream_state {
-	STREAM_RESOLVING,
-	STREAM_CONNECTING,
-	STREAM_OPEN,
-	STREAM_LINGERING, /* only sends what has queued */
-	STREAM_ENDED,     /* handles are closing */
-};
-
-struct stream {
-	struct loop *loop;
-	const struct stream_callbacks *cb;
-	void *ctx;
-	enum stream_state state;
-	bool is_local;
-	bool is_loopback;
-	bool is_paused;
-	bool is_reading;
-	bool is_delivering; /* inside on_read() */
-	bool was_full;
-	bool is_sending;
-	bool is_announced; /* on_ready() was called or is not due */
-	bool is_reopening; /* the handle is being closed for another attempt */
-
-	struct tls *tls;
-	struct buf in;      /* plain bytes not yet consumed */
-	struct buf plain;   /* to be encrypted; unused without TLS */
-	struct buf wire;    /* to be sent */
-	struct buf sending; /* belongs to the write request */
-
-	union {
-		uv_handle_t handle;
-		uv_stream_t stream;
-		uv_tcp_t tcp;
-		uv_pipe_t pipe;
-	} h;
-	uv_prepare_t flush;
-	uv_timer_t timer;
-	unsigned open_handles;
-	uv_write_t write;
-
-	/* connecting */
-	struct connecting {
-		uv_getaddrinfo_t resolve;
-		uv_connect_t connect;
-		struct addrinfo *addresses, *next;
-		struct tls_context *tls;
-		char *host;
-		uint8_t (*pins)[TLS_PIN_BYTES];
-		unsigned npins;
-		bool is_resolving;
-	} * connecting;
-
-	int end_rc;
-	char end_text[192];
-	char peer[64];
-};
-
 static _Thread_local char read_chunk[STREAM_CHUNK_BYTES];
 
 static void on_flush(uv_prepare_t *h);
@@ -75,23 +19,9 @@ static void start_flush(struct stream *s);
 
 /* --- the end --- */
 
-static void connecting_free(struct stream *s)
-{
-	struct connecting *c = s->connecting;
-
-	if (c == NULL)
-		return;
-	if (c->addresses != NULL)
-		uv_freeaddrinfo(c->addresses);
-	mem_free(c->host);
-	mem_free(c->pins);
-	mem_free(c);
-	s->connecting = NULL;
-}
-
 static void stream_free(struct stream *s)
 {
-	connecting_free(s);
+	stream_connecting_free(s);
 	tls_free(&s->tls);
 	buf_fini(&s->in);
 	buf_fini(&s->plain);
@@ -101,7 +31,7 @@ static void stream_free(struct stream *s)
 }
 
 /* The resolver can not always be cancelled, so its end counts like a handle's. */
-static void part_closed(struct stream *s)
+void stream_part_closed(struct stream *s)
 {
 	must(s->open_handles != 0);
 	if (--s->open_handles != 0)
@@ -113,10 +43,10 @@ static void part_closed(struct stream *s)
 
 static void on_handle_closed(uv_handle_t *h)
 {
-	part_closed(h->data);
+	stream_part_closed(h->data);
 }
 
-static void end(struct stream *s, int rc, const char *text)
+void stream_end(struct stream *s, int rc, const char *text)
 {
 	if (s->state == STREAM_ENDED)
 		return;
@@ -136,14 +66,15 @@ static int rc_from_uv(int err)
 	return err == UV_EOF ? RC_CLOSED : rc_from_errno(-err);
 }
 
-static void end_uv(struct stream *s, int err)
+void stream_end_uv(struct stream *s, int err)
 {
-	end(s, rc_from_uv(err), err == UV_EOF ? "closed by the other side" : uv_strerror(err));
+	stream_end(s, rc_from_uv(err),
+		   err == UV_EOF ? "closed by the other side" : uv_strerror(err));
 }
 
 void stream_abort(struct stream *s, int rc, const char *text)
 {
-	end(s, rc, text);
+	stream_end(s, rc, text);
 }
 
 static void on_timeout(uv_timer_t *h)
@@ -151,14 +82,20 @@ static void on_timeout(uv_timer_t *h)
 	struct stream *s = h->data;
 
 	if (s->state == STREAM_LINGERING)
-		end(s, RC_TIMEOUT, "the other side does not read");
+		stream_end(s, RC_TIMEOUT, "the other side does not read");
 	else
-		end(s, RC_TIMEOUT,
-		    s->state == STREAM_OPEN ? "TLS handshake timed out" : "connecting timed out");
+		stream_end(s, RC_TIMEOUT,
+			   s->state == STREAM_OPEN ? "TLS handshake timed out"
+						   : "connecting timed out");
 }
 
-static int stream_new(struct loop *l, const struct stream_callbacks *cb, void *ctx, bool is_local,
-		      struct stream **out)
+void stream_limit(struct stream *s, uint64_t ms)
+{
+	uv_timer_start(&s->timer, on_timeout, ms, 0);
+}
+
+int stream_new(struct loop *l, const struct stream_callbacks *cb, void *ctx, bool is_local,
+	       struct stream **out)
 {
 	struct stream *s = mem_zalloc(1, sizeof(*s));
 	uv_loop_t *uv = loop_uv(l);
@@ -189,17 +126,15 @@ static int stream_new(struct loop *l, const struct stream_callbacks *cb, void *c
 }
 
 /* Undo stream_new() without a call of the owner. */
-static void discard(struct stream *s)
+void stream_discard(struct stream *s)
 {
 	s->cb = NULL;
-	end(s, RC_CLOSED, "");
+	stream_end(s, RC_CLOSED, "");
 }
 
 /* --- receiving --- */
 
-static void update_reading(struct stream *s);
-
-static void announce(struct stream *s)
+void stream_announce(struct stream *s)
 {
 	if (s->is_announced)
 		return;
@@ -224,28 +159,28 @@ static void deliver(struct stream *s, struct span bytes)
 	else
 		buf_put(&s->in, span_from(bytes, taken));
 	if (buf_rc(&s->in) != 0)
-		end(s, buf_rc(&s->in), "too many bytes received");
+		stream_end(s, buf_rc(&s->in), "too many bytes received");
 	if (s->in.n == 0 && s->in.size > STREAM_KEEP_BYTES)
 		buf_fini(&s->in);
 }
 
-static void feed_tls(struct stream *s, struct span bytes)
+void stream_feed_tls(struct stream *s, struct span bytes)
 {
 	int rc = tls_feed(s->tls, bytes, &s->in, &s->wire);
 
 	if (s->wire.n != 0)
 		start_flush(s);
 	if (tls_is_ready(s->tls) && s->state == STREAM_OPEN)
-		announce(s);
+		stream_announce(s);
 	if (s->state == STREAM_OPEN && s->in.n != 0 && !s->is_paused)
 		deliver(s, buf_span(&s->in));
 	if (rc == 0 || s->state == STREAM_ENDED)
 		return;
 	on_flush(&s->flush); /* the alert that says why */
 	if (rc == RC_CLOSED)
-		end(s, RC_CLOSED, "closed by the other side");
+		stream_end(s, RC_CLOSED, "closed by the other side");
 	else
-		end(s, rc, tls_error(s->tls)[0] != '\0' ? tls_error(s->tls) : rc_text(rc));
+		stream_end(s, rc, tls_error(s->tls)[0] != '\0' ? tls_error(s->tls) : rc_text(rc));
 }
 
 static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out)
@@ -263,24 +198,24 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *chunk)
 	if (n == 0)
 		return;
 	if (n < 0) {
-		end_uv(s, (int)n);
+		stream_end_uv(s, (int)n);
 		return;
 	}
 	bytes = span_make(chunk->base, (size_t)n);
 	if (s->tls != NULL) {
-		feed_tls(s, bytes);
+		stream_feed_tls(s, bytes);
 	} else if (s->in.n == 0) {
 		deliver(s, bytes);
 	} else {
 		buf_put(&s->in, bytes);
 		if (buf_rc(&s->in) != 0)
-			end(s, buf_rc(&s->in), "too many bytes received");
+			stream_end(s, buf_rc(&s->in), "too many bytes received");
 		else
 			deliver(s, buf_span(&s->in));
 	}
 }
 
-static void update_reading(struct stream *s)
+void stream_update_reading(struct stream *s)
 {
 	bool want = s->state == STREAM_OPEN && !s->is_paused;
 	int err;
@@ -294,19 +229,19 @@ static void update_reading(struct stream *s)
 	}
 	err = uv_read_start(&s->h.stream, on_alloc, on_read);
 	if (err != 0)
-		end_uv(s, err);
+		stream_end_uv(s, err);
 }
 
 void stream_pause(struct stream *s)
 {
 	s->is_paused = true;
-	update_reading(s);
+	stream_update_reading(s);
 }
 
 void stream_resume(struct stream *s)
 {
 	s->is_paused = false;
-	update_reading(s);
+	stream_update_reading(s);
 	if (s->in.n != 0)
 		start_flush(s); /* hands the waiting bytes over in the next turn */
 }
@@ -342,7 +277,7 @@ static void check_drained(struct stream *s)
 static void check_lingered(struct stream *s)
 {
 	if (s->state == STREAM_LINGERING && stream_queued_bytes(s) == 0)
-		end(s, RC_CLOSED, "closed here");
+		stream_end(s, RC_CLOSED, "closed here");
 }
 
 static void on_written(uv_write_t *req, int err)
@@ -354,7 +289,7 @@ static void on_written(uv_write_t *req, int err)
 	if (s->state == STREAM_ENDED)
 		return;
 	if (err != 0) {
-		end_uv(s, err);
+		stream_end_uv(s, err);
 		return;
 	}
 	if (s->plain.n != 0 || s->wire.n != 0)
@@ -374,7 +309,7 @@ static void send_wire(struct stream *s)
 		return;
 	n = uv_try_write(&s->h.stream, &b, 1);
 	if (n < 0 && n != UV_EAGAIN) {
-		end_uv(s, n);
+		stream_end_uv(s, n);
 		return;
 	}
 	if (n > 0)
@@ -390,7 +325,7 @@ static void send_wire(struct stream *s)
 	s->write.data = s;
 	err = uv_write(&s->write, &s->h.stream, &b, 1, on_written);
 	if (err != 0)
-		end_uv(s, err);
+		stream_end_uv(s, err);
 	else
 		s->is_sending = true;
 }
@@ -404,7 +339,7 @@ static void encrypt_plain(struct stream *s)
 	rc = tls_write(s->tls, buf_span(&s->plain), &s->wire);
 	give_back(&s->plain);
 	if (rc != 0)
-		end(s, rc, tls_error(s->tls));
+		stream_end(s, rc, tls_error(s->tls));
 }
 
 static void on_flush(uv_prepare_t *h)
@@ -441,7 +376,7 @@ int stream_writev(struct stream *s, const struct span *pieces, unsigned n)
 	if (buf_rc(to) != 0) {
 		int rc = buf_rc(to);
 
-		end(s, rc, "too many bytes to send");
+		stream_end(s, rc, "too many bytes to send");
 		return rc;
 	}
 	if (stream_is_full(s))
@@ -460,7 +395,7 @@ void stream_close(struct stream *s)
 	if (s->state == STREAM_ENDED || s->state == STREAM_LINGERING)
 		return;
 	if (s->state != STREAM_OPEN) {
-		end(s, RC_CLOSED, "closed here");
+		stream_end(s, RC_CLOSED, "closed here");
 		return;
 	}
 	encrypt_plain(s);
@@ -472,7 +407,7 @@ void stream_close(struct stream *s)
 	if (s->is_reading)
 		uv_read_stop(&s->h.stream);
 	s->is_reading = false;
-	uv_timer_start(&s->timer, on_timeout, STREAM_LINGER_MS, 0);
+	stream_limit(s, STREAM_LINGER_MS);
 	start_flush(s);
 }
 
@@ -486,7 +421,7 @@ int stream_start_tls(struct stream *s, struct tls_context *tls)
 		return RC_INVALID;
 	rc = tls_accept_new(tls, &s->tls);
 	if (rc == 0)
-		uv_timer_start(&s->timer, on_timeout, STREAM_HANDSHAKE_MS, 0);
+		stream_limit(s, STREAM_HANDSHAKE_MS);
 	return rc;
 }
 
@@ -515,7 +450,7 @@ static bool is_loopback(const struct sockaddr *sa)
 	return sa->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
 }
 
-static void note_peer(struct stream *s)
+void stream_note_peer(struct stream *s)
 {
 	struct sockaddr_storage sa;
 	char host[48], port[8];
@@ -586,163 +521,19 @@ int stream_accept(struct loop *l, int fd, bool is_local, struct tls_context *tls
 	}
 	if (!is_local)
 		uv_tcp_nodelay(&s->h.tcp, 1);
-	note_peer(s);
+	stream_note_peer(s);
 	s->state = STREAM_OPEN;
 	s->is_announced = tls == NULL;
 	if (tls != NULL) {
 		rc = tls_accept_new(tls, &s->tls);
 		if (rc != 0)
 			goto fail;
-		uv_timer_start(&s->timer, on_timeout, STREAM_HANDSHAKE_MS, 0);
+		stream_limit(s, STREAM_HANDSHAKE_MS);
 	}
-	update_reading(s);
+	stream_update_reading(s);
 	*out = s;
 	return 0;
 fail:
-	discard(s);
-	return rc;
-}
-
-/* --- connected --- */
-
-static void connect_next(struct stream *s, int last_err);
-
-static void on_connected(uv_connect_t *req, int err)
-{
-	struct stream *s = req->data;
-	struct connecting *c = s->connecting;
-	int rc;
-
-	if (s->state == STREAM_ENDED)
-		return;
-	if (err != 0) {
-		connect_next(s, err);
-		return;
-	}
-	uv_tcp_nodelay(&s->h.tcp, 1);
-	note_peer(s);
-	s->state = STREAM_OPEN;
-	if (c->tls != NULL) {
-		rc = tls_connect_new(c->tls, c->host, (const uint8_t(*)[TLS_PIN_BYTES])c->pins,
-				     c->npins, &s->tls);
-		if (rc != 0) {
-			end(s, rc, "no TLS session could be made");
-			return;
-		}
-	}
-	connecting_free(s);
-	update_reading(s);
-	if (s->tls != NULL)
-		feed_tls(s, (struct span){NULL, 0}); /* the first flight */
-	else
-		announce(s);
-}
-
-/* A handle whose connect failed can not be used again. */
-static void on_reopen(uv_handle_t *h)
-{
-	struct stream *s = h->data;
-
-	s->is_reopening = false;
-	if (s->state == STREAM_ENDED) {
-		part_closed(s);
-		return;
-	}
-	must(uv_tcp_init(loop_uv(s->loop), &s->h.tcp) == 0);
-	s->h.handle.data = s;
-	connect_next(s, 0);
-}
-
-static void connect_next(struct stream *s, int last_err)
-{
-	struct connecting *c = s->connecting;
-	struct addrinfo *at = c->next;
-	int err;
-
-	if (at == NULL) {
-		end_uv(s, last_err != 0 ? last_err : UV_EAI_NONAME);
-		return;
-	}
-	if (last_err != 0) {
-		s->is_reopening = true;
-		uv_close(&s->h.handle, on_reopen);
-		return;
-	}
-	c->next = at->ai_next;
-	c->connect.data = s;
-	err = uv_tcp_connect(&c->connect, &s->h.tcp, at->ai_addr, on_connected);
-	if (err != 0)
-		connect_next(s, err);
-}
-
-static void on_resolved(uv_getaddrinfo_t *req, int err, struct addrinfo *addresses)
-{
-	struct stream *s = req->data;
-	struct connecting *c = s->connecting;
-
-	c->is_resolving = false;
-	c->addresses = addresses;
-	if (s->state != STREAM_ENDED) {
-		c->next = addresses;
-		s->state = STREAM_CONNECTING;
-		if (err != 0)
-			end(s, RC_NOTFOUND, uv_strerror(err));
-		else
-			connect_next(s, 0);
-	}
-	part_closed(s);
-}
-
-static int connecting_new(const char *host, struct tls_context *tls,
-			  const uint8_t (*pins)[TLS_PIN_BYTES], unsigned npins, struct stream *s)
-{
-	struct connecting *c = mem_zalloc(1, sizeof(*c));
-
-	s->connecting = c;
-	if (c == NULL)
-		return RC_NOMEM;
-	c->tls = tls;
-	c->npins = npins;
-	c->host = mem_strdup(host);
-	c->pins = mem_zalloc(npins, sizeof(*c->pins));
-	if (c->host == NULL || c->pins == NULL)
-		return RC_NOMEM;
-	if (npins != 0)
-		memcpy(c->pins, pins, npins * sizeof(*c->pins));
-	return 0;
-}
-
-int stream_connect(struct loop *l, const char *host, unsigned port, struct tls_context *tls,
-		   const uint8_t (*pins)[TLS_PIN_BYTES], unsigned npins,
-		   const struct stream_callbacks *cb, void *ctx, struct stream **out)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-	struct stream *s;
-	char service[8];
-	int rc;
-
-	*out = NULL;
-	rc = stream_new(l, cb, ctx, false, &s);
-	if (rc != 0)
-		return rc;
-	s->state = STREAM_RESOLVING;
-	snprintf(s->peer, sizeof(s->peer), "ip=unknown");
-	rc = connecting_new(host, tls, pins, npins, s);
-	if (rc != 0)
-		goto fail;
-	snprintf(service, sizeof(service), "%u", port);
-	s->connecting->resolve.data = s;
-	if (uv_getaddrinfo(loop_uv(l), &s->connecting->resolve, on_resolved, host, service,
-			   &hints) != 0) {
-		rc = RC_NOMEM;
-		goto fail;
-	}
-	s->connecting->is_resolving = true;
-	s->open_handles++;
-	uv_timer_start(&s->timer, on_timeout, STREAM_HANDSHAKE_MS, 0);
-	*out = s;
-	return 0;
-fail:
-	discard(s);
+	stream_discard(s);
 	return rc;
 }

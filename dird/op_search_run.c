@@ -1,0 +1,350 @@
+#include "dird/op_search.h"
+
+#include "dird/conn.h"
+
+#define SEARCH_SLICE_ENTRIES 256
+#define SEARCH_FLUSH_BYTES (64 * 1024)
+
+/* --- entry numbers that were sent already --- */
+
+static size_t seen_slot(const struct eid_set *s, uint64_t eid)
+{
+	size_t i = (size_t)(eid * 0x9e3779b97f4a7c15u >> 20) & (s->size - 1);
+
+	while (s->at[i] != 0 && s->at[i] != eid)
+		i = (i + 1) & (s->size - 1);
+	return i;
+}
+
+static int seen_grow(struct eid_set *s)
+{
+	struct eid_set more = {.size = s->size != 0 ? s->size * 2 : 64};
+	size_t i;
+
+	more.at = mem_zalloc(more.size, sizeof(*more.at));
+	if (more.at == NULL)
+		return RC_NOMEM;
+	for (i = 0; i < s->size; i++) {
+		if (s->at[i] != 0)
+			more.at[seen_slot(&more, s->at[i])] = s->at[i];
+	}
+	more.n = s->n;
+	mem_free(s->at);
+	*s = more;
+	return 0;
+}
+
+/* RC_EXISTS: it was there. */
+static int seen_add(struct eid_set *s, uint64_t eid)
+{
+	size_t i;
+
+	if (s->n * 2 >= s->size && seen_grow(s) != 0)
+		return RC_NOMEM;
+	i = seen_slot(s, eid);
+	if (s->at[i] == eid)
+		return RC_EXISTS;
+	s->at[i] = eid;
+	s->n++;
+	return 0;
+}
+
+/* --- life of a search --- */
+
+void search_free(struct search **sp)
+{
+	struct search *s = *sp;
+
+	if (s == NULL)
+		return;
+	if (s->iter != NULL)
+		store_iter_free(&s->iter);
+	mem_free(s->seen.at);
+	buf_fini(&s->parent_dn);
+	buf_fini(&s->scratch);
+	buf_fini(&s->value);
+	buf_fini(&s->dn_normal);
+	arena_fini(&s->arena);
+	mem_free(s);
+	*sp = NULL;
+}
+
+struct search *search_new(void)
+{
+	struct search *s = mem_zalloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	buf_init(&s->parent_dn, DN_MAX_BYTES * 2);
+	buf_init(&s->scratch, CONN_PDU_BOUND_BYTES);
+	buf_init(&s->value, DN_MAX_BYTES * 2);
+	buf_init(&s->dn_normal, DN_MAX_BYTES * 2);
+	return s;
+}
+
+void search_finish(struct op *op, enum ldap_result code, const char *text)
+{
+	struct search *s = search_of(op);
+	struct buf control;
+
+	op->result = (struct result){.code = code, .text = text};
+	buf_init(&control, 64);
+	if (s->page_size != 0 || s->has_page_control)
+		op_paged_finish(op, &s, &control);
+	op->state = NULL;
+	op->cancel = NULL;
+	search_free(&s);
+	if (control.n != 0) {
+		struct msg_control c = {.oid = SPAN_LIT(OP_OID_PAGED),
+					.has_value = true,
+					.value = buf_span(&control)};
+
+		op_finish(op, (struct span){NULL, 0}, &c, 1);
+	} else {
+		op_finish(op, (struct span){NULL, 0}, NULL, 0);
+	}
+	buf_fini(&control);
+}
+
+void search_fail(struct op *op, int rc)
+{
+	struct search *s = search_of(op);
+
+	op->state = NULL;
+	op->cancel = NULL;
+	search_free(&s);
+	op_finish_error(op, rc, "search");
+}
+
+void search_cancel(struct op *op)
+{
+	struct search *s = search_of(op);
+
+	op->state = NULL;
+	op->cancel = NULL;
+	search_free(&s);
+	op_finish_result(op, LR_CANCELED, NULL);
+}
+
+/* --- answers --- */
+
+int search_flush(struct op *op, struct buf *out)
+{
+	int rc = buf_rc(out);
+
+	if (rc == 0 && out->n != 0)
+		rc = op_send(op, buf_span(out));
+	buf_clear(out);
+	return rc;
+}
+
+/* The DN of an entry; that of its parent is remembered within a slice. */
+static int write_dn(struct search *s, struct store_txn *t, uint64_t eid, const struct entry *e,
+		    struct buf *out)
+{
+	int rc = 0;
+
+	if (e->head.parent == 0)
+		return store_dn(t, eid, out);
+	if (s->parent != e->head.parent) {
+		buf_clear(&s->parent_dn);
+		rc = store_dn(t, e->head.parent, &s->parent_dn);
+		s->parent = rc == 0 ? e->head.parent : 0;
+	}
+	if (rc != 0)
+		return rc;
+	buf_put(out, e->head.rdn);
+	buf_putc(out, ',');
+	buf_put(out, buf_span(&s->parent_dn));
+	return buf_rc(out);
+}
+
+int search_send_entry(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+		      struct span dn, struct buf *out)
+{
+	size_t mark = tlv_open(out, TLV_SEQUENCE);
+	int rc;
+
+	tlv_put_int(out, TLV_INTEGER, op->msg.id);
+	rc = op_entry_write_named(t, eid, e, dn, search_of(op)->selection, out);
+	tlv_close(out, mark);
+	op->nsent++;
+	if (rc == 0 && out->n >= SEARCH_FLUSH_BYTES)
+		rc = search_flush(op, out);
+	return rc;
+}
+
+/* --- candidates --- */
+
+static bool in_scope(const struct search *s, struct store_txn *t, uint64_t eid,
+		     const struct entry *e)
+{
+	if (!s->from_index)
+		return true;
+	switch (s->scope) {
+	case STORE_BASE:
+		return eid == s->base;
+	case STORE_ONE:
+		return e->head.parent == s->base;
+	case STORE_CHILDREN:
+		return eid != s->base && (s->base_is_root || store_is_within(t, eid, s->base));
+	case STORE_SUB:
+		return s->base_is_root || store_is_within(t, eid, s->base);
+	}
+	return false;
+}
+
+/* RC_DONE: the search is over, with op->result's code in *code. */
+static int found(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+		 struct buf *out, enum ldap_result *code)
+{
+	struct search *s = search_of(op);
+	int rc;
+
+	if (s->may_repeat) {
+		rc = seen_add(&s->seen, eid);
+		if (rc != 0)
+			return rc == RC_EXISTS ? 0 : rc;
+	}
+	if (s->size_limit != 0 && s->count >= s->size_limit) {
+		*code = LR_SIZE_LIMIT;
+		return RC_DONE;
+	}
+	buf_clear(&s->value);
+	rc = write_dn(s, t, eid, e, &s->value);
+	if (rc == 0)
+		rc = search_send_entry(op, t, eid, e, buf_span(&s->value), out);
+	s->count++;
+	if (rc == 0 && s->page_size != 0 && ++s->page_count >= s->page_size) {
+		s->page_is_full = true;
+		rc = RC_DONE;
+	}
+	return rc;
+}
+
+static int send_reference(struct op *op, const struct entry_attr *ref, struct buf *out)
+{
+	struct span *uris;
+	unsigned n;
+	int rc = op_values(&op->arena, ref, &uris, &n);
+
+	if (rc == 0 && n != 0)
+		msg_write_reference(out, op->msg.id, uris, n);
+	return rc;
+}
+
+static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op_view *view,
+		     struct buf *out, enum ldap_result *code)
+{
+	struct search *s = search_of(op);
+	struct entry_attr ref;
+	struct span dn_normal = {NULL, 0};
+	struct entry e;
+	int rc = store_entry(t, eid, &e);
+
+	if (rc != 0)
+		return rc == RC_NOTFOUND ? 0 : rc; /* deleted between two slices */
+	if (!in_scope(s, t, eid, &e))
+		return 0;
+	if (s->has_referrals && op_entry_is_referral(&e, &ref))
+		return s->in_referrals ? send_reference(op, &ref, out) : 0;
+	if (s->in_referrals)
+		return 0;
+	if (s->needs_dn) {
+		buf_clear(&s->dn_normal);
+		rc = store_dn_normal(t, eid, &s->dn_normal);
+		if (rc != 0)
+			return rc;
+		dn_normal = buf_span(&s->dn_normal);
+	}
+	op_view_set(view, t, eid, dn_normal);
+	if (filter_match(s->filter, op->server->schema, &e, &view->view, &s->scratch) !=
+	    FILTER_TRUE)
+		return 0;
+	return found(op, t, eid, &e, out, code);
+}
+
+/* --- slices --- */
+
+static int next_phase(struct search *s, struct store_txn *t)
+{
+	if (!s->has_referrals || s->in_referrals || s->scope == STORE_BASE)
+		return RC_DONE;
+	s->in_referrals = true;
+	s->from_index = true;
+	if (s->iter != NULL)
+		store_iter_free(&s->iter);
+	return store_ranges(t, &s->referral_range, 1, &s->iter);
+}
+
+/* Up to SEARCH_SLICE_ENTRIES candidates. RC_DONE: the search is over with *code. */
+static int run(struct op *op, struct store_txn *t, struct buf *out, enum ldap_result *code)
+{
+	struct search *s = search_of(op);
+	struct op_view view;
+	uint64_t eid;
+	int i, rc = 0;
+
+	op_view_init(&view, op, &s->value);
+	s->parent = 0;
+	for (i = 0; i < SEARCH_SLICE_ENTRIES && rc == 0; i++) {
+		if (out->n == 0 && !op_may_send(op))
+			break;
+		rc = s->iter != NULL ? store_iter_next(s->iter, &eid) : RC_DONE;
+		if (rc == 0)
+			rc = candidate(op, t, eid, &view, out, code);
+		else if (rc == RC_DONE)
+			rc = next_phase(s, t);
+	}
+	return rc;
+}
+
+static int slice(struct op *op, enum ldap_result *code)
+{
+	struct search *s = search_of(op);
+	struct buf *out = conn_scratch(op->conn);
+	struct store_txn *t = NULL;
+	int rc, flush_rc, pause_rc = 0;
+
+	rc = store_read_begin(op->server->store, &t);
+	if (rc != 0)
+		return rc;
+	if (s->iter != NULL && s->is_paused)
+		rc = store_iter_resume(s->iter, t);
+	s->is_paused = false;
+	if (rc == 0)
+		rc = run(op, t, out, code);
+	flush_rc = search_flush(op, out);
+	if (s->iter != NULL) {
+		pause_rc = store_iter_pause(s->iter);
+		s->is_paused = true;
+	}
+	store_read_end(&t);
+	if (rc != 0 && rc != RC_DONE)
+		return rc;
+	if (pause_rc != 0)
+		return pause_rc;
+	return flush_rc != 0 ? flush_rc : rc;
+}
+
+void search_go_on(struct op *op)
+{
+	struct search *s = search_of(op);
+	enum ldap_result code = LR_SUCCESS;
+	int rc;
+
+	if (s->deadline_ms != 0 &&
+	    op->server->clock->mono_ms(op->server->clock) >= s->deadline_ms) {
+		search_finish(op, LR_TIME_LIMIT, NULL);
+		return;
+	}
+	rc = slice(op, &code);
+	if (rc == RC_DONE)
+		search_finish(op, code, NULL);
+	else if (rc == RC_CLOSED)
+		search_cancel(op);
+	else if (rc != 0)
+		search_fail(op, rc);
+	else if (op_may_send(op))
+		op_yield(op);
+}

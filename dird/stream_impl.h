@@ -1,0 +1,86 @@
+/* What stream.c and stream_connect.c share: the stream itself. */
+#pragma once
+
+#include "dird/stream.h"
+
+enum stream_state {
+	STREAM_RESOLVING,
+	STREAM_CONNECTING,
+	STREAM_OPEN,
+	STREAM_LINGERING, /* only sends what has queued */
+	STREAM_ENDED,     /* handles are closing */
+};
+
+struct stream {
+	struct loop *loop;
+	const struct stream_callbacks *cb;
+	void *ctx;
+	enum stream_state state;
+	bool is_local;
+	bool is_loopback;
+	bool is_paused;
+	bool is_reading;
+	bool is_delivering; /* inside on_read() */
+	bool was_full;
+	bool is_sending;
+	bool is_announced; /* on_ready() was called or is not due */
+	bool is_reopening; /* the handle is being closed for another attempt */
+
+	struct tls *tls;
+	struct buf in;      /* plain bytes not yet consumed */
+	struct buf plain;   /* to be encrypted; unused without TLS */
+	struct buf wire;    /* to be sent */
+	struct buf sending; /* belongs to the write request */
+
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	} h;
+	uv_prepare_t flush;
+	uv_timer_t timer;
+	unsigned open_handles;
+	uv_write_t write;
+
+	/* connecting */
+	struct connecting {
+		uv_getaddrinfo_t resolve;
+		uv_connect_t connect;
+		struct addrinfo *addresses, *next;
+		struct tls_context *tls;
+		char *host;
+		uint8_t (*pins)[TLS_PIN_BYTES];
+		unsigned npins;
+		bool is_resolving;
+	} * connecting;
+
+	int end_rc;
+	char end_text[192];
+	char peer[64];
+};
+
+/** Memory and callbacks; nothing is open yet. */
+int stream_new(struct loop *l, const struct stream_callbacks *cb, void *ctx, bool is_local,
+	       struct stream **out) WARN_UNUSED;
+/** Undo stream_new() without a call of the owner. */
+void stream_discard(struct stream *s);
+/** The end, told to the owner once every handle is closed. */
+void stream_end(struct stream *s, int rc, const char *text);
+void stream_end_uv(struct stream *s, int err);
+/** A handle, or the resolver, which can not always be cancelled, has ended. */
+void stream_part_closed(struct stream *s);
+/** End with a timeout unless the timer is stopped before. */
+void stream_limit(struct stream *s, uint64_t ms);
+/** on_ready(), once. */
+void stream_announce(struct stream *s);
+/** Bytes from the socket; none: the handshake's first flight. */
+void stream_feed_tls(struct stream *s, struct span bytes);
+/** Read from the socket or not, as state and pause say. */
+void stream_update_reading(struct stream *s);
+/** Address and nearness of the other end. */
+void stream_note_peer(struct stream *s);
+
+/* --- stream_connect.c --- */
+
+void stream_connecting_free(struct stream *s);
