@@ -98,5 +98,11 @@ extern const struct schema_rule schema_rules[];
 bool schema_is_descr(struct span s);
 bool schema_is_numericoid(struct span s);
 
-/** Names or numbers of things that schema definitions do not carry. */
+/** The normal form of a Generalized Time; RC_INVALID if it is none. */
 int schema_time(struct span value, struct buf *out) WARN_UNUSED;
+
+/**
+ * The normal form of a DN without escapes, blanks and other special cases, in one pass. false: it
+ * is not that simple (or no DN), nothing was appended. `out` may be NULL.
+ */
+bool schema_plain_dn(struct span v, struct buf *out);

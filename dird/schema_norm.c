@@ -107,6 +107,12 @@ static bool take_date(struct span *rest, struct time_parts *t)
 	return t->month >= 1 && t->day >= 1 && t->day <= days_in_month(t->year, t->month);
 }
 
+static void put_two(struct buf *out, int n)
+{
+	buf_putc(out, (uint8_t)('0' + n / 10));
+	buf_putc(out, (uint8_t)('0' + n % 10));
+}
+
 /* Generalized Time (RFC 4517 §3.3.13) as YYYYMMDDHHMMSS[.fraction] in UTC. */
 int schema_time(struct span value, struct buf *out)
 {
@@ -139,8 +145,13 @@ int schema_time(struct span value, struct buf *out)
 	date_of(days, &t.year, &t.month, &t.day);
 	if (t.year > 9999)
 		return RC_INVALID;
-	buf_printf(out, "%04d%02d%02d%02d%02d%02d", t.year, t.month, t.day, (int)(total / 3600),
-		   (int)(total / 60 % 60), (int)(total % 60));
+	put_two(out, t.year / 100);
+	put_two(out, t.year % 100);
+	put_two(out, t.month);
+	put_two(out, t.day);
+	put_two(out, (int)(total / 3600));
+	put_two(out, (int)(total / 60 % 60));
+	put_two(out, (int)(total % 60));
 	for (i = t.digits; i > 0; i--) {
 		fraction[i] = (char)('0' + t.fraction % 10);
 		t.fraction /= 10;
@@ -207,12 +218,77 @@ static int norm_uuid(struct span v, struct buf *out)
 	return buf_rc(out);
 }
 
+/* A value that stands in the text as it is, up to the next comma; its letters are folded into out.
+ */
+static bool take_plain_value(struct span *rest, struct buf *out)
+{
+	uint8_t before = ' ';
+	size_t i;
+
+	for (i = 0; i < rest->n && rest->p[i] != ','; i++) {
+		uint8_t c = rest->p[i];
+
+		if (c < 0x20 || c >= 0x7f || memchr("\\\"+#;<>=", c, 8) != NULL ||
+		    (c == ' ' && before == ' '))
+			return false;
+		if (out != NULL)
+			buf_putc(out, span_ascii_lower(c));
+		before = c;
+	}
+	*rest = span_from(*rest, i);
+	return before != ' ';
+}
+
+/* dn_type_normalize(), with the names that nearly every DN is made of first. */
+static int put_type(struct span type, struct buf *out)
+{
+	static const char *const usual[] = {"cn", "ou", "o", "dc", "uid"};
+	size_t i;
+
+	for (i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+		if (span_eq_nocase(type, span_of(usual[i]))) {
+			buf_puts(out, usual[i]);
+			return buf_rc(out);
+		}
+	}
+	return dn_type_normalize(type, out);
+}
+
+bool schema_plain_dn(struct span v, struct buf *out)
+{
+	size_t start = out != NULL ? out->n : 0;
+	unsigned n = 0;
+	struct span type;
+
+	if (v.n == 0 || v.n > DN_MAX_BYTES)
+		return false;
+	while (span_cut(&v, '=', &type) && schema_is_descr(type) && n++ < DN_MAX_RDNS) {
+		if (out != NULL) {
+			if (put_type(type, out) != RC_OK)
+				break;
+			buf_putc(out, '=');
+		}
+		if (!take_plain_value(&v, out))
+			break;
+		if (v.n == 0)
+			return true;
+		v = span_from(v, 1);
+		if (out != NULL)
+			buf_putc(out, ',');
+	}
+	if (out != NULL)
+		buf_truncate(out, start);
+	return false;
+}
+
 static int norm_dn(struct span v, struct buf *out)
 {
 	struct arena a;
 	struct span normal;
 	int rc;
 
+	if (schema_plain_dn(v, out))
+		return buf_rc(out);
 	arena_init(&a);
 	rc = dn_normalize_text(&a, v, &normal);
 	if (rc == RC_OK) {

@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 
 #include "dird/schema_def.h"
+#include "lib/dn.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -442,6 +443,50 @@ static void normal_forms_compare_as_their_rules(void **state)
 	buf_fini(&b);
 }
 
+/* The short way to the normal form of a DN gives what lib/dn.h gives. */
+static void plain_dns_are_normalized_alike(void **state)
+{
+	static const char *const types[] = {
+		"cn=", "CN=", "commonName=", "x-y=", "2.5.4.3=", "OU=",
+		"dc=", "GN=", "2.5=",        "",     " uid=",    "Uid="};
+	static const char *const pieces[] = {
+		"Ada", "a", " Hill", "a  b",     ",O=E", "b-1",   "\\,", "+", "#",  "\"",
+		"=",   " ", "",      "\xc3\xa4", ";",    ",dc=C", "(x)", ",", "@.", ",l=1"};
+	unsigned round, i, plain = 0;
+	uint32_t seed = 1;
+	struct buf text, out;
+
+	(void)state;
+	buf_init(&text, 4096);
+	buf_init(&out, 65536);
+	for (round = 0; round < 20000; round++) {
+		struct span want;
+		struct arena a;
+
+		buf_clear(&text);
+		for (i = 0; i < 4; i++) {
+			seed = seed * 1664525u + 1013904223u;
+			buf_puts(&text, i == 0 ? types[(seed >> 16) % UNIT_COUNT(types)]
+					       : pieces[(seed >> 16) % UNIT_COUNT(pieces)]);
+		}
+		buf_clear(&out);
+		if (!schema_plain_dn(buf_span(&text), &out)) {
+			assert_int_equal(out.n, 0);
+			continue;
+		}
+		plain++;
+		assert_true(schema_plain_dn(buf_span(&text), NULL));
+		arena_init(&a);
+		if (dn_normalize_text(&a, buf_span(&text), &want) != RC_OK)
+			fail_msg("not a DN: %s", buf_cstr(&text));
+		unit_assert_span(buf_span(&out), want);
+		arena_fini(&a);
+	}
+	assert_true(plain > 100);
+	buf_fini(&out);
+	buf_fini(&text);
+}
+
 /* --- requests and entries --------------------------------------------------------------------- */
 
 /* "type: value" lines as an attr_list in the arena, one attr a line. */
@@ -677,6 +722,7 @@ int main(void)
 		unit_heap_test(loading_survives_want_of_memory),
 		unit_heap_test(values_are_checked_by_syntax),
 		unit_heap_test(normal_forms_compare_as_their_rules),
+		unit_heap_test(plain_dns_are_normalized_alike),
 		unit_heap_test(bad_requests_are_refused),
 		unit_heap_test(requests_are_brought_into_stored_form),
 		unit_heap_test(canonical_survives_want_of_memory),
