@@ -34,6 +34,12 @@ class _Result(unittest.TestResult):
         self._bad(test, err)
 
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self._bad(subtest, err)
+
+
 def main():
     """Run the tests of the calling program and exit: 0 if all passed, else 1."""
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
