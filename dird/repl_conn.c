@@ -409,18 +409,21 @@ int repl_conn_open(struct repl_peer *p)
 	static const struct stream_callbacks callbacks = {
 		.on_ready = on_ready, .on_read = on_read, .on_close = on_close};
 	struct repl_conn *c = mem_zalloc(1, sizeof(*c));
+	struct tls_context *tls;
 	int rc;
 
 	if (c == NULL)
 		return RC_NOMEM;
+	tls = server_tls(p->repl->server);
 	c->repl = p->repl;
 	c->probe_id = ID_FIRST_PROBE;
 	c->begin_ms = repl_now_ms(p->repl);
 	repl_batch_init(&c->batch);
 	repl_batch_init(&c->written);
-	rc = stream_connect(p->repl->home, p->partner.host, p->partner.port, p->repl->server->tls,
+	rc = stream_connect(p->repl->home, p->partner.host, p->partner.port, tls,
 			    (const uint8_t(*)[TLS_PIN_BYTES])p->partner.pins, p->partner.npins,
 			    &callbacks, c, &c->stream);
+	tls_context_free(&tls);
 	if (rc != RC_OK) {
 		mem_free(c);
 		return rc;

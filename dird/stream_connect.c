@@ -14,6 +14,7 @@ void stream_connecting_free(struct stream *s)
 		return;
 	if (c->addresses != NULL)
 		uv_freeaddrinfo(c->addresses);
+	tls_context_free(&c->tls);
 	mem_free(c->host);
 	mem_free(c->pins);
 	mem_free(c);
@@ -116,7 +117,7 @@ static int connecting_new(const char *host, struct tls_context *tls,
 	s->connecting = c;
 	if (c == NULL)
 		return RC_NOMEM;
-	c->tls = tls;
+	c->tls = tls != NULL ? tls_context_ref(tls) : NULL;
 	c->npins = npins;
 	c->host = mem_strdup(host);
 	c->pins = mem_zalloc(npins, sizeof(*c->pins));
