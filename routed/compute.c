@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define MAX_CANDIDATES (1u << 24) /* of all targets together; a row and 24 bytes each */
+
 static uint32_t *numbers(struct compute_work *w, size_t n)
 {
 	uint32_t *p = arena_alloc(&w->a, (n + 1) * sizeof(*p));
@@ -219,9 +221,10 @@ static int run_classes(struct compute_work *w)
 	int rc = graph_build(w->m, &w->a, &w->g);
 
 	if (rc == RC_OK && w->m->all_carry_all)
-		return graph_run(&w->g, w->root, MODEL_CARRY_ALL, &w->run[TABLE_SYSTEM]);
+		return graph_run(&w->g, w->root, MODEL_CARRY_ALL, MAX_CANDIDATES,
+				 &w->run[TABLE_SYSTEM]);
 	for (cls = 0; cls < TABLE_CLASSES && rc == RC_OK; cls++)
-		rc = graph_run(&w->g, w->root, compute_carry(cls), &w->run[cls]);
+		rc = graph_run(&w->g, w->root, compute_carry(cls), MAX_CANDIDATES, &w->run[cls]);
 	return rc;
 }
 

@@ -205,9 +205,11 @@ int graph_label_cmp(const struct graph_run *r, uint32_t a, uint32_t b)
 
 static int add_label(struct graph_run *r, uint32_t *size, struct graph_label label, uint32_t *out)
 {
+	if (r->nlabels == r->max_labels)
+		return RC_TOOBIG;
 	if (r->nlabels == *size) {
 		uint32_t bigger = *size != 0 ? *size * 2 : 1024;
-		void *p = bigger > *size ? mem_realloc(r->labels, bigger * sizeof(label)) : NULL;
+		void *p = mem_realloc(r->labels, bigger * sizeof(label));
 
 		if (p == NULL)
 			return RC_NOMEM;
@@ -311,13 +313,15 @@ static int label_all(struct graph_run *r, unsigned carry, const uint32_t *order,
 	return rc;
 }
 
-int graph_run(const struct graph *g, uint32_t root, unsigned carry, struct graph_run *out)
+int graph_run(const struct graph *g, uint32_t root, unsigned carry, uint32_t max_labels,
+	      struct graph_run *out)
 {
 	uint32_t *order = mem_alloc(g->nnodes * sizeof(*order));
 	uint32_t norder = 0;
 	int rc = RC_NOMEM;
 
-	*out = (struct graph_run){.g = g, .root = root};
+	must(max_labels <= GRAPH_LABELS_LIMIT);
+	*out = (struct graph_run){.g = g, .root = root, .max_labels = max_labels};
 	out->dist = mem_alloc(g->nnodes * sizeof(*out->dist));
 	out->head = mem_alloc(g->nnodes * sizeof(*out->head));
 	if (order != NULL && out->dist != NULL && out->head != NULL) {

@@ -16,6 +16,7 @@
 #include "routed/model.h"
 
 #define GRAPH_NONE UINT32_MAX
+#define GRAPH_LABELS_LIMIT (1u << 30) /* numbers of labels stay far below GRAPH_NONE */
 
 struct graph_edge {
 	uint32_t to;        /* node */
@@ -48,7 +49,7 @@ struct graph_run {
 	uint32_t *dist; /* by node; GRAPH_NONE: no path */
 	uint32_t *head; /* by node: first label, GRAPH_NONE: none */
 	struct graph_label *labels;
-	uint32_t nlabels;
+	uint32_t nlabels, max_labels;
 };
 
 /** The graph of a committed model. Ownership: in the arena. RC_NOMEM. */
@@ -57,9 +58,10 @@ int graph_build(const struct model *m, struct arena *a, struct graph *out) WARN_
 /**
  * Paths from `root` over edges that carry one of the classes in `carry`.
  * Cost: O(edges + highest distance) for the distances, plus the labels times the edges they travel.
- * RC_NOMEM.
+ * Returns  RC_OK; free *out with graph_run_fini(). RC_TOOBIG: more than max_labels candidates in
+ *          all. RC_NOMEM.
  */
-int graph_run(const struct graph *g, uint32_t root, unsigned carry,
+int graph_run(const struct graph *g, uint32_t root, unsigned carry, uint32_t max_labels,
 	      struct graph_run *out) WARN_UNUSED;
 void graph_run_fini(struct graph_run *r);
 
