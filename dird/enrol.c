@@ -13,7 +13,7 @@ struct enrol {
 	struct attr *keys;
 	struct dn_rdn rdn; /* of the site entry */
 	struct uuid root;
-	struct change changes[5];
+	struct change changes[4];
 	unsigned nchanges;
 	struct write_req req;
 };
@@ -216,7 +216,10 @@ static struct change *add(struct enrol *e, enum change_kind kind)
 	return c;
 }
 
-/* Everything of the head but its UUID, which travels apart. */
+/*
+ * Everything of the head but its UUID, which travels apart. The stamp is older than anything the
+ * site has done, and no position is claimed: its own first session brings the real ones.
+ */
 static int put_head(struct enrol *e)
 {
 	struct change *c = add(e, CHANGE_PUT);
@@ -225,7 +228,7 @@ static int put_head(struct enrol *e)
 
 	c->uuid = e->r.position.nc;
 	c->parent_uuid = e->root;
-	c->stamp = (struct stamp){e->r.position.nc, e->r.position.epoch, e->r.position.usn};
+	c->stamp = (struct stamp){e->r.position.nc, e->r.position.epoch, 0};
 	c->attrs.attrs = arena_zalloc(&e->op->arena, e->r.attrs.n, sizeof(*c->attrs.attrs));
 	if (c->attrs.attrs == NULL)
 		return RC_NOMEM;
@@ -237,7 +240,6 @@ static int put_head(struct enrol *e)
 	dn_rdn_write(&e->rdn, &rdn);
 	c->rdn = arena_span(&e->op->arena, buf_span(&rdn));
 	buf_fini(&rdn);
-	add(e, CHANGE_POSITION)->position = e->r.position;
 	return c->rdn.p != NULL ? RC_OK : RC_NOMEM;
 }
 

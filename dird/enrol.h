@@ -4,14 +4,15 @@
  * The joining site has made its own folder, key and site entry; it binds over ldaps with a join
  * token and hands over its site entry (head of its naming context) and where it can be reached. The
  * existing site takes the entry, makes a link to the new site and connects its first Internet Mail
- * Service with it, and burns the token: all in one transaction. Then both pull from each other.
+ * Service with it, and burns the token: all in one transaction. Then both pull from each other; the
+ * head that was handed over is provisional until the site's own first session brings it.
  *
  *   EnrolRequest ::= SEQUENCE {
  *        version         INTEGER (1),
  *        siteHead        SEQUENCE { dn LDAPDN, attributes PartialAttributeList },
  *        epoch           INTEGER,
  *        invocation      OCTET STRING (SIZE(16)),
- *        usn             INTEGER,      -- of the head; nothing of the context is older
+ *        usn             INTEGER,      -- position of the context now
  *        replicationURI  OCTET STRING }
  *
  * The attributes hold entryUUID, objectClass, ou, siteKey, siteSmtpDomain; operational ones travel

@@ -53,7 +53,13 @@ static void end_with(struct sync_session *s, enum ldap_result code, const char *
 
 static void end_by_error(struct sync_session *s, int rc)
 {
+	struct op *op = s->op;
+
 	switch (rc) {
+	case RC_CLOSED:
+		free_session(s);
+		op_drop(op);
+		break;
 	case RC_NOTFOUND:
 		end_with(s, LR_NO_SUCH_OBJECT, "the base of the content is gone");
 		break;
