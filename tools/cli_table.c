@@ -211,9 +211,9 @@ int cli_table_add(struct cli_table *t, const char *const *cells)
 
 int cli_table_print(struct cli_table *t)
 {
-	if (t->json)
-		fwrite(t->lines.p, 1, t->lines.n, stdout);
-	else if (scols_print_table(t->smartcols) != 0)
+	if (!t->json && scols_print_table(t->smartcols) != 0)
 		return RC_IO;
+	if (t->lines.n != 0)
+		fwrite(t->lines.p, 1, t->lines.n, stdout);
 	return fflush(stdout) == 0 && ferror(stdout) == 0 ? RC_OK : RC_IO;
 }

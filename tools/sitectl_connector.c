@@ -395,31 +395,33 @@ static int drop_site(struct sitectl_edit *edit, const char *site, unsigned *n)
 	return rc;
 }
 
-/* Without --address: SMTP and the domain of the other site. */
-static int address_for(struct request *r, const char *site, const char **out)
+/*
+ * How the partner site writes its name, and its routing address. The site need not be known here
+ * when --address is given.
+ */
+static int look_up(struct request *r, const char **name, const char **address)
 {
 	static const char *const attrs[] = {"siteSmtpDomain", NULL};
-	struct ldif_record entry;
+	struct ldif_record entry = {0};
 	const char *dn, *domain = NULL;
-	int rc;
+	int rc = sitectl_site_dn(r->conn, &r->arena, r->words[0], &dn);
 
-	*out = new_address;
-	if (new_address != NULL)
-		return RC_OK;
-	rc = sitectl_site_dn(r->conn, &r->arena, site, &dn);
 	if (rc == RC_OK)
 		rc = dirconn_read(r->conn, &r->arena, dn, attrs, &entry);
-	if (rc == RC_OK)
-		domain = dirconn_value(&entry, "siteSmtpDomain");
-	if ((rc == RC_OK && domain == NULL) || rc == RC_NOTFOUND) {
-		cli_error("the mail domain of site \"%s\" is not known here", site);
-		cli_hint("give --address TYPE:ADDRESS, for example SMTP:%s.example.com", site);
+	if (rc != RC_OK && rc != RC_NOTFOUND)
+		return rc;
+	*name = rc == RC_OK ? dirconn_rdn_value(&r->arena, entry.dn) : r->words[0];
+	*address = new_address;
+	if (new_address != NULL)
+		return RC_OK;
+	domain = dirconn_value(&entry, "siteSmtpDomain");
+	if (domain == NULL) {
+		cli_error("the mail domain of site \"%s\" is not known here", *name);
+		cli_hint("give --address TYPE:ADDRESS, for example SMTP:%s.example.com", *name);
 		return RC_NOTFOUND;
 	}
-	if (rc != RC_OK)
-		return rc;
-	*out = arena_printf(&r->arena, "SMTP:%s", domain);
-	return *out != NULL ? RC_OK : RC_NOMEM;
+	*address = arena_printf(&r->arena, "SMTP:%s", domain);
+	return *address != NULL ? RC_OK : RC_NOMEM;
 }
 
 /* A ';' of a site's name is written "\;" in the value. */
@@ -440,12 +442,12 @@ static int connect_site(struct request *r)
 {
 	struct ldif_record connector;
 	struct sitectl_edit edit = {.arena = &r->arena, .before = &connector};
-	const char *site = r->words[0], *address, *name, *value = NULL;
+	const char *site, *address, *name, *value = NULL;
 	unsigned old;
 	int rc = find_connector(r, &connector);
 
 	if (rc == RC_OK)
-		rc = address_for(r, site, &address);
+		rc = look_up(r, &site, &address);
 	if (rc == RC_OK)
 		rc = drop_site(&edit, site, &old);
 	if (rc != RC_OK)
