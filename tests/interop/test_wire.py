@@ -516,5 +516,60 @@ class Daemon(unittest.TestCase):
             self.assertEqual(self.run_dird(*argv)[0], 2)
 
 
-if __name__ == "__main__":
+class Configured(unittest.TestCase):
+    def make(self, *conf):
+        site = DirdSite(*conf)
+        self.addCleanup(site.close)
+        site.start()
+        fill(site)
+        return site
+
+    def test_anonymous_read(self):
+        site = self.make("anonymous-read yes", "size-limit 20")
+        with Raw(("127.0.0.1", site.port)) as c:
+            c.send(ber.search(2, "cn=Ada Hill,ou=people,o=Example", 0,
+                              attributes=["mail", "userPassword"]))
+            entry = c.answer()
+            self.assertIn(b"ada@example.com", entry.body)
+            self.assertNotIn(b"userPassword", entry.body)
+            self.assertEqual(c.result(2).code, 0)
+            c.send(ber.search(3, BASE), ber.search(4, "cn=none,o=Example", 0))
+            self.assertEqual((c.result(3).code, c.result(4).code), (4, 32))
+            c.send(ber.search(5, BASE, limit=5, what=ber.tlv(0xa3, ber.octets("userPassword"),
+                                                             ber.octets("x"))))
+            self.assertEqual(c.result(5).code, 0)
+        with Raw(site.path("ldapi")) as c:  # no limit for the administrator
+            c.send(ber.bind_external(1), ber.search(2, BASE))
+            self.assertEqual(c.result(2).code, 0)
+
+    def test_password_in_clear_text_from_afar(self):
+        """Requirement S11. An address that is no loopback, in a network namespace of its own."""
+        script = (f"ip link set lo up && ip addr add 10.9.9.9/32 dev lo && "
+                  f"exec {sys.executable} {os.path.abspath(__file__)} --afar")
+        p = subprocess.run(["unshare", "--net", "sh", "-c", script], text=True, check=False,
+                           timeout=120, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if "unshare failed" in p.stdout or "not permitted" in p.stdout:
+            self.skipTest("no network namespaces here")
+        self.assertEqual(p.returncode, 0, p.stdout)
+
+
+def afar():
+    site = DirdSite("listen-ldap 10.9.9.9:3890")
+    try:
+        site.start()
+        with Raw(("10.9.9.9", 3890)) as c:
+            c.send(ber.bind(1, ADMIN, "x"))
+            assert c.result(1).code == 13
+            c.send(ber.bind(2))
+            assert c.result(2).code == 0
+        with Raw(("127.0.0.1", site.port)) as c:
+            c.send(ber.bind(1, ADMIN, "x"))
+            assert c.result(1).code == 49
+    finally:
+        site.close()
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["--afar"]:
+    afar()
+elif __name__ == "__main__":
     tap.main()
