@@ -141,12 +141,13 @@ static int add_server(struct site_setup *s)
 	if (dn == NULL)
 		return RC_NOMEM;
 	uuid_write(&s->site_position.invocation, invocation);
-	return site_setup_add(
-		s, dn,
-		(const char *const[]){"objectClass", "directoryServer", "serverURI",
-				      site_setup_uri(s, "ldap", s->o.ldap), "serverURI",
-				      site_setup_uri(s, "ldaps", s->o.ldaps), "invocationId",
-				      invocation, "softwareVersion", WAYPOST_VERSION, NULL});
+	return site_setup_add(s, dn,
+			      (const char *const[]){"objectClass", "directoryServer", "serverURI",
+						    site_setup_uri(&s->arena, "ldap", s->o.ldap),
+						    "serverURI",
+						    site_setup_uri(&s->arena, "ldaps", s->o.ldaps),
+						    "invocationId", invocation, "softwareVersion",
+						    WAYPOST_VERSION, NULL});
 }
 
 static int add_ims(struct site_setup *s)
@@ -157,7 +158,9 @@ static int add_ims(struct site_setup *s)
 
 	if (dn == NULL)
 		return RC_NOMEM;
-	return site_setup_add(s, dn, (const char *const[]){"objectClass", "imsConnector", NULL});
+	return site_setup_add(s, dn,
+			      (const char *const[]){"objectClass", "imsConnector",
+						    "connectedDomains", s->connected_domain, NULL});
 }
 
 int site_setup_entries(struct site_setup *s)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define NAME_MAX_BYTES 64
+#define HOST_BYTES 256
 #define FILE_MAX_BYTES (1u << 20)
 #define CONF_MAX_BYTES 65536
 
@@ -79,6 +80,14 @@ static bool domain_fits(const char *domain)
 	return n <= 253 && label != 0 && domain[n - 1] != '-';
 }
 
+static const char *host_name(char out[static HOST_BYTES])
+{
+	memset(out, 0, HOST_BYTES);
+	if (gethostname(out, HOST_BYTES - 1) != 0 || !domain_fits(out))
+		strcpy(out, "localhost");
+	return out;
+}
+
 /* ADDRESS:PORT or [ADDRESS]:PORT; *host_n is the length without brackets. */
 static bool split_listen(const char *listen, const char **host, size_t *host_n, const char **port)
 {
@@ -136,8 +145,9 @@ static int check_options(const struct site_options *o)
 	return rc;
 }
 
-const char *site_setup_uri(struct site_setup *s, const char *scheme, const char *listen)
+const char *site_setup_uri(struct arena *a, const char *scheme, const char *listen)
 {
+	char name[HOST_BYTES];
 	const char *host, *port;
 	bool is_any, is_v6;
 	size_t n;
@@ -148,11 +158,11 @@ const char *site_setup_uri(struct site_setup *s, const char *scheme, const char 
 		 span_eq(span_make(host, n), SPAN_LIT("::")) ||
 		 span_eq(span_make(host, n), SPAN_LIT("*"));
 	if (is_any) {
-		host = s->host;
+		host = host_name(name);
 		n = strlen(host);
 	}
 	is_v6 = memchr(host, ':', n) != NULL;
-	return arena_printf(&s->arena, "%s://%s%.*s%s:%s", scheme, is_v6 ? "[" : "", (int)n, host,
+	return arena_printf(a, "%s://%s%.*s%s:%s", scheme, is_v6 ? "[" : "", (int)n, host,
 			    is_v6 ? "]" : "", port);
 }
 
@@ -534,14 +544,12 @@ static int read_root(struct site_setup *s)
 
 int site_setup_begin(struct site_setup *s, const struct site_options *o)
 {
-	char host[256] = "localhost";
+	char host[HOST_BYTES];
 	int rc;
 
 	memset(s, 0, sizeof(*s));
 	s->o = *o;
-	if (gethostname(host, sizeof(host) - 1) != 0 || !domain_fits(host))
-		strcpy(host, "localhost");
-	s->host = arena_str(&s->arena, span_of(host));
+	s->host = arena_str(&s->arena, span_of(host_name(host)));
 	if (s->host == NULL)
 		return RC_NOMEM;
 	rc = check_options(o);

@@ -41,6 +41,7 @@ struct site_setup {
 	struct update_context ctx;
 	struct uuid site_uuid;
 	struct position site_position; /* own life */
+	const char *connected_domain;  /* first value of the Internet Mail Service, or NULL */
 };
 
 /** Check the options, make the folder, keys and configuration, open the database. Says what is
@@ -72,4 +73,4 @@ bool site_setup_name_fits(struct span name);
 
 /** "ldaps://host:port" of where we listen, for others to reach; NULL if there is no such listener.
  */
-const char *site_setup_uri(struct site_setup *s, const char *scheme, const char *listen);
+const char *site_setup_uri(struct arena *a, const char *scheme, const char *listen);

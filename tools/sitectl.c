@@ -7,6 +7,8 @@ int main(int argc, char **argv)
 {
 	static const struct cli_verb verbs[] = {
 		{"init", sitectl_init, "make the first site of an organisation"},
+		{"token", sitectl_token, "make a token with which a new site may join"},
+		{"join", sitectl_join, "make a further site and introduce it"},
 		{"site", sitectl_site, "sites: list, show, set"},
 		{"connector", sitectl_connector,
 		 "mail connectors: list, show, add, set, connect, disconnect, delete"},
