@@ -1,5 +1,5 @@
 /*
- * The grammars of routing attribute values (design.md section 2), each parsed in one place.
+ * The grammars of routing attribute values (docs/routing.md), each parsed in one place.
  *
  *   connectedDomains  site;cost;TYPE:routing-address
  *   routingList       TYPE:pattern;cost[;scope]        scope "org" (default) or "site"

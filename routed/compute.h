@@ -1,5 +1,5 @@
 /*
- * The routes of one site, as a pure function of the model (domain.md R1-R11, docs/routing.md).
+ * The routes of one site, as a pure function of the model (R1-R11 of docs/routing.md).
  *
  * One shortest-path run per message class over the link state of all sites, from the local site.
  * Equal least-cost candidates are carried along the run, so a target's candidates cost what it
@@ -12,8 +12,10 @@
 
 /**
  * The table of `site` (a name, any case). The same model gives the same table, byte for byte,
- * whatever order its entries came in. Needs    model_commit() after the last change. Returns  RC_OK
- * and a new table, to be freed with table_free(). RC_NOTFOUND: no object has that site name.
- * RC_NOMEM.
+ * whatever order its entries came in.
+ *
+ * Needs    model_commit() after the last change.
+ * Returns  RC_OK and a new table, to be freed with table_free(). RC_NOTFOUND: no object has that
+ *          site name. RC_TOOBIG: more than 16 million equal least-cost candidates. RC_NOMEM.
  */
 int compute_table(const struct model *m, struct span site, struct table **out) WARN_UNUSED;

@@ -1,6 +1,6 @@
 #include "routed/compute_work.h"
 
-/* R8, in the order of the reasons of design.md section 2; TABLE_OK: direct. */
+/* R8, in the order of the reasons in docs/routing.md; TABLE_OK: direct. */
 static enum table_reason direct_reason(const struct compute_work *w, uint32_t node,
 				       const struct graph_label *label)
 {

@@ -4,7 +4,7 @@
  *
  * The source is an LDIF file or RFC 4533 synchronization; both hand over whole entries. The model
  * keeps sites and connectors and drops everything else, so a change of recipients alone changes
- * nothing (domain.md R17). A value that breaks its grammar is left out, alone, and kept on a list
+ * nothing (R17). A value that breaks its grammar is left out, alone, and kept on a list
  * with the reason (M8).
  *
  *   entry (DN + attributes) ──model_put()──► record ──model_commit()──► links, order ──► compute
@@ -193,8 +193,9 @@ int model_commit(struct model *m) WARN_UNUSED;
 int model_find_site(const struct model *m, struct span name, uint32_t *out) WARN_UNUSED;
 
 /**
- * What was left out, sorted by DN, attribute, value. Ownership: the array lies in the arena, the
- * spans stay the model's, valid until it changes.
+ * What was left out, sorted by DN, attribute, value.
+ *
+ * Ownership: the array lies in the arena; the spans stay the model's, valid until it changes.
  */
 int model_ignored(const struct model *m, struct arena *a, struct model_ignored **out,
 		  size_t *n) WARN_UNUSED;

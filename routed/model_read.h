@@ -17,8 +17,9 @@ int model_read_raw(struct arena *a, struct span dn, const struct model_attr *att
 
 /**
  * Build a record from an entry. It owns one block, which begins with `raw`; free it with
- * mem_free(). name_id, site and cds[].name are left to the caller. Returns  RC_INVALID: the DN is
- * none. RC_NOMEM.
+ * mem_free(). name_id, site and cds[].name are left to the caller.
+ *
+ * Returns  RC_INVALID: the DN is none. RC_NOMEM.
  */
 int model_read_site(struct span key, struct span dn, const struct model_attr *attrs,
 		    unsigned nattrs, struct span raw, struct model_site *out) WARN_UNUSED;

@@ -157,10 +157,12 @@ uint32_t table_routes(const struct table *t);
 
 /**
  * Route a mail address for one message class (R7): an exact address space; the domain of a site;
- * the wildcard address space with most literal characters; the blank space. Only type SMTP. A site
- * without a route is looked up among the wildcard spaces, too (R12, class user only). Units:   no
- * allocation for an ASCII address; any thread. Returns  RC_OK with *out (spans belong to the
- * table), RC_INVALID: not UTF-8, or not of the form local@domain. RC_NOMEM.
+ * the wildcard address space with most literal characters; the blank space. Only type SMTP.
+ * A site without a route is looked up among the wildcard spaces, too (R12, class user only).
+ *
+ * Costs    no allocation for an ASCII address of usual length. Any thread.
+ * Returns  RC_OK with *out (spans belong to the table). RC_INVALID: not UTF-8, or not of the form
+ *          local@domain. RC_NOMEM.
  */
 int table_lookup(const struct table *t, struct span address, enum table_class cls,
 		 struct table_result *out) WARN_UNUSED;
@@ -181,7 +183,7 @@ enum table_class table_classify(const struct table *t, struct span address);
  */
 void table_transport(const struct table *t, const struct table_result *r, struct buf *out);
 
-/** One row as a JSON object with the keys of design.md section 2, in order; no line end. */
+/** One row as a JSON object with the keys that docs/routing.md lists, in order; no line end. */
 void table_row_json(const struct table *t, const struct table_row *row, struct buf *out);
 
 /** All rows, one object a line. */
@@ -193,12 +195,16 @@ void table_json_string(struct span s, struct buf *out);
 /** Append the saved form. */
 void table_write(const struct table *t, struct buf *out);
 
-/** Read a saved form. RC_CORRUPT: damaged, cut short or inconsistent. RC_UNSUPPORTED: another
- * version. */
+/**
+ * Read a saved form. RC_CORRUPT: damaged, cut short or inconsistent. RC_UNSUPPORTED: written by
+ * another version. RC_NOMEM.
+ */
 int table_read(struct span saved, struct table **out) WARN_UNUSED;
 
-/** table_write() to a file, atomically; table_read() from it. Errors also of file_replace,
- * file_read. */
+/**
+ * table_write() to a file, atomically; table_read() from it. Errors also of file_replace() and
+ * file_read().
+ */
 int table_save(const struct table *t, const char *path) WARN_UNUSED;
 int table_load(const char *path, struct table **out) WARN_UNUSED;
 

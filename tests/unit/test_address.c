@@ -2,7 +2,7 @@
 
 #include "routed/address.h"
 
-/* design.md section 2, the attributes that routing reads; M8: an error names reason and column. */
+/* docs/routing.md, what is read; M8: an error names reason and column. */
 
 static struct arena arena;
 
@@ -203,7 +203,7 @@ static void test_domain(void **state)
 			  &err);
 }
 
-/* domain.md R7: case-folded, trimmed, one trailing dot removed. */
+/* R7: case-folded, trimmed, one trailing dot removed. */
 static void test_fold(void **state)
 {
 	static const char *const pairs[][2] = {
@@ -245,7 +245,7 @@ static void test_match(void **state)
 		{"a*c", "abbbc", true},
 		{"a*c", "abbbd", false},
 		{"*@b.c", "a@b.c", true},
-		{"@b.c", "a@b.c", false}, /* domain.md 5.3: the whole address is compared */
+		{"@b.c", "a@b.c", false}, /* R7: the whole address is compared */
 		{"*@*.c", "a@b.c", true},
 		{"*a*b*", "xxaxxbxx", true},
 		{"*ab", "aab", true},

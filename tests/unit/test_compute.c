@@ -1,8 +1,8 @@
 #include "tests/unit/routing.h"
 
 /*
- * domain.md section 9.3: net N1, sites S1 and S2 (spokes) and H (hub), one IMS each, connected
- * domains S1->H, S2->H, H->S1, H->S2 of cost 1.
+ * docs/routing.md, worked examples: net N1, sites S1 and S2 (spokes) and H (hub), one IMS each,
+ * connected domains S1->H, S2->H, H->S1, H->S2 of cost 1.
  */
 #define SITE(name, domain)                                                                         \
 	"dn: ou=" name ",o=Example\nobjectClass: mailSite\nsiteSmtpDomain: " domain "\n\n"
@@ -350,7 +350,7 @@ static void test_all_combinations(void **state)
 	assert_int_equal(seen, 4 * 4 * 4 * 3 * 3);
 }
 
-/* The flip test of section 9.3: set the flag, clear it, and the table is what it was, byte for
+/* The flip test: set the flag, clear it, and the table is what it was, byte for
  * byte. */
 static void test_flip(void **state)
 {
