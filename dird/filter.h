@@ -64,6 +64,14 @@ int filter_read(const struct schema *s, struct span *rest, struct arena *a, stru
  */
 int filter_from_text(struct span text, struct buf *out, const char **why) WARN_UNUSED;
 
+/**
+ * The filter that (anr=text) stands for, as BER: a naming attribute (names, nickname, office,
+ * addresses) begins with the text; of two words the first and the rest are given name and surname
+ * in either order. "=text" asks for the whole value. filter_read() does this by itself. Source:
+ * Exchange KB Q146024; MS-ADTS 3.1.1.3.1.3.3.
+ */
+void filter_anr(struct span text, struct buf *out);
+
 /** What the reader may use in a match, and values that are computed on reading. */
 struct filter_view {
 	/** A filter on what one may not read is Undefined (S12). */

@@ -114,6 +114,39 @@ static int set_part(struct reader *r, struct filter *f, enum text_part part, str
 	return keep_value(r, f, schema_normalize_part(f->norm, part, value, &r->scratch), out);
 }
 
+/* --- ambiguous name resolution ---------------------------------------------------------------- */
+
+static int read_element(struct reader *r, struct span *rest, unsigned depth, struct filter **out);
+
+/* (anr=text) stands for an OR of its own (MS-ADTS 3.1.1.3.1.3.3; Exchange KB Q146024). */
+static int read_anr(struct reader *r, struct span text, struct filter *f)
+{
+	struct filter *expanded;
+	struct span rest;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, UINT32_MAX);
+	filter_anr(text, &b);
+	rest = buf_span(&b);
+	rc = buf_rc(&b);
+	if (rc == RC_OK)
+		rc = read_element(r, &rest, 0, &expanded);
+	if (rc == RC_OK)
+		*f = *expanded;
+	buf_fini(&b);
+	return rc;
+}
+
+static bool is_anr(const struct reader *r, struct span description)
+{
+	return span_eq_nocase(description, SPAN_LIT("anr")) &&
+	       schema_attr(r->s, description) == NULL;
+}
+
+/* --- items -------------------------------------------------------------------------------------
+ */
+
 static bool starts_spaced(struct span s)
 {
 	return s.n != 0 && s.p[0] == ' ';
@@ -208,6 +241,9 @@ static int read_substrings(struct reader *r, struct span body, struct filter *f)
 	r->terms += n;
 	if (r->terms > FILTER_MAX_TERMS)
 		return RC_TOOBIG;
+	if (is_anr(r, description) && n == 1 && tlv_peek(parts, TLV_CONTEXT(0)) &&
+	    tlv_expect(&parts, TLV_CONTEXT(0), &description) == RC_OK)
+		return read_anr(r, description, f);
 	rc = read_type(r, description, f);
 	if (rc == RC_OK && f->kind != FILTER_UNDEFINED) {
 		f->norm = f->at->substr;
@@ -240,6 +276,8 @@ static int read_ava(struct reader *r, enum filter_kind kind, struct span body, s
 	if (tlv_expect(&body, TLV_OCTETS, &description) != RC_OK ||
 	    tlv_expect(&body, TLV_OCTETS, &value) != RC_OK || body.n != 0)
 		return invalid(r, "filter: malformed attribute value assertion");
+	if (f->match == FILTER_EQUAL && is_anr(r, description))
+		return read_anr(r, value, f);
 	rc = read_type(r, description, f);
 	if (rc != RC_OK || f->kind == FILTER_UNDEFINED)
 		return rc;
@@ -339,8 +377,6 @@ static int read_present(struct reader *r, struct span description, struct filter
 	f->match = FILTER_PRESENT;
 	return read_type(r, description, f);
 }
-
-static int read_element(struct reader *r, struct span *rest, unsigned depth, struct filter **out);
 
 static int read_set(struct reader *r, enum filter_kind kind, struct span body, unsigned depth,
 		    struct filter *f)

@@ -30,7 +30,8 @@ static enum filter_result eval(struct fixture *x, const char *text, const struct
 	"member:cn=a\\,b,o=x\nuidNumber:1000\nconnectorEnabled:TRUE\ndescription:a\n"              \
 	"userPassword:secret\ncreateTimestamp:20240101120000Z\n"                                   \
 	"entryUUID:550e8400-e29b-41d4-a716-446655440000\ntargetAddress:smtp:a*b(c)\n"              \
-	"postalAddress:Main St 1 $ Town\nhomeDirectory:/home/Ada"
+	"postalAddress:Main St 1 $ "                                                               \
+	"Town\ngivenName:Ada\nproxyAddresses:smtp:lovelace@example.com\nhomeDirectory:/home/Ada"
 
 static const struct {
 	const char *filter;
@@ -134,6 +135,23 @@ static const struct {
 	{"(name:dn:caseIgnoreMatch:=sales)", FILTER_TRUE},
 	{"(:dn:caseIgnoreMatch:=sales)", FILTER_TRUE},
 	{"(:dn:2.5.13.2:=nowhere)", FILTER_FALSE},
+	/* ambiguous names: beginnings, either order, exact with = */
+	{"(anr=ada)", FILTER_TRUE},
+	{"(anr=ADA H)", FILTER_TRUE},
+	{"(anr=hil coun)", FILTER_FALSE},
+	{"(anr=hil a)", FILTER_TRUE},
+	{"(anr=a  hil)", FILTER_TRUE},
+	{"(anr=ada.hill)", FILTER_TRUE},
+	{"(anr=smtp:a*)", FILTER_FALSE},
+	{"(anr=SMTP:lovelace)", FILTER_TRUE},
+	{"(anr=lovel)", FILTER_TRUE},
+	{"(anr==ada)", FILTER_TRUE},
+	{"(anr==ad)", FILTER_FALSE},
+	{"(anr=hill*)", FILTER_TRUE},
+	{"(anr=*hill)", FILTER_UNKNOWN},
+	{"(anr=)", FILTER_FALSE},
+	{"(anr=nobody)", FILTER_FALSE},
+	{"(!(anr=nobody))", FILTER_TRUE},
 	/* RFC 4526, and the three values */
 	{"(&)", FILTER_TRUE},
 	{"(|)", FILTER_FALSE},
@@ -499,10 +517,11 @@ static void reading_survives_want_of_memory(void **state)
 
 	(void)state;
 	buf_init(&b, 65536);
-	assert_int_equal(filter_from_text(SPAN_LIT("(&(cn=a*b *c)(|(sn;lang-de=\xc3\xbc)(!(member="
-						   "cn=a,o=b)))(:dn:caseIgnoreMatch:=x))"),
-					  &b, NULL),
-			 RC_OK);
+	assert_int_equal(
+		filter_from_text(SPAN_LIT("(&(cn=a*b *c)(anr=x y)(|(sn;lang-de=\xc3\xbc)(!(member="
+					  "cn=a,o=b)))(:dn:caseIgnoreMatch:=x))"),
+				 &b, NULL),
+		RC_OK);
 	unit_fail_allocations(read_once, &b);
 	buf_fini(&b);
 }
