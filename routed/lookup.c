@@ -269,10 +269,21 @@ static bool is_at(struct span address, struct span domain)
 	return at < address.n && span_eq_nocase(span_from(address, at + 1), domain);
 }
 
+/* Values come in no order: the primary address (SMTP: in capitals) wins, else the first bytewise.
+ */
+static void prefer(struct span value, struct span domain, struct span *best)
+{
+	if (domain.n == 0 || !is_at(smtp_address(value), domain))
+		return;
+	if (best->n == 0 || span_cmp(value, *best) < 0)
+		*best = value;
+}
+
 int lookup_unique(const struct model *m, struct span own_site, struct span root, struct span dn,
 		  const struct span *values, unsigned nvalues, enum lookup_home *home,
 		  struct buf *out)
 {
+	struct span best = {NULL, 0};
 	struct arena a;
 	struct span name;
 	uint32_t site, own = MODEL_NONE;
@@ -292,14 +303,12 @@ int lookup_unique(const struct model *m, struct span own_site, struct span root,
 	if (rc != RC_OK || site == MODEL_NONE || site == own)
 		goto out;
 	*home = LOOKUP_HOME_NO_MAIL;
-	for (i = 0; i < nvalues && *home == LOOKUP_HOME_NO_MAIL; i++) {
-		struct span address = smtp_address(values[i]);
-
-		if (m->sites[site].domain.n == 0 || !is_at(address, m->sites[site].domain))
-			continue;
-		buf_put(out, address);
-		*home = LOOKUP_HOME_OTHER;
-	}
+	for (i = 0; i < nvalues; i++)
+		prefer(values[i], m->sites[site].domain, &best);
+	if (best.n == 0)
+		goto out;
+	buf_put(out, smtp_address(best));
+	*home = LOOKUP_HOME_OTHER;
 	rc = buf_rc(out);
 out:
 	arena_fini(&a);

@@ -1,0 +1,253 @@
+/* Keys of mail servers, and the answers of the two maps. */
+#include "tests/unit/routing.h"
+
+#include "routed/lookup.h"
+#include "routed/netstring.h"
+
+static const char net[] =
+	"dn: ou=S1,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: s1.example.com\n"
+	"siteSharedDomain: example.com\nsystemAddress: DirSync@s1.example.com\n\n"
+	"dn: ou=S2,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: S2.example.com\n"
+	"siteSharedDomain: example.com\nsystemAddress: dirsync@s2.example.com\n\n"
+	"dn: ou=H,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: hub.example.com\n\n"
+	"dn: ou=Lost,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: lost.example.com\n\n"
+	"dn: cn=IMS,ou=S1,o=Example\nobjectClass: imsConnector\nonlySystemMessagesUseCDs: TRUE\n"
+	"connectedDomains: H;1;SMTP:hub.example.com\n"
+	"routingList: SMTP:vip@partner.example;1\n\n"
+	"dn: cn=IMS,ou=S2,o=Example\nobjectClass: imsConnector\n"
+	"connectedDomains: H;1;SMTP:hub.example.com\n\n"
+	"dn: cn=IMS,ou=H,o=Example\nobjectClass: imsConnector\n"
+	"connectedDomains: S1;1;SMTP:s1.example.com\n"
+	"connectedDomains: S2;1;SMTP:s2.example.com\n\n";
+
+static const struct {
+	const char *key;
+	enum lookup_key_kind kind;
+	const char *full, *address, *domain;
+} keys[] = {
+	{"bob@s2.example.com", LOOKUP_KEY_ADDRESS, "bob@s2.example.com", "bob@s2.example.com",
+	 "s2.example.com"},
+	{"Bob+Ext@S2.Example.COM", LOOKUP_KEY_ADDRESS, "bob+ext@s2.example.com",
+	 "bob@s2.example.com", "s2.example.com"},
+	{"bob@s2.example.com.", LOOKUP_KEY_ADDRESS, "bob@s2.example.com", "bob@s2.example.com",
+	 "s2.example.com"},
+	{" bob@s2.example.com ", LOOKUP_KEY_ADDRESS, "bob@s2.example.com", "bob@s2.example.com",
+	 "s2.example.com"},
+	{"a+b+c@d", LOOKUP_KEY_ADDRESS, "a+b+c@d", "a@d", "d"},
+	{"+x@d", LOOKUP_KEY_ADDRESS, "+x@d", "+x@d", "d"},
+	{"\"a+b\"@d", LOOKUP_KEY_ADDRESS, "\"a+b\"@d", "\"a+b\"@d", "d"},
+	{"\"a@b\"@d", LOOKUP_KEY_ADDRESS, "\"a@b\"@d", "\"a@b\"@d", "d"},
+	{"\xc3\x9c@d", LOOKUP_KEY_ADDRESS, "\xc3\x9c@d", "\xc3\x9c@d", "d"},
+	{"S2.Example.com", LOOKUP_KEY_DOMAIN, "postmaster@s2.example.com",
+	 "postmaster@s2.example.com", "s2.example.com"},
+	{"*", LOOKUP_KEY_NONE, NULL, NULL, NULL},
+	{"<>", LOOKUP_KEY_NONE, NULL, NULL, NULL},
+	{"\"<>\"", LOOKUP_KEY_NONE, NULL, NULL, NULL},
+	{"", LOOKUP_KEY_NONE, NULL, NULL, NULL},
+	{"  ", LOOKUP_KEY_NONE, NULL, NULL, NULL},
+	{"@d", LOOKUP_KEY_NONE, NULL, NULL, NULL},
+	{"a@", LOOKUP_KEY_NONE, NULL, NULL, NULL},
+	{"a@.", LOOKUP_KEY_NONE, NULL, NULL, NULL},
+};
+
+static void test_keys(void **state)
+{
+	struct lookup_key k;
+	struct buf scratch;
+	size_t i;
+
+	(void)state;
+	buf_init(&scratch, 1 << 16);
+	for (i = 0; i < UNIT_COUNT(keys); i++) {
+		assert_int_equal(lookup_key(span_of(keys[i].key), &scratch, &k), RC_OK);
+		if (k.kind != keys[i].kind)
+			fail_msg("key \"%s\": kind %d", keys[i].key, k.kind);
+		if (k.kind == LOOKUP_KEY_NONE)
+			continue;
+		unit_assert_span(k.full, span_of(keys[i].full));
+		unit_assert_span(k.address, span_of(keys[i].address));
+		unit_assert_span(span_from(k.address, k.domain_at), span_of(keys[i].domain));
+	}
+	buf_fini(&scratch);
+}
+
+static void test_bad_keys(void **state)
+{
+	static uint8_t big[NETSTRING_KEY_MAX_BYTES + 1];
+	struct lookup_key k;
+	struct buf scratch;
+
+	(void)state;
+	memset(big, 'a', sizeof(big));
+	buf_init(&scratch, 1 << 16);
+	assert_int_equal(lookup_key(span_make(big, sizeof(big)), &scratch, &k), RC_TOOBIG);
+	assert_int_equal(lookup_key(span_make(big, sizeof(big) - 1), &scratch, &k), RC_OK);
+	assert_int_equal(lookup_key(SPAN_LIT("a\nb@d"), &scratch, &k), RC_INVALID);
+	assert_int_equal(lookup_key(SPAN_LIT("a\0b@d"), &scratch, &k), RC_INVALID);
+	assert_int_equal(lookup_key(SPAN_LIT("a\x7f@d"), &scratch, &k), RC_INVALID);
+	assert_int_equal(lookup_key(SPAN_LIT("\xff@d"), &scratch, &k), RC_INVALID);
+	buf_fini(&scratch);
+}
+
+static const struct {
+	const char *key, *reply;
+} replies[] = {
+	{"bob@s2.example.com", "OK smtp:S2.example.com"},
+	{"bob@host.s2.example.com", "OK smtp:S2.example.com"},
+	{"bob@a.b.c.s2.example.com", "OK smtp:S2.example.com"},
+	{"S2.EXAMPLE.COM", "OK smtp:S2.example.com"},
+	{"dirsync@s2.example.com", "OK smtp:hub.example.com"},
+	{"DirSync+7@s2.example.com", "OK smtp:hub.example.com"},
+	{"x@lost.example.com", "OK retry:4.4.4 no mail route to site Lost"},
+	{"x@a.lost.example.com", "OK retry:4.4.4 no mail route to site Lost"},
+	{"VIP+1@partner.example", "OK smtp:"},
+	{"other@partner.example", "NOTFOUND "},
+	{"ada@s1.example.com", "NOTFOUND "},
+	{"ada@pc7.s1.example.com", "NOTFOUND "},
+	{"ada@example.com", "NOTFOUND "},
+	{"x@org", "NOTFOUND "},
+	{"x@notexample.com", "NOTFOUND "},
+	{"*", "NOTFOUND "},
+	{"<>", "NOTFOUND "},
+	{"\xff@x", "PERM key is no mail address"},
+};
+
+static void test_transport(void **state)
+{
+	struct model *m = routing_model((const char *const[]){net, NULL});
+	struct table *t = routing_table(m, "S1");
+	struct buf scratch;
+	struct buf reply;
+	size_t i;
+
+	(void)state;
+	buf_init(&scratch, 1 << 16);
+	buf_init(&reply, 1 << 16);
+	for (i = 0; i < UNIT_COUNT(replies); i++) {
+		buf_clear(&reply);
+		lookup_transport(t, span_of(replies[i].key), &scratch, &reply);
+		unit_assert_span(buf_span(&reply), span_of(replies[i].reply));
+	}
+	buf_fini(&reply);
+	buf_fini(&scratch);
+	table_free(&t);
+	model_free(&m);
+}
+
+/* M14: without a table nothing is known, but "*" and "<>" are no addresses in any table. */
+static void test_no_table(void **state)
+{
+	struct buf scratch;
+	struct buf reply;
+
+	(void)state;
+	buf_init(&scratch, 1 << 16);
+	buf_init(&reply, 1 << 16);
+	lookup_transport(NULL, SPAN_LIT("x@y"), &scratch, &reply);
+	unit_assert_span(buf_span(&reply), SPAN_LIT("TEMP no route table yet"));
+	buf_clear(&reply);
+	lookup_transport(NULL, SPAN_LIT("*"), &scratch, &reply);
+	unit_assert_span(buf_span(&reply), SPAN_LIT("NOTFOUND "));
+	buf_fini(&reply);
+	buf_fini(&scratch);
+}
+
+/* M3: a system sender makes the message one of class system. */
+static void test_class_of_the_sender(void **state)
+{
+	struct model *m = routing_model((const char *const[]){net, NULL});
+	struct table *t = routing_table(m, "S1");
+	struct lookup_answer answer;
+	struct lookup_key k;
+	struct buf scratch;
+
+	(void)state;
+	buf_init(&scratch, 1 << 16);
+	assert_int_equal(lookup_key(SPAN_LIT("bob@s2.example.com"), &scratch, &k), RC_OK);
+	assert_int_equal(lookup_route(t, &k, TABLE_USER, &answer), RC_OK);
+	assert_int_equal(answer.cls, TABLE_USER);
+	assert_int_equal(answer.result.row->mode, TABLE_DIRECT);
+	assert_int_equal(lookup_route(t, &k, TABLE_SYSTEM, &answer), RC_OK);
+	assert_int_equal(answer.result.row->mode, TABLE_CONNECTED);
+	buf_fini(&scratch);
+	table_free(&t);
+	model_free(&m);
+}
+
+/* domain.md R10 */
+static const struct {
+	const char *dn;
+	const char *values[4];
+	enum lookup_home home;
+	const char *address;
+} homes[] = {
+	{"cn=Bob,cn=Recipients,ou=S2,o=Example",
+	 {"SMTP:bob@example.com", "smtp:Bob@s2.example.com"},
+	 LOOKUP_HOME_OTHER,
+	 "Bob@s2.example.com"},
+	{"CN=Bob,CN=Recipients,OU=s2,O=example",
+	 {"bob@S2.example.com"},
+	 LOOKUP_HOME_OTHER,
+	 "bob@S2.example.com"},
+	{"cn=Bob,ou=S2,o=Example",
+	 {"smtp:z@s2.example.com", "SMTP:b@s2.example.com"},
+	 LOOKUP_HOME_OTHER,
+	 "b@s2.example.com"},
+	{"cn=Bob,ou=S2,o=Example",
+	 {"smtp:z@s2.example.com", "smtp:c@s2.example.com"},
+	 LOOKUP_HOME_OTHER,
+	 "c@s2.example.com"},
+	{"cn=Bob,ou=S2,o=Example",
+	 {"SMTP:bob@example.com", "X400:c=us;bob@s2.example.com"},
+	 LOOKUP_HOME_NO_MAIL,
+	 ""},
+	{"cn=Ada,ou=S1,o=Example", {"smtp:ada@s1.example.com"}, LOOKUP_HOME_HERE, ""},
+	{"cn=Eve,ou=Unknown,o=Example", {"smtp:eve@s2.example.com"}, LOOKUP_HOME_HERE, ""},
+	{"cn=Eve,o=Example", {"smtp:eve@s2.example.com"}, LOOKUP_HOME_HERE, ""},
+	{"cn=Eve,ou=S2,o=Other", {"smtp:eve@s2.example.com"}, LOOKUP_HOME_HERE, ""},
+};
+
+static void test_unique(void **state)
+{
+	struct model *m = routing_model((const char *const[]){net, NULL});
+	enum lookup_home home;
+	struct buf out;
+	size_t i;
+
+	(void)state;
+	buf_init(&out, 4096);
+	for (i = 0; i < UNIT_COUNT(homes); i++) {
+		struct span values[4];
+		unsigned n = 0;
+
+		for (; n < 4 && homes[i].values[n] != NULL; n++)
+			values[n] = span_of(homes[i].values[n]);
+		buf_clear(&out);
+		assert_int_equal(lookup_unique(m, SPAN_LIT("S1"), SPAN_LIT("o=Example"),
+					       span_of(homes[i].dn), values, n, &home, &out),
+				 RC_OK);
+		if (home != homes[i].home)
+			fail_msg("%s: home %d", homes[i].dn, home);
+		unit_assert_span(buf_span(&out), span_of(homes[i].address));
+	}
+	assert_int_equal(lookup_unique(m, SPAN_LIT("S1"), SPAN_LIT("o=Example"), SPAN_LIT("no dn"),
+				       NULL, 0, &home, &out),
+			 RC_INVALID);
+	buf_fini(&out);
+	model_free(&m);
+	assert_int_equal(mem_live_blocks(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_bad_keys),
+		cmocka_unit_test(test_transport),
+		cmocka_unit_test(test_no_table),
+		cmocka_unit_test(test_class_of_the_sender),
+		cmocka_unit_test(test_unique),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
