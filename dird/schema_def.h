@@ -106,3 +106,16 @@ int schema_time(struct span value, struct buf *out) WARN_UNUSED;
  * is not that simple (or no DN), nothing was appended. `out` may be NULL.
  */
 bool schema_plain_dn(struct span v, struct buf *out);
+
+#define SCHEMA_SHOWN_BYTES 64
+
+struct schema_shown {
+	char text[SCHEMA_SHOWN_BYTES + 4];
+};
+
+/** Peer text for a diagnostic message: printable, and not long. */
+const char *schema_show(struct span s, struct schema_shown *out);
+
+/** As schema_show(); values of protected types (passwords) appear in no message. */
+const char *schema_show_value(const struct schema_attr *at, struct span s,
+			      struct schema_shown *out);
