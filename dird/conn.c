@@ -143,8 +143,8 @@ void conn_disconnect(struct conn *c, enum ldap_result code, const char *text)
 
 static bool may_take(const struct conn *c)
 {
-	return c->stream != NULL && !c->is_closing && !c->is_exclusive && c->nops < CONN_MAX_OPS &&
-	       !stream_is_full(c->stream);
+	return c->stream != NULL && !c->is_closing && !c->is_exclusive && !c->waits_quiet &&
+	       c->nops < CONN_MAX_OPS && !stream_is_full(c->stream);
 }
 
 static void update_reading(struct conn *c)
@@ -197,6 +197,25 @@ static void take_message(struct conn *c, struct span frame)
 	arena_fini(&arena);
 }
 
+static bool is_bind(struct span frame)
+{
+	struct span body, id;
+
+	return tlv_expect(&frame, TLV_SEQUENCE, &body) == 0 &&
+	       tlv_expect(&body, TLV_INTEGER, &id) == 0 &&
+	       tlv_peek(body, TLV_APP_CONS(MSG_BIND_REQUEST));
+}
+
+/* A bind begins when everything before it is done (RFC 4511 §4.2.1). */
+static bool must_wait(struct conn *c, struct span frame)
+{
+	if (c->nops == 0 || !is_bind(frame))
+		return false;
+	op_stop_endless(c, true);
+	c->waits_quiet = c->nops != 0;
+	return c->waits_quiet;
+}
+
 /* One request from the front; 0 bytes when it is not whole or the connection ends. */
 static size_t take_frame(struct conn *c, struct span bytes)
 {
@@ -213,7 +232,7 @@ static size_t take_frame(struct conn *c, struct span bytes)
 		conn_disconnect(c, LR_PROTOCOL_ERROR, "message larger than its limit");
 		return 0;
 	}
-	if (rc != 0 || total > bytes.n)
+	if (rc != 0 || total > bytes.n || must_wait(c, span_head(bytes, total)))
 		return 0;
 	c->unread_bytes = bytes.n - total;
 	take_message(c, span_head(bytes, total));
@@ -303,6 +322,7 @@ void conn_unlink(struct conn *c, struct op *op)
 		update_reading(c);
 		return;
 	}
+	c->waits_quiet = false;
 	if (c->stream == NULL)
 		conn_free(c);
 	else if (c->set->is_stopping)
@@ -316,14 +336,13 @@ void conn_unlink(struct conn *c, struct op *op)
 static void on_turn(uv_idle_t *h)
 {
 	struct conn_set *set = h->data;
-	struct op *last = NULL, *op;
-	bool is_last = false;
+	unsigned n = 0;
+	struct op *op;
 
 	for (op = set->ready; op != NULL; op = op->ready_next)
-		last = op;
-	while (set->ready != NULL && !is_last) {
+		n++;
+	for (; set->ready != NULL && n != 0; n--) {
 		op = set->ready;
-		is_last = op == last;
 		set->ready = op->ready_next;
 		if (set->ready == NULL)
 			set->ready_end = &set->ready;
@@ -425,7 +444,13 @@ void conn_set_accept(struct conn_set *set, int fd, bool is_local, bool is_tls)
 	struct log_ctx lc;
 	int rc = RC_NOMEM;
 
-	if (c == NULL || set->is_stopping) {
+	if (set->is_stopping) {
+		close(fd);
+		mem_free(c);
+		tls_context_free(&tls);
+		return;
+	}
+	if (c == NULL) {
 		close(fd);
 	} else {
 		c->set = set;
@@ -435,8 +460,7 @@ void conn_set_accept(struct conn_set *set, int fd, bool is_local, bool is_tls)
 		identity_init(&c->identity);
 		rc = stream_accept(set->loop, fd, is_local, tls, &callbacks, c, &c->stream);
 	}
-	if (tls != NULL)
-		tls_context_free(&tls);
+	tls_context_free(&tls);
 	if (rc != 0) {
 		log_warn(NULL, "conn.refused", "error=\"%s\"", rc_text(rc));
 		mem_free(c);
@@ -486,7 +510,7 @@ void conn_set_stop(struct conn_set *set, void (*on_stopped)(void *ctx), void *ct
 		if (c->nops == 0)
 			conn_disconnect(c, LR_UNAVAILABLE, "the server stops");
 		else
-			op_stop_endless(c);
+			op_stop_endless(c, false);
 	}
 	check_stopped(set);
 }

@@ -30,6 +30,7 @@ struct conn {
 	struct op *ops; /* outstanding, newest first */
 	unsigned nops;
 	bool is_exclusive; /* a bind or StartTLS runs: nothing else is started */
+	bool waits_quiet;  /* a bind waits for what runs */
 	bool is_closing;   /* no further request is taken */
 	bool is_paused;
 	bool has_notice;     /* a notice of disconnection was sent */

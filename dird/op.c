@@ -194,17 +194,19 @@ static void abandon(struct conn *c, int32_t id)
 		op->cancel(op);
 }
 
-void op_stop_endless(struct conn *c)
+void op_stop_endless(struct conn *c, bool silently)
 {
 	struct op *op, *next;
 
-	c->nops++; /* keeps c alive */
+	c->nops++; /* keeps c alive, and quiet */
 	for (op = c->ops; op != NULL; op = next) {
 		next = op->next;
-		if (op->is_endless && op->cancel != NULL)
-			op->cancel(op);
+		if (!op->is_endless || op->cancel == NULL)
+			continue;
+		op->is_abandoned |= silently;
+		op->cancel(op);
 	}
-	if (--c->nops == 0)
+	if (--c->nops == 0 && !silently)
 		conn_disconnect(c, LR_UNAVAILABLE, "the server stops");
 }
 
@@ -229,21 +231,6 @@ static bool has_unknown_critical(const struct msg *m)
 			return true;
 	}
 	return false;
-}
-
-/* Bind and StartTLS stand alone: what still runs is given up (RFC 4511 §4.2.1). */
-static void give_up_others(struct conn *c)
-{
-	struct op *op, *next;
-
-	c->nops++;
-	for (op = c->ops; op != NULL; op = next) {
-		next = op->next;
-		op->is_abandoned = true;
-		if (op->cancel != NULL)
-			op->cancel(op);
-	}
-	c->nops--;
 }
 
 static struct op *op_new(struct conn *c, struct arena *arena, const struct msg *msg)
@@ -280,8 +267,6 @@ void op_start(struct conn *c, struct arena *arena, const struct msg *msg)
 		conn_disconnect(c, LR_PROTOCOL_ERROR, "a response is no request");
 		return;
 	}
-	if (msg->op == MSG_BIND_REQUEST)
-		give_up_others(c);
 	op = op_new(c, arena, msg);
 	if (op == NULL) {
 		op_refuse(c, msg, LR_BUSY, "out of memory");

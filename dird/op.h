@@ -46,8 +46,9 @@ struct op {
 void op_start(struct conn *c, struct arena *arena, const struct msg *msg);
 /** Answer a request that never becomes an operation. */
 void op_refuse(struct conn *c, const struct msg *msg, enum ldap_result code, const char *why);
-/** Cancel the connection's operations without an end of their own: the server stops. */
-void op_stop_endless(struct conn *c);
+/** Cancel the connection's operations without an end of their own: the server stops, or, silently,
+ * a bind waits. */
+void op_stop_endless(struct conn *c, bool silently);
 /** The outstanding operation with this message id, but not `but`; NULL. */
 struct op *op_find(struct conn *c, int32_t id, const struct op *but);
 

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXIT_OK 0
@@ -449,6 +450,17 @@ static int serve(struct daemon *d)
 	return rc;
 }
 
+/* Every client is a file descriptor. */
+static void raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == r.rlim_max)
+		return;
+	r.rlim_cur = r.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
 int server_main(const char *config_path, bool check_only)
 {
 	struct daemon d = {.s.clock = &clock_system};
@@ -457,6 +469,7 @@ int server_main(const char *config_path, bool check_only)
 	arena_init(&d.s.arena);
 	must(uv_mutex_init(&d.s.tls_lock) == 0);
 	(void)signal(SIGPIPE, SIG_IGN);
+	raise_limits();
 	log_init("dird", LOG_INFO);
 	d.s.start_wall_us = d.s.clock->wall_us(d.s.clock);
 	rc = load_files(&d.s, config_path);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define STREAM_CHUNK_BYTES (64 * 1024)
+#define STREAM_DISCARD_CHUNKS 32
 #define STREAM_KEEP_BYTES 2048 /* a drained buffer above this is given back */
 
 static _Thread_local char read_chunk[STREAM_CHUNK_BYTES];
@@ -197,6 +198,10 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *chunk)
 
 	if (n == 0)
 		return;
+	if (n == UV_EOF && stream_queued_bytes(s) != 0) {
+		stream_close(s); /* what was asked for before is still sent */
+		return;
+	}
 	if (n < 0) {
 		stream_end_uv(s, (int)n);
 		return;
@@ -274,10 +279,26 @@ static void check_drained(struct stream *s)
 		s->cb->on_drain(s->ctx);
 }
 
+/* Closing a TCP socket with unread bytes resets it, and what was sent last may be lost. */
+static void discard_unread(struct stream *s)
+{
+	uv_os_fd_t fd;
+	int i;
+
+	if (uv_fileno(&s->h.handle, &fd) != 0)
+		return;
+	for (i = 0; i < STREAM_DISCARD_CHUNKS; i++) {
+		if (recv(fd, read_chunk, sizeof(read_chunk), MSG_DONTWAIT) <= 0)
+			return;
+	}
+}
+
 static void check_lingered(struct stream *s)
 {
-	if (s->state == STREAM_LINGERING && stream_queued_bytes(s) == 0)
-		stream_end(s, RC_CLOSED, "closed here");
+	if (s->state != STREAM_LINGERING || stream_queued_bytes(s) != 0)
+		return;
+	discard_unread(s);
+	stream_end(s, RC_CLOSED, "closed here");
 }
 
 static void on_written(uv_write_t *req, int err)

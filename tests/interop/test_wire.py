@@ -182,6 +182,34 @@ class Order(unittest.TestCase):
             self.assertNotIn(ADMIN.encode(), c.result(5).extra)
             self.assertEqual(c.result(6).code, 50)
 
+    def test_a_bind_waits_for_what_runs(self):
+        with local() as c:
+            c.send(ber.search(2, BASE, 2), add(3, "cn=behind,ou=people,o=Example",
+                                               {"objectClass": ["person"], "cn": ["behind"], "sn": ["x"]}),
+                   ber.message(4, b"\x4a\x1dcn=behind,ou=people,o=Example"), ber.bind(5),
+                   ber.extended(6, WHOAMI))
+            order = []
+            while not order or order[-1][0] != 6:
+                a = c.answer()
+                if a.code is not None:
+                    order.append((a.id, a.code))
+            self.assertEqual(sorted(order[:3]), [(2, 0), (3, 0), (4, 0)])
+            self.assertEqual(order[3:], [(5, 0), (6, 0)])
+
+    def test_a_bind_ends_a_persistent_search(self):
+        sync = ber.control("1.3.6.1.4.1.4203.1.9.1.1", True,
+                           ber.tlv(0x30, ber.integer(3, 0x0a)))
+        op = ber.split(ber.split(ber.search(2, BASE))[1])[2]
+        with local() as c:
+            c.send(ber.message(2, op, sync), ber.bind(3), ber.extended(4, WHOAMI))
+            self.assertEqual((c.result(3).code, c.result(4).code), (0, 0))
+
+    def test_half_closed(self):
+        with local() as c:
+            c.send(*[ber.search(n, BASE, 0) for n in range(2, 100)])
+            c.s.shutdown(socket.SHUT_WR)
+            self.assertEqual(len([a for a in c.answers() if a.code == 0]), 98)
+
     def test_a_slow_bind_holds_back_what_follows(self):
         with tcp() as c:
             c.send(ber.bind(1, "cn=Ada Hill,ou=people,o=Example", "hunter2"), ber.extended(2, WHOAMI))
@@ -227,10 +255,7 @@ class Order(unittest.TestCase):
             return ber.extended(number, CANCEL, ber.tlv(0x30, ber.integer(target)))
         sync = ber.control("1.3.6.1.4.1.4203.1.9.1.1", True,
                            ber.tlv(0x30, ber.integer(3, 0x0a)))
-        op = ber.split(ber.search(2, BASE)[2:])
-        request = ber.search(2, BASE)
-        body = ber.split(request)[1]
-        op = ber.split(body)[2]
+        op = ber.split(ber.split(ber.search(2, BASE))[1])[2]
         with local() as c:
             c.send(ber.message(2, op, sync), cancel(3, 2), cancel(4, 2), cancel(5, 5), cancel(6, 77))
             codes = {}
