@@ -122,13 +122,20 @@ static void yield_turn(struct sync_session *s)
 	op_yield(s->op);
 }
 
-/* Did anything go away or change while the present phase ran? */
-static bool has_late_rows(const struct sync_session *s)
+/*
+ * Is there something a present phase did not tell: what went away while it ran, or the contexts
+ * that it does not speak for?
+ */
+static bool needs_delete_phase(const struct sync_session *s)
 {
 	unsigned i;
 
 	for (i = 0; i < s->nncs; i++) {
-		if (s->ncs[i].sent.usn > s->ncs[i].pass_high && !s->ncs[i].is_partners)
+		const struct sync_nc *nc = &s->ncs[i];
+
+		if (nc->is_partners || nc->is_ahead)
+			continue;
+		if (!nc->speaks || nc->sent.usn > nc->pass_high)
 			return true;
 	}
 	return false;
@@ -146,7 +153,7 @@ static int begin_delete_phase(struct sync_session *s)
 	for (i = 0; i < s->nncs; i++) {
 		struct sync_nc *nc = &s->ncs[i];
 
-		if (nc->is_partners || nc->sent.usn <= nc->pass_high)
+		if (nc->is_partners || !nc->speaks || nc->sent.usn <= nc->pass_high)
 			continue;
 		nc->named = nc->sent.usn;
 		nc->sent.usn = nc->pass_high;
@@ -190,7 +197,7 @@ static void at_consistent_point(struct sync_session *s)
 
 	if (rc == RC_OK && s->stage == SYNC_STAGE_PERSIST) {
 		rc = end_burst(s);
-	} else if (rc == RC_OK && s->stage == SYNC_STAGE_PRESENT && has_late_rows(s)) {
+	} else if (rc == RC_OK && s->stage == SYNC_STAGE_PRESENT && needs_delete_phase(s)) {
 		rc = begin_delete_phase(s);
 		if (rc == RC_OK)
 			yield_turn(s);

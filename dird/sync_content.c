@@ -174,22 +174,34 @@ static bool take_position(struct sync_session *s, const struct store_nc *nc,
 		at->is_ahead = true;
 		return true;
 	}
+	if (position_same_life(p, &nc->position))
+		at->begin = p->usn;
 	if (!is_usable(nc, p) || (!s->is_partner && p->usn > nc->position.usn))
 		return false;
-	at->sent.usn = at->begin = at->settled = p->usn;
+	at->sent.usn = at->settled = p->usn;
 	return true;
 }
 
-static int begin_each(struct sync_session *s, struct store_txn *t, const struct vector *v,
-		      bool *usable)
+/* A partner names all contexts of which it has something; another client may hold anything. */
+static bool begin_one(struct sync_session *s, const struct store_nc *nc, const struct position *p,
+		      struct sync_nc *at)
 {
 	static const struct position nothing;
+
+	if (at->is_partners)
+		return true;
+	return take_position(s, nc, p != NULL ? p : &nothing, at);
+}
+
+/* Contexts with what the cookie says; the present phase speaks for those that can not use it. */
+static int begin_each(struct sync_session *s, struct store_txn *t, const struct vector *v,
+		      bool usable)
+{
 	uint32_t number = 0;
 	struct store_nc nc;
 	int rc;
 
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
-		const struct position *p = vector_find(v, &nc.position.nc);
 		struct sync_nc *at;
 
 		if (!belongs(s, &nc))
@@ -197,10 +209,7 @@ static int begin_each(struct sync_session *s, struct store_txn *t, const struct 
 		rc = add_context(s, &nc, &at);
 		if (rc != RC_OK)
 			return rc;
-		if (p == NULL && !s->is_partner)
-			p = &nothing; /* a partner names all contexts of which it has something */
-		if (p != NULL && !at->is_partners && !take_position(s, &nc, p, at))
-			*usable = false;
+		at->speaks = !usable || !begin_one(s, &nc, vector_find(v, &nc.position.nc), at);
 	}
 	return rc == RC_DONE ? RC_OK : rc;
 }
@@ -243,51 +252,49 @@ static int has_base_moved(struct sync_session *s, struct store_txn *t, bool *out
 	return RC_OK;
 }
 
-/* Begin from nothing; a partner is told by name what it has already. */
-static void begin_present(struct sync_session *s)
+/* Everybody but a partner has one present phase for everything, and is not told by name. */
+static void begin_anew(struct sync_session *s)
 {
 	unsigned i;
 
-	s->stage = SYNC_STAGE_PRESENT;
 	for (i = 0; i < s->nncs; i++) {
-		struct sync_nc *nc = &s->ncs[i];
-
-		if (!s->is_partner)
-			nc->begin = 0;
-		nc->is_unnamed = nc->is_ahead || nc->begin > nc->here;
-		if (!nc->is_unnamed)
-			nc->sent.usn = nc->settled = 0;
+		s->ncs[i].speaks = true;
+		s->ncs[i].sent.usn = s->ncs[i].settled = s->ncs[i].begin = 0;
 	}
+}
+
+static bool does_any_speak(const struct sync_session *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nncs; i++) {
+		if (s->ncs[i].speaks)
+			return true;
+	}
+	return false;
 }
 
 int sync_begin_contexts(struct sync_session *s, struct store_txn *t, struct span cookie)
 {
 	struct vector v = {NULL, 0};
-	bool usable = cookie.p != NULL && cookie.n != 0, moved;
+	bool usable = cookie.p != NULL && cookie.n != 0, moved = false;
 	uint64_t hash;
-	int rc;
+	int rc = RC_OK;
 
 	if (usable) {
 		rc = cookie_read(cookie, &s->arena, &hash, &v);
 		if (rc == RC_NOMEM)
 			return rc;
 		usable = rc == RC_OK && hash == s->hash;
-		if (!usable)
-			v.n = 0;
 	}
-	rc = begin_each(s, t, &v, &usable);
-	if (rc == RC_OK && usable && !s->is_partner && has_strangers(s, &v))
-		usable = false;
-	if (rc == RC_OK && usable && !s->is_partner) {
+	rc = begin_each(s, t, &v, usable);
+	if (rc == RC_OK && !s->is_partner)
 		rc = has_base_moved(s, t, &moved);
-		usable = !moved;
-	}
 	if (rc != RC_OK)
 		return rc;
-	s->had_cookie = usable;
-	s->stage = SYNC_STAGE_DELETE;
-	if (!usable)
-		begin_present(s);
+	if (!s->is_partner && (moved || does_any_speak(s) || has_strangers(s, &v)))
+		begin_anew(s);
+	s->stage = does_any_speak(s) ? SYNC_STAGE_PRESENT : SYNC_STAGE_DELETE;
 	return RC_OK;
 }
 
@@ -326,6 +333,8 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 		if (!belongs(s, &nc))
 			continue;
 		at = find_number(s, nc.number);
+		if (at == NULL && s->is_partner && nc.floor != 0)
+			return RC_CONFLICT;
 		if (at == NULL)
 			rc = add_context(s, &nc, &at);
 		if (rc != RC_OK)

@@ -220,7 +220,7 @@ void sync_cookie(struct sync_session *s, bool all, struct buf *out)
 
 		if (nc->is_ahead || nc->sent.usn > nc->here || nc->sent.epoch == 0)
 			continue;
-		if (s->stage == SYNC_STAGE_PRESENT && nc->is_unnamed)
+		if (s->stage == SYNC_STAGE_PRESENT && !nc->speaks)
 			continue;
 		if (!all && nc->told == nc->sent.usn)
 			continue;

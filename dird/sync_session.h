@@ -43,7 +43,7 @@ struct sync_nc {
 	uint64_t named;     /* delete phase behind a present phase: live rows up to it were sent */
 	bool is_ahead;      /* the partner is in a later life: nothing to send, nothing to say */
 	bool is_partners;   /* the partner writes it: nothing to send */
-	bool is_unnamed;    /* the partner knew more: the present phase does not speak for it */
+	bool speaks;        /* of the present phase: it names all of this context */
 };
 
 /** A row whose entry has no parent yet: nobody but a partner may see it. */
@@ -60,7 +60,6 @@ struct sync_session {
 	enum sync_stage stage;
 	bool is_partner; /* a site, or somebody who asks for exactly what a site asks for */
 	bool with_local; /* the context that never leaves the site belongs to the content */
-	bool had_cookie; /* a usable one */
 	bool is_busy;    /* resume() will come: next slice, or the client is slow */
 	uint64_t hash;   /* of what controls the content; 0 for partners */
 

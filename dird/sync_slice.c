@@ -195,6 +195,8 @@ static int slice_nc(struct sync_session *s, struct store_txn *t, struct sync_nc 
 
 	if (nc->is_ahead || nc->sent.usn >= nc->here)
 		return RC_DONE;
+	if (s->stage == SYNC_STAGE_PRESENT && !nc->speaks)
+		return RC_DONE;
 	skip_what_it_has(s, nc);
 	while (*budget != 0 && op_may_send(s->op)) {
 		rc = store_change_next(t, nc->number, nc->sent.usn, nc->here, &row);
@@ -283,6 +285,8 @@ static bool has_chased_enough(struct sync_session *s)
 	unsigned i;
 
 	for (i = 0; i < s->nncs; i++) {
+		if (s->stage == SYNC_STAGE_PRESENT && !s->ncs[i].speaks)
+			continue;
 		if (!s->ncs[i].is_ahead && s->ncs[i].sent.usn < s->ncs[i].pass_high)
 			return false;
 	}

@@ -499,7 +499,7 @@ static bool is_kept(const struct change *c, const struct uuid *uuid)
 }
 
 /* Remove one entry the list does not name, if the list speaks about it. */
-static int drop_unnamed(struct update *u, uint32_t nc, uint64_t eid, bool *dropped)
+static int drop_unnamed(struct update *u, uint32_t nc, uint64_t eid)
 {
 	const struct position *p = &u->c->position;
 	struct update_old old;
@@ -510,10 +510,7 @@ static int drop_unnamed(struct update *u, uint32_t nc, uint64_t eid, bool *dropp
 	if (old.e.head.stamp.epoch >= p->epoch && old.e.head.stamp.usn > p->usn)
 		return RC_OK;
 	rc = erase(u, nc, &old);
-	if (rc == RC_OK)
-		rc = free_waiting(u, &old.e.head.parent_uuid);
-	*dropped = rc == RC_OK;
-	return rc;
+	return rc == RC_OK ? free_waiting(u, &old.e.head.parent_uuid) : rc;
 }
 
 int update_keep_only(struct update *u)
@@ -522,7 +519,6 @@ int update_keep_only(struct update *u)
 	struct store_change row;
 	struct store_nc nc;
 	uint64_t at = 0;
-	bool dropped = false;
 	int rc = find_nc(u, &p->nc, &nc);
 
 	if (rc != RC_OK)
@@ -537,14 +533,14 @@ int update_keep_only(struct update *u)
 		at = row.usn;
 		if (row.is_tombstone || is_kept(u->c, &row.uuid))
 			continue;
-		rc = drop_unnamed(u, nc.number, row.eid, &dropped);
+		rc = drop_unnamed(u, nc.number, row.eid);
 		if (rc != RC_OK)
 			return rc;
 	}
 	if (rc != RC_DONE)
 		return rc;
-	/* removed without a stamp of its own: a consumer behind this needs a present phase, too */
-	if (dropped && p->usn > nc.floor) {
+	/* what is gone left no tombstone here: a consumer behind this needs a present phase, too */
+	if (p->usn > nc.floor) {
 		nc.floor = p->usn;
 		store_nc_put(u->t, &nc);
 	}
