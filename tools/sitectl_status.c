@@ -11,7 +11,8 @@
 
 #define MAX_ROWS 10000
 
-static const struct cli_column columns[] = {
+/* A person's terminal has no room for what follows the end of the first list; JSON has. */
+static const struct cli_column shown[] = {
 	{"CONTEXT", "context", CLI_COL_TEXT},
 	{"MASTER", "master", CLI_COL_TEXT},
 	{"POSITION", "position", CLI_COL_TEXT},
@@ -23,11 +24,26 @@ static const struct cli_column columns[] = {
 	{"LAST ERROR", "lastError", CLI_COL_TEXT},
 	{0},
 };
+static const struct cli_column all[] = {
+	{"", "context", CLI_COL_TEXT},
+	{"", "master", CLI_COL_TEXT},
+	{"", "position", CLI_COL_TEXT},
+	{"", "partner", CLI_COL_TEXT},
+	{"", "state", CLI_COL_TEXT},
+	{"", "behind", CLI_COL_NUMBER},
+	{"", "lastContact", CLI_COL_TEXT},
+	{"", "entriesIn", CLI_COL_NUMBER},
+	{"", "lastError", CLI_COL_TEXT},
+	{"", "partnerURI", CLI_COL_TEXT},
+	{"", "partnerPosition", CLI_COL_TEXT},
+	{"", "bytesIn", CLI_COL_NUMBER},
+	{0},
+};
 
 /* A naming context here, or (with a partner) what one partner has of it. */
 struct row {
 	const char *context, *master, *position;
-	const char *partner, *state, *partner_position, *contact, *entries, *error;
+	const char *partner, *uri, *state, *partner_position, *contact, *entries, *bytes, *error;
 };
 
 struct rows {
@@ -65,10 +81,12 @@ static int note_row(const struct ldif_record *entry, void *arg)
 		.master = keep(rows, entry, "ncMaster"),
 		.position = keep(rows, entry, "position"),
 		.partner = keep(rows, entry, "partnerName"),
+		.uri = keep(rows, entry, "partnerURI"),
 		.state = keep(rows, entry, "linkState"),
 		.partner_position = keep(rows, entry, "partnerPosition"),
 		.contact = keep(rows, entry, "lastContact"),
 		.entries = keep(rows, entry, "entriesIn"),
+		.bytes = keep(rows, entry, "bytesIn"),
 		.error = keep(rows, entry, "lastError"),
 	};
 	return rows->no_memory ? RC_NOMEM : RC_OK;
@@ -95,12 +113,21 @@ static bool parse_position(const char *text, unsigned long long *epoch, unsigned
 	return text != NULL && sscanf(text, "%llu:%llu%c", epoch, usn, &end) == 2;
 }
 
-/* Changes that the partner has and this site has not; NULL when that can not be told. */
+static bool is_live(const struct row *r)
+{
+	return r->state != NULL &&
+	       (strcmp(r->state, "refreshing") == 0 || strcmp(r->state, "persisting") == 0);
+}
+
+/*
+ * Changes that the partner has and this site has not; NULL when that can not be told, as while the
+ * link is down.
+ */
 static const char *behind(struct arena *a, const struct row *r)
 {
 	unsigned long long epoch, usn, partner_epoch, partner_usn;
 
-	if (!parse_position(r->position, &epoch, &usn) ||
+	if (!is_live(r) || !parse_position(r->position, &epoch, &usn) ||
 	    !parse_position(r->partner_position, &partner_epoch, &partner_usn) ||
 	    epoch != partner_epoch)
 		return NULL;
@@ -153,7 +180,7 @@ static bool is_told_below(const struct rows *rows, size_t i)
 static int print_rows(struct rows *rows, const char *own, bool json)
 {
 	struct cli_table *t;
-	int rc = cli_table_new(columns, json, &t);
+	int rc = cli_table_new(json ? all : shown, json, &t);
 	size_t i;
 
 	for (i = 0; i < rows->n && rc == RC_OK; i++) {
@@ -172,6 +199,9 @@ static int print_rows(struct rows *rows, const char *own, bool json)
 					: age(&rows->arena, r->contact),
 			is_own && !json ? NULL : r->entries,
 			is_own && !json ? NULL : r->error,
+			r->uri,
+			r->partner_position,
+			r->bytes,
 		};
 
 		if (is_told_below(rows, i))
