@@ -504,7 +504,8 @@ class Write(Case):
                 (ldap.OBJECT_CLASS_VIOLATION, add(dn, objectClass=b"person", cn=b"a")),
                 (ldap.OBJECT_CLASS_VIOLATION, add(dn, **person, mail=b"x@y")),
                 (ldap.UNDEFINED_TYPE, add(dn, **person, nosuch=b"x")),
-                (ldap.NAMING_VIOLATION, add("sn=z," + self.base, **person)),
+                (ldap.UNDEFINED_TYPE, add("nosuch=z," + self.base, **person)),
+                (ldap.OBJECT_CLASS_VIOLATION, add("l=z," + self.base, **person)),
                 (ldap.CONSTRAINT_VIOLATION, add(dn, **person, createTimestamp=b"20260101000000Z")),
                 (ldap.TYPE_OR_VALUE_EXISTS, add(dn, **dict(person, sn=[b"b", b"B"]))),
                 (ldap.INVALID_SYNTAX, add(dn, **person, seeAlso=b"not a name")),
@@ -537,7 +538,8 @@ class Write(Case):
                 (ldap.OBJECT_CLASS_VIOLATION, [(ldap.MOD_DELETE, "sn", None)]),
                 (ldap.UNDEFINED_TYPE, [(ldap.MOD_ADD, "nosuch", b"z")]),
                 (ldap.NOT_ALLOWED_ON_RDN, [(ldap.MOD_DELETE, "cn", b"Three")]),
-                (ldap.CONSTRAINT_VIOLATION, [(ldap.MOD_REPLACE, "entryUUID", b"x")]),
+                (ldap.CONSTRAINT_VIOLATION, [(ldap.MOD_REPLACE, "entryUUID",
+                                              b"00000000-0000-4000-8000-000000000001")]),
         ):
             with self.subTest(error.__name__):
                 self.fails(error, self.c.modify_s, dn, [(ldap.MOD_ADD, "l", b"kept?")] + mods)
