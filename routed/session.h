@@ -1,5 +1,5 @@
 /*
- * One libldap handle with the traps of the library closed (docs/hacking, "libldap").
+ * One libldap handle with the traps of the library closed.
  *
  * A session belongs to one thread. Only session_interrupt() and session_busy_ms() may be called
  * from another one: they are how the loop's watchdog ends a call that hangs, e.g. a TLS handshake

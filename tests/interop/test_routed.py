@@ -421,6 +421,24 @@ class Directory(Base):
         wait_for("new session", lambda: len(self.provider.syncs) == 2)
         self.assertIn("no answer to the heartbeat", d.log())
 
+    def test_silent_tls_handshake_hurts_nobody(self):
+        """M30: libldap has no bound of its own there."""
+        d = self.n1()
+        d.stop()
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(20)
+            with open(d.path("routed.conf"), encoding="ascii") as f:
+                text = f.read()
+            with open(d.path("routed.conf"), "w", encoding="ascii") as f:
+                f.write(text.replace(self.provider.uri,
+                                     f"ldaps://127.0.0.1:{silent.getsockname()[1]}"))
+            d.start()
+            wait_for("the watchdog", lambda: "sub.hang" in d.log())
+            wait_for("another try", lambda: int(d.status()["sessions"]) >= 2)
+            self.assertEqual(d.ask("bob@s2.example.com"), VIA_HUB)
+            d.stop()
+
     def test_own_site_unknown_keeps_the_table(self):
         d = self.n1()
         self.provider.remove(site_dn("S1"))
