@@ -127,8 +127,7 @@ static bool split(struct reader *r, struct span rest, struct words *out)
 	}
 }
 
-/* --- values ------------------------------------------------------------------------------------
- */
+/* --- values --- */
 
 static bool bool_value(struct span word, bool *out)
 {
@@ -256,8 +255,7 @@ static void add_strings(struct reader *r, const struct conf_key *key, const stru
 	}
 }
 
-/* --- keywords ----------------------------------------------------------------------------------
- */
+/* --- keywords --- */
 
 /* Edit distance: letters added, dropped, changed, or two neighbours swapped. */
 static unsigned distance(struct span a, struct span b)

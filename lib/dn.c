@@ -32,9 +32,14 @@ static bool at(const struct parser *p, uint8_t c)
 	return p->rest.n != 0 && p->rest.p[0] == c;
 }
 
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static void skip_blanks(struct parser *p)
 {
-	while (p->rest.n != 0 && strchr(" \t\r\n", p->rest.p[0]) != NULL && p->rest.p[0] != '\0')
+	while (p->rest.n != 0 && is_blank(p->rest.p[0]))
 		p->rest = span_from(p->rest, 1);
 }
 

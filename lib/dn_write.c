@@ -5,40 +5,45 @@
 
 #include <stdlib.h>
 
-/* --- naming types (RFC 4519 §2, RFC 4524, RFC 2798, RFC 2985) ----------------------------------
- */
+/* --- naming types (RFC 4519 §2, RFC 4524, RFC 2798) --- */
+
+#define NAMED(s)                                                                                   \
+	{                                                                                          \
+		(const uint8_t *)(s), sizeof(s) - 1                                                \
+	}
 
 static const struct naming_type {
-	const char *name, *alias, *oid;
+	struct span name, alias, oid;
 } naming_types[] = {
-	{"cn", "commonname", "2.5.4.3"},
-	{"sn", "surname", "2.5.4.4"},
-	{"serialnumber", NULL, "2.5.4.5"},
-	{"c", "countryname", "2.5.4.6"},
-	{"l", "localityname", "2.5.4.7"},
-	{"st", "stateorprovincename", "2.5.4.8"},
-	{"street", "streetaddress", "2.5.4.9"},
-	{"o", "organizationname", "2.5.4.10"},
-	{"ou", "organizationalunitname", "2.5.4.11"},
-	{"title", NULL, "2.5.4.12"},
-	{"description", NULL, "2.5.4.13"},
-	{"businesscategory", NULL, "2.5.4.15"},
-	{"postalcode", NULL, "2.5.4.17"},
-	{"telephonenumber", NULL, "2.5.4.20"},
-	{"name", NULL, "2.5.4.41"},
-	{"givenname", "gn", "2.5.4.42"},
-	{"initials", NULL, "2.5.4.43"},
-	{"generationqualifier", NULL, "2.5.4.44"},
-	{"dnqualifier", NULL, "2.5.4.46"},
-	{"dc", "domaincomponent", "0.9.2342.19200300.100.1.25"},
-	{"uid", "userid", "0.9.2342.19200300.100.1.1"},
-	{"mail", "rfc822mailbox", "0.9.2342.19200300.100.1.3"},
-	{"host", NULL, "0.9.2342.19200300.100.1.9"},
-	{"associateddomain", NULL, "0.9.2342.19200300.100.1.37"},
-	{"mail", "emailaddress", "1.2.840.113549.1.9.1"},
-	{"displayname", NULL, "2.16.840.1.113730.3.1.241"},
-	{"employeenumber", NULL, "2.16.840.1.113730.3.1.3"},
+	{NAMED("cn"), NAMED("commonname"), NAMED("2.5.4.3")},
+	{NAMED("sn"), NAMED("surname"), NAMED("2.5.4.4")},
+	{NAMED("serialnumber"), {NULL, 0}, NAMED("2.5.4.5")},
+	{NAMED("c"), NAMED("countryname"), NAMED("2.5.4.6")},
+	{NAMED("l"), NAMED("localityname"), NAMED("2.5.4.7")},
+	{NAMED("st"), NAMED("stateorprovincename"), NAMED("2.5.4.8")},
+	{NAMED("street"), NAMED("streetaddress"), NAMED("2.5.4.9")},
+	{NAMED("o"), NAMED("organizationname"), NAMED("2.5.4.10")},
+	{NAMED("ou"), NAMED("organizationalunitname"), NAMED("2.5.4.11")},
+	{NAMED("title"), {NULL, 0}, NAMED("2.5.4.12")},
+	{NAMED("description"), {NULL, 0}, NAMED("2.5.4.13")},
+	{NAMED("businesscategory"), {NULL, 0}, NAMED("2.5.4.15")},
+	{NAMED("postalcode"), {NULL, 0}, NAMED("2.5.4.17")},
+	{NAMED("telephonenumber"), {NULL, 0}, NAMED("2.5.4.20")},
+	{NAMED("name"), {NULL, 0}, NAMED("2.5.4.41")},
+	{NAMED("givenname"), NAMED("gn"), NAMED("2.5.4.42")},
+	{NAMED("initials"), {NULL, 0}, NAMED("2.5.4.43")},
+	{NAMED("generationqualifier"), {NULL, 0}, NAMED("2.5.4.44")},
+	{NAMED("dnqualifier"), {NULL, 0}, NAMED("2.5.4.46")},
+	{NAMED("dc"), NAMED("domaincomponent"), NAMED("0.9.2342.19200300.100.1.25")},
+	{NAMED("uid"), NAMED("userid"), NAMED("0.9.2342.19200300.100.1.1")},
+	{NAMED("mail"), NAMED("rfc822mailbox"), NAMED("0.9.2342.19200300.100.1.3")},
+	{NAMED("host"), {NULL, 0}, NAMED("0.9.2342.19200300.100.1.9")},
+	{NAMED("associateddomain"), {NULL, 0}, NAMED("0.9.2342.19200300.100.1.37")},
+	{NAMED("displayname"), {NULL, 0}, NAMED("2.16.840.1.113730.3.1.241")},
+	{NAMED("employeenumber"), {NULL, 0}, NAMED("2.16.840.1.113730.3.1.3")},
 };
+
+#undef NAMED
 
 static const struct naming_type *find_type(struct span type)
 {
@@ -47,8 +52,8 @@ static const struct naming_type *find_type(struct span type)
 	for (i = 0; i < sizeof(naming_types) / sizeof(naming_types[0]); i++) {
 		const struct naming_type *t = &naming_types[i];
 
-		if (span_eq_nocase(type, span_of(t->name)) || span_eq(type, span_of(t->oid)) ||
-		    (t->alias != NULL && span_eq_nocase(type, span_of(t->alias))))
+		if (span_eq_nocase(type, t->name) || span_eq_nocase(type, t->alias) ||
+		    span_eq(type, t->oid))
 			return t;
 	}
 	return NULL;
@@ -67,19 +72,31 @@ int dn_type_normalize(struct span type, struct buf *out)
 
 	type = without_oid_prefix(type);
 	known = find_type(type);
-	if (known != NULL)
-		type = span_of(known->name);
+	if (known != NULL) {
+		buf_put(out, known->name);
+		return buf_rc(out);
+	}
 	for (i = 0; i < type.n; i++)
 		buf_putc(out, span_ascii_lower(type.p[i]));
 	return buf_rc(out);
 }
 
-/* --- writing (RFC 4514 §2) ---------------------------------------------------------------------
- */
+/* --- writing (RFC 4514 §2) --- */
 
 static bool is_special(uint8_t c)
 {
-	return c != '\0' && strchr("\"+,;<>\\", c) != NULL;
+	switch (c) {
+	case '"':
+	case '+':
+	case ',':
+	case ';':
+	case '<':
+	case '>':
+	case '\\':
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* A leading '#' or space, or a trailing space. */
@@ -131,8 +148,7 @@ void dn_write(const struct dn *dn, struct buf *out)
 	}
 }
 
-/* --- normal form -------------------------------------------------------------------------------
- */
+/* --- normal form --- */
 
 static bool needs_escape(struct span value, size_t i, bool prepared)
 {

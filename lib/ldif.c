@@ -60,8 +60,7 @@ static int no_memory(struct ldif_reader *r)
 	return give_up(r, RC_NOMEM, "out of memory");
 }
 
-/* --- lines -------------------------------------------------------------------------------------
- */
+/* --- lines --- */
 
 /* Bytes to read in the block? False at the end and after an error. */
 static bool fill(struct ldif_reader *r)
@@ -136,8 +135,7 @@ static int next_in_record(struct ldif_reader *r)
 	return rc;
 }
 
-/* --- attribute lines ---------------------------------------------------------------------------
- */
+/* --- attribute lines --- */
 
 static bool is_type_char(uint8_t c)
 {
@@ -275,8 +273,7 @@ static int split_line(struct ldif_reader *r, struct arena *a, struct span *type,
 	return rc;
 }
 
-/* --- records -----------------------------------------------------------------------------------
- */
+/* --- records --- */
 
 /* Room for one more item in an array that doubles; items are lost to the arena, not freed. */
 static void *one_more(struct arena *a, void *items, unsigned n, size_t size)

@@ -20,8 +20,7 @@
 static const char *command = "";
 static char context[512];
 
-/* --- messages ----------------------------------------------------------------------------------
- */
+/* --- messages --- */
 
 void cli_error(const char *fmt, ...)
 {
@@ -66,8 +65,7 @@ void cli_note(const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
-/* --- verbs -------------------------------------------------------------------------------------
- */
+/* --- verbs --- */
 
 static void tool_help(const struct cli_tool *tool, FILE *f)
 {
@@ -121,8 +119,7 @@ int cli_run(const struct cli_tool *tool, int argc, char **argv)
 	return CLI_USAGE;
 }
 
-/* --- options -----------------------------------------------------------------------------------
- */
+/* --- options --- */
 
 static void option_help(const struct cli_opt *o)
 {
@@ -280,8 +277,7 @@ bool cli_parse(const struct cli_usage *u, int argc, char **argv, int *first, int
 	return check_given(u, given, argc - optind);
 }
 
-/* --- progress ----------------------------------------------------------------------------------
- */
+/* --- progress --- */
 
 void cli_progress_begin(struct cli_progress *p, const char *what, unsigned long total)
 {
@@ -324,8 +320,7 @@ void cli_progress_end(struct cli_progress *p)
 		fputs("\r\033[K", stderr);
 }
 
-/* --- input -------------------------------------------------------------------------------------
- */
+/* --- input --- */
 
 int cli_ask_password(const char *prompt, char **out)
 {

@@ -14,8 +14,7 @@
 #define CLI_FAILED 1
 #define CLI_USAGE 2
 
-/* --- verbs -------------------------------------------------------------------------------------
- */
+/* --- verbs --- */
 
 struct cli_verb {
 	const char *name;
@@ -36,8 +35,7 @@ struct cli_tool {
  */
 int cli_run(const struct cli_tool *tool, int argc, char **argv);
 
-/* --- options of one verb -----------------------------------------------------------------------
- */
+/* --- options of one verb --- */
 
 enum cli_opt_type {
 	CLI_FLAG, /* bool *: given or not */
@@ -78,8 +76,7 @@ struct cli_usage {
  */
 bool cli_parse(const struct cli_usage *u, int argc, char **argv, int *first, int *status);
 
-/* --- messages ----------------------------------------------------------------------------------
- */
+/* --- messages --- */
 
 /** "sitectl connector set: what failed and where" on stderr; the command is what cli_parse saw
  * last. */
@@ -94,8 +91,7 @@ void cli_hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** Something worth knowing that is no error, on stderr. */
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* --- tables and JSON ---------------------------------------------------------------------------
- */
+/* --- tables and JSON --- */
 
 enum cli_column_type {
 	CLI_COL_TEXT,
@@ -125,8 +121,7 @@ int cli_table_print(struct cli_table *t) WARN_UNUSED;
 /** Append a JSON string with its quotes (RFC 8259 §7); bytes that are no UTF-8 become U+FFFD. */
 void cli_json_string(struct buf *out, struct span s);
 
-/* --- progress ----------------------------------------------------------------------------------
- */
+/* --- progress --- */
 
 /** Shown on stderr once the work has lasted a second: in place on a terminal, else a line now and
  * then. */
@@ -141,8 +136,7 @@ void cli_progress_begin(struct cli_progress *p, const char *what, unsigned long 
 void cli_progress_step(struct cli_progress *p, unsigned long n);
 void cli_progress_end(struct cli_progress *p);
 
-/* --- input -------------------------------------------------------------------------------------
- */
+/* --- input --- */
 
 /** Ask for a password without echo; without a terminal one line of stdin. Caller mem_free()s *out.
  */

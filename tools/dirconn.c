@@ -89,8 +89,7 @@ void dirconn_complain(struct dirconn *c, const char *doing, const char *dn, int 
 	hint_for(c, ldap_result);
 }
 
-/* --- configuration -----------------------------------------------------------------------------
- */
+/* --- configuration --- */
 
 /* "ldapi://%2Fabs%2Fpath" */
 static const char *ldapi_uri(struct arena *a, const char *path)
@@ -169,8 +168,7 @@ static int read_password(struct dirconn *c)
 	return rc;
 }
 
-/* --- connection --------------------------------------------------------------------------------
- */
+/* --- connection --- */
 
 /* Without a CA the handshake takes any certificate; check_pin() looks at its key before the bind.
  */
@@ -302,8 +300,7 @@ static int connect_session(struct dirconn *c, bool external)
 	return rc == RC_OK ? bind_session(c, external) : rc;
 }
 
-/* --- what the server says of itself ------------------------------------------------------------
- */
+/* --- what the server says of itself --- */
 
 static unsigned depth_of(struct span dn_text)
 {

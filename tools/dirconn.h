@@ -95,8 +95,7 @@ int dirconn_collect(struct dirconn *c, int id, const struct ldif_record *change)
 /** From now on an entry that exists already is only told by RC_EXISTS, not said. */
 void dirconn_expect_existing(struct dirconn *c, bool yes);
 
-/* --- helpers for records -----------------------------------------------------------------------
- */
+/* --- helpers for records --- */
 
 /** First value of an attribute (options ignored); NULL if there is none. Values end with a NUL. */
 const char *dirconn_value(const struct ldif_record *r, const char *type);

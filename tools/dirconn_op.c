@@ -11,8 +11,7 @@ static char *unconst(const void *p)
 	return (char *)(uintptr_t)p;
 }
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 static int take_values(LDAP *ld, LDAPMessage *m, struct arena *a, const char *type,
 		       struct ldif_attr *out)
@@ -228,8 +227,7 @@ int dirconn_read(struct dirconn *c, struct arena *a, const char *dn, const char 
 	return rc == RC_OK && !keep.found ? RC_NOTFOUND : rc;
 }
 
-/* --- changes -----------------------------------------------------------------------------------
- */
+/* --- changes --- */
 
 static const char *doing_of(enum ldif_kind kind)
 {

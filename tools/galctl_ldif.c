@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- import ------------------------------------------------------------------------------------
- */
+/* --- import --- */
 
 #define WINDOW                                                                                     \
 	64 /* changes sent and not yet answered, so that the server can commit them together */
@@ -217,8 +216,7 @@ int galctl_import(int argc, char **argv)
 	return status;
 }
 
-/* --- export ------------------------------------------------------------------------------------
- */
+/* --- export --- */
 
 struct export
 {

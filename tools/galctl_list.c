@@ -246,8 +246,7 @@ int galctl_list(int argc, char **argv)
 	return rc == RC_OK ? CLI_DONE : CLI_FAILED;
 }
 
-/* --- show --------------------------------------------------------------------------------------
- */
+/* --- show --- */
 
 static int show_one(struct dirconn *c, const char *who, bool json)
 {

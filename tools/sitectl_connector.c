@@ -107,8 +107,7 @@ static int find_connector(struct request *r, struct ldif_record *out)
 	return sitectl_find(r->conn, &r->arena, &w, out);
 }
 
-/* --- list and show -----------------------------------------------------------------------------
- */
+/* --- list and show --- */
 
 static const struct cli_column columns[] = {
 	{"CONNECTOR", "connector", CLI_COL_TEXT},
@@ -221,8 +220,7 @@ static int connector_show(int argc, char **argv)
 	return run(&usage, &r, argc, argv, show_connector);
 }
 
-/* --- add and delete ----------------------------------------------------------------------------
- */
+/* --- add and delete --- */
 
 static const char *new_kind = "ims";
 
@@ -322,8 +320,7 @@ static int connector_delete(int argc, char **argv)
 	return run(&usage, &r, argc, argv, delete_connector);
 }
 
-/* --- set ---------------------------------------------------------------------------------------
- */
+/* --- set --- */
 
 static int set_connector(struct request *r)
 {
@@ -368,8 +365,7 @@ static int connector_set(int argc, char **argv)
 	return run(&usage, &r, argc, argv, set_connector);
 }
 
-/* --- connect and disconnect --------------------------------------------------------------------
- */
+/* --- connect and disconnect --- */
 
 static unsigned new_cost = 1;
 static const char *new_address;

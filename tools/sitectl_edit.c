@@ -251,8 +251,7 @@ int sitectl_delete(struct dirconn *c, struct span dn, bool dry_run)
 	return rc;
 }
 
-/* --- finding -----------------------------------------------------------------------------------
- */
+/* --- finding --- */
 
 int sitectl_site_dn(struct dirconn *c, struct arena *a, const char *site, const char **dn)
 {

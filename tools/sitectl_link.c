@@ -52,8 +52,7 @@ static const char *folder_dn(struct arena *a, const char *site_dn)
 	return dn != NULL ? dirconn_child_dn(a, "cn", "Directory Replication", dn) : NULL;
 }
 
-/* --- list --------------------------------------------------------------------------------------
- */
+/* --- list --- */
 
 static const struct cli_column columns[] = {
 	{"LINK", "link", CLI_COL_TEXT},          {"SITE", "site", CLI_COL_TEXT},
@@ -126,8 +125,7 @@ static int link_list(int argc, char **argv)
 	return run(&usage, &r, argc, argv, list_links);
 }
 
-/* --- add ---------------------------------------------------------------------------------------
- */
+/* --- add --- */
 
 struct uri_search {
 	struct arena *arena;
@@ -232,8 +230,7 @@ static int link_add(int argc, char **argv)
 	return run(&usage, &r, argc, argv, add_link);
 }
 
-/* --- delete ------------------------------------------------------------------------------------
- */
+/* --- delete --- */
 
 static int delete_link(struct request *r)
 {

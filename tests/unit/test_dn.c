@@ -22,7 +22,7 @@ static const struct {
 	{"commonName=a,2.5.4.10=b,OID.2.5.4.11=c", "commonName=a,2.5.4.10=b,OID.2.5.4.11=c",
 	 "cn=a,o=b,ou=c"},
 	{"userid=a,domainComponent=b,surname=c,emailAddress=d",
-	 "userid=a,domainComponent=b,surname=c,emailAddress=d", "uid=a,dc=b,sn=c,mail=d"},
+	 "userid=a,domainComponent=b,surname=c,emailAddress=d", "uid=a,dc=b,sn=c,emailaddress=d"},
 	{"mailNickname=Ada", "mailNickname=Ada", "mailnickname=ada"},
 	/* RFC 2253 §4 leniencies */
 	{" cn = a ; o = b ", "cn=a,o=b", "cn=a,o=b"},
