@@ -1,6 +1,7 @@
 #include "routed/model.h"
 
 #include "lib/dn.h"
+#include "lib/text.h"
 #include "routed/map.h"
 #include "routed/model_read.h"
 
@@ -292,8 +293,8 @@ static int replace(struct model *m, struct span key, struct span dn, const struc
 	return rc;
 }
 
-int model_put(struct model *m, struct span key, struct span dn, const struct model_attr *attrs,
-	      unsigned nattrs, unsigned *changes)
+static int put(struct model *m, struct span key, struct span dn, const struct model_attr *attrs,
+	       unsigned nattrs, unsigned *changes)
 {
 	enum model_entry entry = model_read_class(attrs, nattrs);
 	uint32_t id = map_get(&m->index->keys, key);
@@ -319,6 +320,14 @@ int model_put(struct model *m, struct span key, struct span dn, const struct mod
 		id = MAP_NONE;
 	}
 	return replace(m, key, dn, attrs, nattrs, is_site, id, changes);
+}
+
+int model_put(struct model *m, struct span key, struct span dn, const struct model_attr *attrs,
+	      unsigned nattrs, unsigned *changes)
+{
+	int rc = put(m, key, dn, attrs, nattrs, changes);
+
+	return rc != RC_TOOBIG ? rc : RC_INVALID; /* one entry's trouble, not the model's */
 }
 
 void model_delete(struct model *m, struct span key, unsigned *changes)
@@ -501,10 +510,11 @@ int model_ignored(const struct model *m, struct arena *a, struct model_ignored *
 
 static void put_printable(struct buf *out, struct span s)
 {
+	bool utf8 = text_is_utf8(s);
 	size_t i;
 
 	for (i = 0; i < s.n; i++) {
-		if (s.p[i] < 0x20 || s.p[i] == 0x7f)
+		if (s.p[i] < 0x20 || s.p[i] == 0x7f || (s.p[i] >= 0x80 && !utf8))
 			buf_printf(out, "\\x%02x", s.p[i]);
 		else
 			buf_putc(out, s.p[i]);

@@ -163,9 +163,10 @@ void model_free(struct model **m);
  *
  * Takes only the routing attributes (docs/routing.md); every other entry costs a look at its
  * objectClass. A rename of a site moves the connectors below it along.
+ *
  * Ownership: everything is copied.
- * Returns  RC_OK and in *changes (or-ed in) what changed: enum model_changes. RC_NOMEM: the entry
- * is as it was before. RC_INVALID: the DN is none; nothing changed.
+ * Returns  RC_OK and in *changes (or-ed in) what changed: enum model_changes. Else nothing changed:
+ *          RC_INVALID: the DN is none, or it or the values are beyond all measure. RC_NOMEM.
  */
 int model_put(struct model *m, struct span key, struct span dn, const struct model_attr *attrs,
 	      unsigned nattrs, unsigned *changes) WARN_UNUSED;
@@ -200,5 +201,6 @@ int model_find_site(const struct model *m, struct span name, uint32_t *out) WARN
 int model_ignored(const struct model *m, struct arena *a, struct model_ignored **out,
 		  size_t *n) WARN_UNUSED;
 
-/** Append the line for one ignored value: DN, attribute, value, reason; control bytes as \xNN. */
+/** Append the line for one ignored value: DN, attribute, value, reason; control
+ * bytes, and all bytes above ASCII of what is no UTF-8, as \xNN. */
 void model_ignored_write(const struct model_ignored *i, struct buf *out);

@@ -83,8 +83,24 @@ static int put_record(struct model *m, struct arena *a, const struct ldif_record
 		rc = to_attrs(a, rec, &attrs);
 	if (rc == RC_OK)
 		rc = model_put(m, key, rec->dn, attrs, rec->nattrs, &changes);
-	*why = "the DN is malformed";
-	return rc;
+	*why = "the DN is malformed or too long";
+	return rc == RC_TOOBIG ? RC_INVALID : rc;
+}
+
+/* A record that was left out as a whole, named by its DN where it has one. */
+static void tell_record(const char *path, unsigned long line, struct span dn, const char *why)
+{
+	struct model_ignored record = {
+		.dn = dn, .attribute = SPAN_LIT("dn"), .value = dn, .reason = why};
+	struct buf b;
+
+	buf_init(&b, OUTPUT_MAX_BYTES);
+	if (dn.n != 0)
+		model_ignored_write(&record, &b);
+	else
+		buf_puts(&b, why);
+	fprintf(stderr, "%s:%lu: %s\n", path, line, buf_cstr(&b));
+	buf_fini(&b);
 }
 
 /* *ignored counts the records that were left out; each has been told. */
@@ -96,7 +112,7 @@ static int read_records(FILE *f, const char *path, struct model *m, unsigned lon
 
 	arena_init(&a);
 	while (rc == RC_OK) {
-		struct ldif_record rec;
+		struct ldif_record rec = {.line = 0};
 		unsigned long line = 0;
 		const char *why = "";
 
@@ -104,9 +120,11 @@ static int read_records(FILE *f, const char *path, struct model *m, unsigned lon
 		if (rc == RC_OK) {
 			line = rec.line;
 			rc = put_record(m, &a, &rec, &why);
+		} else {
+			rec.dn = (struct span){NULL, 0};
 		}
 		if (rc == RC_INVALID) {
-			fprintf(stderr, "%s:%lu: record ignored: %s\n", path, line, why);
+			tell_record(path, line, rec.dn, why);
 			(*ignored)++;
 			rc = RC_OK;
 		}

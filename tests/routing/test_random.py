@@ -172,6 +172,35 @@ class Random(unittest.TestCase):
             self.assertIn(what, seen, "no seed led to it")
         self.assertGreater(ignored, 0, "no malformed value was met")
 
+    def test_no_loop(self):
+        """Follow every row of every site's table: each hop leads on, and the target is reached."""
+        followed = 0
+        for seed in range(SEEDS // 4):
+            _, names, entries = organisation(seed)
+            with tempfile.NamedTemporaryFile("w", suffix=".ldif", encoding="utf-8") as f:
+                write(entries, f)
+                tables = {n: [json.loads(line) for line in compute(f.name, n)[1].splitlines()]
+                          for n in names}
+            followed += sum(self.follow(seed, tables, at, row) for at in names
+                            for row in tables[at] if row["type"] == "EX")
+        self.assertGreater(followed, 1000)
+
+    def follow(self, seed, tables, at, row):
+        """The message that takes `row` at site `at`; every later site uses its own first row."""
+        visited, cls, target = [at], row["class"], row["target"]
+        while at != target:
+            if row["mode"] == "none":
+                self.assertEqual(len(visited), 1, f"seed {seed}: {cls} {target} stuck: {visited}")
+                return 0
+            on_the_way = [e.rsplit("/", 1)[0] for e in row["path"][1:]] + [target]
+            at = target if row["mode"] == "direct" else on_the_way[0]
+            self.assertNotIn(at, visited, f"seed {seed}: {cls} mail for {target} is in a circle")
+            visited.append(at)
+            if at != target:
+                row = next(r for r in tables[at]
+                           if (r["class"], r["type"], r["target"]) == (cls, "EX", target))
+        return 1
+
 
 def show(seed):
     _, names, entries = organisation(seed)

@@ -283,7 +283,8 @@ static void test_ignored(void **state)
 static void test_ignored_is_one_line(void **state)
 {
 	static const char bad[] = "dn: cn=Bad,ou=Site1,o=Example\nobjectClass: imsConnector\n"
-				  "connectedDomains:: YQoNYg==\n\n"; /* a, LF, CR, b */
+				  "connectedDomains:: YQoNYg==\n" /* a, LF, CR, b */
+				  "connectedDomains:: w7z/\n\n";  /* u umlaut, 0xff */
 	struct model *m = routing_model((const char *const[]){bad, NULL});
 	struct model_ignored *ignored;
 	struct arena a;
@@ -294,11 +295,37 @@ static void test_ignored_is_one_line(void **state)
 	arena_init(&a);
 	buf_init(&b, 4096);
 	assert_int_equal(model_ignored(m, &a, &ignored, &n), RC_OK);
-	assert_int_equal(n, 1);
+	assert_int_equal(n, 2);
+	model_ignored_write(&ignored[1], &b);
+	assert_non_null(strstr(buf_cstr(&b), "\"\\xc3\\xbc\\xff\": not UTF-8"));
 	model_ignored_write(&ignored[0], &b);
 	assert_non_null(strstr(buf_cstr(&b), "\"a\\x0a\\x0db\": control character (column 2)"));
 	buf_fini(&b);
 	arena_fini(&a);
+	model_free(&m);
+}
+
+/* An absurd DN is refused and leaves the entry, and the model, as they were. */
+static void test_bad_dns(void **state)
+{
+	static const struct span class = {(const uint8_t *)"mailSite", 8};
+	struct model_attr attrs[] = {{SPAN_LIT("objectClass"), &class, 1}};
+	struct model *m = routing_model((const char *const[]){site1, NULL});
+	struct span key = SPAN_LIT("ou=site1,o=example");
+	static char longer[20000];
+	unsigned changes = 0;
+
+	(void)state;
+	memset(longer, 'x', sizeof(longer) - 1);
+	memcpy(longer, "ou=", 3);
+	assert_int_equal(model_put(m, key, span_of(longer), attrs, 1, &changes), RC_INVALID);
+	assert_int_equal(model_put(m, key, SPAN_LIT(""), attrs, 1, &changes), RC_INVALID);
+	assert_int_equal(model_put(m, key, SPAN_LIT("no dn"), attrs, 1, &changes), RC_INVALID);
+	assert_int_equal(model_put(m, SPAN_LIT(""), SPAN_LIT("ou=A,o=B"), attrs, 1, &changes),
+			 RC_INVALID);
+	assert_int_equal(changes, MODEL_CHANGED_NOTHING);
+	assert_int_equal(m->nsites, 1);
+	unit_assert_span(m->sites[0].name, SPAN_LIT("Site1"));
 	model_free(&m);
 }
 
@@ -346,6 +373,7 @@ int main(void)
 		unit_heap_test(test_double_name),
 		unit_heap_test(test_ignored),
 		unit_heap_test(test_ignored_is_one_line),
+		unit_heap_test(test_bad_dns),
 		unit_heap_test(test_out_of_memory),
 	};
 
