@@ -59,7 +59,6 @@ int store_rc(int mdb)
 
 static int check_format(struct store *s, struct buf *why)
 {
-	uint8_t format[4];
 	struct store_txn *t;
 	struct span v;
 	int rc;
@@ -83,8 +82,7 @@ static int check_format(struct store *s, struct buf *why)
 	rc = store_write_begin(s, &t);
 	if (rc != RC_OK)
 		return rc;
-	be_put32(format, STORE_FORMAT);
-	store_put(t, STORE_META, SPAN_LIT("format"), span_make(format, 4));
+	store_meta_put(t, "format", STORE_FORMAT);
 	return store_write_commit(&t);
 }
 
@@ -420,6 +418,14 @@ void store_put(struct store_txn *t, enum store_table table, struct span key, str
 	must(t->is_write);
 	if (t->rc == RC_OK)
 		stick(t, mdb_put(t->txn, t->store->dbi[table], &k, &v, 0));
+}
+
+void store_meta_put(struct store_txn *t, const char *name, uint32_t value)
+{
+	uint8_t bytes[4];
+
+	be_put32(bytes, value);
+	store_put(t, STORE_META, span_of(name), span_make(bytes, sizeof(bytes)));
 }
 
 void store_del(struct store_txn *t, enum store_table table, struct span key, struct span value)

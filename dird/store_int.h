@@ -30,6 +30,9 @@ void store_fail(struct store_txn *t, int rc);
 /** A number no entry has had. 0 after an error. */
 uint64_t store_new_eid(struct store_txn *t);
 
+/** A number by name; "format" is what store_open() looks at. */
+void store_meta_put(struct store_txn *t, const char *name, uint32_t value);
+
 void store_entry_put(struct store_txn *t, uint64_t eid, struct span record);
 void store_entry_del(struct store_txn *t, uint64_t eid);
 

@@ -247,9 +247,8 @@ static inline void base_dump(struct base *b, struct buf *out)
 			assert_int_equal(store_dn(t, eid, out), RC_OK);
 			assert_int_equal(store_entry(t, eid, &e), RC_OK);
 			assert_int_equal(entry_decode(&e, true, &b->arena, &list), RC_OK);
-			buf_printf(out, " %u.%lu.%lu", e.head.stamp.epoch,
-				   (unsigned long)e.head.stamp.usn,
-				   (unsigned long)e.head.moved_usn);
+			buf_printf(out, " %u.%lu", e.head.stamp.epoch,
+				   (unsigned long)e.head.stamp.usn);
 			for (k = 0; k < list.n; k++) {
 				for (v = 0; v < list.attrs[k].nvalues; v++) {
 					buf_putc(out, ' ');

@@ -1,0 +1,507 @@
+/* Replicated changes (dird/update.h): single cases, and a property test between two databases. */
+#include "tests/unit/base.h"
+
+struct pair {
+	struct base from, to;
+};
+
+static int setup(void **state)
+{
+	struct pair *p = calloc(1, sizeof(*p));
+
+	base_open(&p->from, 0);
+	base_site(&p->from);
+	base_open(&p->to, 0);
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct pair *p = *state;
+
+	base_close(&p->from);
+	base_close(&p->to);
+	free(p);
+	return 0;
+}
+
+/* --- carrying changes over --- */
+
+static struct span keep(struct base *b, struct span s)
+{
+	return arena_span(&b->arena, s);
+}
+
+static void put_of(struct pair *p, struct store_txn *t, uint64_t eid)
+{
+	struct change *c = &p->to.last;
+	struct entry e;
+	struct span record;
+
+	assert_int_equal(store_entry(t, eid, &e), RC_OK);
+	record = keep(&p->to, entry_record(&e));
+	assert_int_equal(entry_open(record, &e), RC_OK);
+	*c = (struct change){.kind = CHANGE_PUT,
+			     .uuid = e.head.uuid,
+			     .parent_uuid = e.head.parent_uuid,
+			     .rdn = e.head.rdn,
+			     .stamp = e.head.stamp};
+	assert_int_equal(entry_decode(&e, true, &p->to.arena, &c->attrs), RC_OK);
+}
+
+/* Up to `limit` rows of one context behind what `to` holds; then the position. False: no more. */
+static bool carry(struct pair *p, uint32_t number, unsigned limit, bool abort_it)
+{
+	struct store_nc nc, there;
+	struct store_change row;
+	struct store_txn *t;
+	struct position reached;
+	uint64_t at = 0;
+	uint32_t before = number - 1;
+	unsigned n;
+	int rc = RC_OK;
+
+	assert_int_equal(store_read_begin(p->from.store, &t), RC_OK);
+	assert_int_equal(store_nc_next(t, &before, &nc), RC_OK);
+	assert_int_equal(nc.number, number);
+	base_begin(&p->to);
+	if (store_nc_find(p->to.t, &nc.position.nc, &there) == RC_OK)
+		at = there.position.usn;
+	reached = nc.position;
+	for (n = 0; n < limit; n++) {
+		rc = store_change_next(t, number, at, nc.position.usn, &row);
+		if (rc != RC_OK)
+			break;
+		at = row.usn;
+		if (row.is_tombstone)
+			p->to.last = (struct change){.kind = CHANGE_REMOVE,
+						     .uuid = row.uuid,
+						     .stamp = {nc.position.nc, row.epoch, row.usn},
+						     .old_dn = keep(&p->to, row.old_dn)};
+		else
+			put_of(p, t, row.eid);
+		if (base_apply(&p->to) != 0)
+			fail_msg("refused: %s", p->to.why.text);
+	}
+	reached.usn = rc == RC_DONE ? nc.position.usn : at;
+	p->to.last = (struct change){.kind = CHANGE_POSITION, .position = reached};
+	assert_int_equal(base_apply(&p->to), 0);
+	store_read_end(&t);
+	if (abort_it)
+		store_write_abort(&p->to.t);
+	else
+		base_commit(&p->to);
+	return rc != RC_DONE || abort_it;
+}
+
+static void carry_all(struct pair *p)
+{
+	uint32_t number = 0;
+	struct store_txn *t;
+	struct store_nc nc;
+	uint32_t numbers[8];
+	unsigned i, n = 0;
+
+	assert_int_equal(store_read_begin(p->from.store, &t), RC_OK);
+	while (store_nc_next(t, &number, &nc) == RC_OK) {
+		if (!uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC))
+			numbers[n++] = number;
+	}
+	store_read_end(&t);
+	for (i = 0; i < n; i++) {
+		while (carry(p, numbers[i], 1000, false))
+			;
+	}
+}
+
+/* Lines without moved_usn, which a replica only knows roughly. */
+static void compare(struct pair *p)
+{
+	struct span a, b, la, lb;
+	struct buf from, to;
+	struct store_txn *t;
+	struct store_stat stat;
+
+	base_dump(&p->from, &from);
+	base_dump(&p->to, &to);
+	a = buf_span(&from);
+	b = buf_span(&to);
+	while (a.n != 0 || b.n != 0) {
+		span_cut(&a, '\n', &la);
+		span_cut(&b, '\n', &lb);
+		if (!span_eq(la, lb))
+			fail_msg("\n%.*s\n%.*s", SPAN_ARG(la), SPAN_ARG(lb));
+	}
+	buf_fini(&from);
+	buf_fini(&to);
+	assert_int_equal(store_read_begin(p->to.store, &t), RC_OK);
+	assert_int_equal(store_stat(t, &stat), RC_OK);
+	assert_int_equal(stat.limbo, 0);
+	store_read_end(&t);
+}
+
+/* --- single cases --- */
+
+#define SITE "ou=S1,o=Example"
+
+static struct change change_of(struct pair *p, const char *dn)
+{
+	struct dn d = base_dn(&p->from, dn);
+	struct store_txn *t;
+	unsigned depth;
+	uint64_t eid;
+
+	assert_int_equal(store_read_begin(p->from.store, &t), RC_OK);
+	assert_int_equal(store_find(t, &d, &eid, &depth), RC_OK);
+	put_of(p, t, eid);
+	store_read_end(&t);
+	return p->to.last;
+}
+
+static int apply(struct pair *p, struct change c, enum update_outcome want)
+{
+	int rc;
+
+	p->to.last = c;
+	rc = base_apply(&p->to);
+	if (rc == 0)
+		assert_int_equal(p->to.outcome, want);
+	base_check(&p->to);
+	return rc;
+}
+
+static bool is_there(struct base *b, const char *dn)
+{
+	struct dn d = base_dn(b, dn);
+	struct store_txn *t;
+	unsigned depth;
+	uint64_t eid;
+	int rc;
+
+	assert_int_equal(store_read_begin(b->store, &t), RC_OK);
+	rc = store_find(t, &d, &eid, &depth);
+	store_read_end(&t);
+	return rc == RC_OK;
+}
+
+static int add_container(struct base *b, const char *dn)
+{
+	return base_add(b, dn, "objectClass: container\n");
+}
+
+static void parent_after_children(void **state)
+{
+	struct pair *p = *state;
+
+	assert_int_equal(add_container(&p->from, "cn=c,cn=Recipients," SITE), 0);
+	assert_int_equal(apply(p, change_of(p, "cn=c,cn=Recipients," SITE), UPDATE_PARKED), 0);
+	assert_int_equal(apply(p, change_of(p, SITE), UPDATE_PARKED), 0);
+	assert_int_equal(apply(p, change_of(p, "cn=Recipients," SITE), UPDATE_APPLIED), 0);
+	assert_false(is_there(&p->to, SITE));
+	assert_int_equal(apply(p, change_of(p, "o=Example"), UPDATE_APPLIED), 0);
+	assert_true(is_there(&p->to, "cn=c,cn=Recipients," SITE));
+	assert_int_equal(apply(p, change_of(p, "cn=Recipients," SITE), UPDATE_DUPLICATE), 0);
+	compare(p);
+}
+
+static void names_are_swapped(void **state)
+{
+	struct pair *p = *state;
+
+	assert_int_equal(add_container(&p->from, "cn=a," SITE), 0);
+	assert_int_equal(add_container(&p->from, "cn=b," SITE), 0);
+	carry_all(p);
+	assert_int_equal(base_rename(&p->from, "cn=a," SITE, "cn=t", true, NULL), 0);
+	assert_int_equal(base_rename(&p->from, "cn=b," SITE, "cn=a", true, NULL), 0);
+	assert_int_equal(base_rename(&p->from, "cn=t," SITE, "cn=b", true, NULL), 0);
+	/* state-based: the one that is cn=a now comes first, while the old cn=a is still there */
+	assert_int_equal(apply(p, change_of(p, "cn=a," SITE), UPDATE_APPLIED), 0);
+	assert_true(is_there(&p->to, "cn=a," SITE));
+	assert_int_equal(apply(p, change_of(p, "cn=b," SITE), UPDATE_APPLIED), 0);
+	carry_all(p);
+	compare(p);
+}
+
+/* A subtree goes below what was its own grandchild; the grandchild is told last. */
+static void ring_of_moves(void **state)
+{
+	struct pair *p = *state;
+
+	assert_int_equal(add_container(&p->from, "cn=x," SITE), 0);
+	assert_int_equal(add_container(&p->from, "cn=a,cn=x," SITE), 0);
+	assert_int_equal(add_container(&p->from, "cn=p,cn=a,cn=x," SITE), 0);
+	carry_all(p);
+	assert_int_equal(base_rename(&p->from, "cn=a,cn=x," SITE, "cn=a", true, SITE), 0);
+	assert_int_equal(base_rename(&p->from, "cn=x," SITE, "cn=x", true, "cn=p,cn=a," SITE), 0);
+	assert_int_equal(base_modify(&p->from, "cn=a," SITE, "r", "description: moved\n"), 0);
+	assert_int_equal(apply(p, change_of(p, "cn=x,cn=p,cn=a," SITE), UPDATE_PARKED), 0);
+	assert_int_equal(apply(p, change_of(p, "cn=a," SITE), UPDATE_APPLIED), 0);
+	assert_true(is_there(&p->to, "cn=x,cn=p,cn=a," SITE));
+	carry_all(p);
+	compare(p);
+}
+
+static struct change remove_of(struct pair *p, const char *dn)
+{
+	struct change c = change_of(p, dn);
+
+	c.kind = CHANGE_REMOVE;
+	c.stamp.usn += 1000;
+	return c;
+}
+
+static void parent_goes_first(void **state)
+{
+	struct pair *p = *state;
+	struct change child;
+
+	assert_int_equal(add_container(&p->from, "cn=a," SITE), 0);
+	assert_int_equal(add_container(&p->from, "cn=c,cn=a," SITE), 0);
+	carry_all(p);
+	child = remove_of(p, "cn=c,cn=a," SITE);
+	child.stamp.usn++;
+	assert_int_equal(apply(p, remove_of(p, "cn=a," SITE), UPDATE_APPLIED), 0);
+	assert_false(is_there(&p->to, "cn=c,cn=a," SITE));
+	assert_int_equal(apply(p, child, UPDATE_APPLIED), 0);
+	/* nothing brings the dead back */
+	assert_int_equal(apply(p, change_of(p, "cn=a," SITE), UPDATE_DUPLICATE), 0);
+	assert_int_equal(apply(p, change_of(p, "cn=c,cn=a," SITE), UPDATE_DUPLICATE), 0);
+}
+
+static void own_context_is_ours(void **state)
+{
+	struct pair *p = *state;
+	struct change c = change_of(p, "cn=Recipients," SITE), position;
+	struct position life;
+	struct buf before, after;
+
+	carry_all(p);
+	base_begin(&p->to);
+	assert_int_equal(update_begin_life(p->to.t, &p->to.ctx, &c.stamp.nc, &life), RC_OK);
+	base_commit(&p->to);
+	base_dump(&p->to, &before);
+	c.stamp.usn += 1000;
+	assert_int_equal(apply(p, c, UPDATE_FOREIGN_OWN), 0);
+	c.kind = CHANGE_REMOVE;
+	assert_int_equal(apply(p, c, UPDATE_FOREIGN_OWN), 0);
+	position = (struct change){.kind = CHANGE_POSITION, .position = life};
+	position.position.usn += 1000;
+	assert_int_equal(apply(p, position, UPDATE_FOREIGN_OWN), 0);
+	position.kind = CHANGE_KEEP_ONLY;
+	assert_int_equal(apply(p, position, UPDATE_FOREIGN_OWN), 0);
+	base_dump(&p->to, &after);
+	unit_assert_span(buf_span(&after), buf_span(&before));
+	buf_fini(&before);
+	buf_fini(&after);
+}
+
+/* A site may change its own context only, whatever it calls it. */
+static void contexts_do_not_mix(void **state)
+{
+	struct pair *p = *state;
+	struct change c;
+
+	carry_all(p);
+	c = change_of(p, "cn=Recipients," SITE);
+	c.stamp.nc.b[0] ^= 1;
+	c.stamp.usn += 1000;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 53); /* another's entry */
+	c.uuid.b[0] ^= 1;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 53); /* below another's entry */
+	c.parent_uuid = (struct uuid){{0}};
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 53); /* a second root */
+	c.stamp.nc = POSITION_LOCAL_NC;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 53);
+	compare(p);
+}
+
+static void poison_is_refused(void **state)
+{
+	struct pair *p = *state;
+	struct change c;
+
+	carry_all(p);
+	c = change_of(p, "cn=Recipients," SITE);
+	c.stamp.usn += 1000;
+	c.rdn = SPAN_LIT("no name at all");
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 34);
+	compare(p);
+}
+
+/* Unknown attributes are kept (requirement R26), computed ones are not stored. */
+static void unknown_attributes(void **state)
+{
+	struct pair *p = *state;
+	struct change c;
+	struct buf dump;
+
+	carry_all(p);
+	c = change_of(p, "cn=Recipients," SITE);
+	c.stamp.usn += 1000;
+	c.attrs = base_attrs(&p->to, "objectClass: fromTheFuture\ncn: Recipients\nfuture: x\n"
+				     "originStamp: y\nparentUUID: z\n");
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+	base_dump(&p->to, &dump);
+	assert_non_null(strstr(buf_cstr(&dump), "future=x"));
+	assert_null(strstr(buf_cstr(&dump), "originStamp"));
+	buf_fini(&dump);
+}
+
+static void positions_only_grow(void **state)
+{
+	struct pair *p = *state;
+	struct change c = {.kind = CHANGE_POSITION};
+
+	carry_all(p);
+	c.position = (struct position){change_of(p, SITE).stamp.nc, 1, {{9}}, 50};
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0); /* other invocation: another life */
+	c.position.usn = 49;
+	assert_int_equal(apply(p, c, UPDATE_DUPLICATE), 0);
+	c.position.epoch = 0;
+	c.position.usn = 90;
+	assert_int_equal(apply(p, c, UPDATE_DUPLICATE), 0);
+	c.position.epoch = 2;
+	c.position.usn = 10;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+}
+
+static void keep_only(void **state)
+{
+	struct pair *p = *state;
+	struct change c = {.kind = CHANGE_KEEP_ONLY};
+	struct uuid kept[3], site;
+	struct store_txn *t;
+	struct store_nc nc;
+
+	assert_int_equal(add_container(&p->from, "cn=a," SITE), 0);
+	assert_int_equal(add_container(&p->from, "cn=b,cn=a," SITE), 0);
+	carry_all(p);
+	kept[0] = site = change_of(p, SITE).uuid;
+	kept[1] = change_of(p, "cn=Recipients," SITE).uuid;
+	kept[2] = change_of(p, "cn=b,cn=a," SITE).uuid; /* its parent is gone, it will move */
+	for (int i = 0; i < 3; i++) {
+		for (int k = i + 1; k < 3; k++) {
+			if (memcmp(&kept[i], &kept[k], UUID_BYTES) > 0) {
+				struct uuid swap = kept[i];
+
+				kept[i] = kept[k];
+				kept[k] = swap;
+			}
+		}
+	}
+	c.keep = kept;
+	c.nkeep = 3;
+	assert_int_equal(store_read_begin(p->to.store, &t), RC_OK);
+	assert_int_equal(store_nc_find(t, &site, &nc), RC_OK);
+	store_read_end(&t);
+	c.position = nc.position;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+	assert_false(is_there(&p->to, "cn=a," SITE));
+	assert_false(is_there(&p->to, "cn=b,cn=a," SITE));
+	assert_true(is_there(&p->to, "cn=Recipients," SITE));
+	assert_int_equal(store_read_begin(p->to.store, &t), RC_OK);
+	assert_int_equal(store_nc_find(t, &nc.position.nc, &nc), RC_OK);
+	assert_int_equal(nc.floor, nc.position.usn); /* removed without a tombstone */
+	store_read_end(&t);
+}
+
+/* What a join has taken along gives way to the real thing, also when that is old. */
+static void stubs_of_a_join(void **state)
+{
+	struct pair *p = *state;
+	struct change c = change_of(p, "o=Example");
+
+	c.stamp.usn = c.stamp.epoch = 0;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+	assert_int_equal(apply(p, c, UPDATE_DUPLICATE), 0);
+	assert_true(is_there(&p->to, "o=Example"));
+	carry_all(p);
+	compare(p);
+}
+
+/* --- property: any history, any batches, with crashes and repetitions --- */
+
+static void random_name(char *out, size_t n, unsigned depth)
+{
+	unsigned i;
+	size_t used = 0;
+
+	for (i = 0; i < depth; i++)
+		used += (size_t)snprintf(out + used, n - used, "cn=N%u,", base_random() % 5);
+	snprintf(out + used, n - used, "cn=Recipients," SITE);
+}
+
+static void random_step(struct base *b)
+{
+	char dn[300], superior[300], rdn[20];
+
+	random_name(dn, sizeof(dn), 1 + base_random() % 3);
+	random_name(superior, sizeof(superior), base_random() % 3);
+	snprintf(rdn, sizeof(rdn), "cn=N%u", base_random() % 5);
+	switch (base_random() % 5) {
+	case 0:
+	case 1:
+		(void)base_add(b, dn, "objectClass: container\n");
+		break;
+	case 2:
+		(void)base_modify(b, dn, "r",
+				  base_random() % 2 ? "description: x\n" : "description: y\n");
+		break;
+	case 3:
+		(void)base_delete(b, dn);
+		break;
+	default:
+		(void)base_rename(b, dn, rdn, true, superior);
+	}
+}
+
+static void forget(struct base *b)
+{
+	arena_fini(&b->arena);
+	b->ctx.root = base_dn(b, BASE_ROOT);
+}
+
+static void any_history(void **state)
+{
+	struct pair *p = *state;
+	uint32_t number;
+	unsigned round, i;
+
+	base_seed = 4711;
+	carry_all(p);
+	for (round = 0; round < 400; round++) {
+		base_begin(&p->from);
+		for (i = base_random() % 30; i != 0; i--)
+			random_step(&p->from);
+		base_commit(&p->from);
+		number = 1 + base_random() % 2;
+		(void)carry(p, number, 1 + base_random() % 6, base_random() % 4 == 0);
+		base_check(&p->to);
+		if (round % 20 == 0) {
+			carry_all(p);
+			compare(p);
+		}
+		forget(&p->from);
+		forget(&p->to);
+	}
+	carry_all(p);
+	compare(p);
+	base_check(&p->from);
+}
+
+#define unit_pair_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		unit_pair_test(parent_after_children), unit_pair_test(names_are_swapped),
+		unit_pair_test(ring_of_moves),         unit_pair_test(parent_goes_first),
+		unit_pair_test(own_context_is_ours),   unit_pair_test(contexts_do_not_mix),
+		unit_pair_test(poison_is_refused),     unit_pair_test(unknown_attributes),
+		unit_pair_test(positions_only_grow),   unit_pair_test(keep_only),
+		unit_pair_test(stubs_of_a_join),       unit_pair_test(any_history),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
