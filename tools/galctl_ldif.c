@@ -25,22 +25,77 @@ struct import {
 	const char *path;
 	struct slot slots[WINDOW];
 	unsigned first, n; /* of a ring */
-	unsigned long added, changed, refused;
+	unsigned long added, changed, unchanged, refused;
 	bool update, dry_run;
 	bool stop; /* the connection is gone: going on makes no sense */
 	struct cli_progress progress;
 };
 
-/* The entry exists and --update was given: make its attributes those of the file. */
-static int update_existing(struct import *im, struct slot *s)
+static bool has_value(const struct ldif_attr *attr, struct span value)
 {
-	struct ldif_record change = s->record;
 	unsigned i;
 
-	change.kind = LDIF_MODIFY;
-	for (i = 0; i < change.nattrs; i++)
-		change.attrs[i].op = LDIF_OP_REPLACE;
-	return dirconn_change(im->conn, &change);
+	for (i = 0; i < attr->nvalues; i++) {
+		if (span_eq(attr->values[i], value))
+			return true;
+	}
+	return false;
+}
+
+/* A server adds superclasses to objectClass, so more than the wanted ones is all right there. */
+static bool is_as_wanted(const struct ldif_attr *wanted, const struct ldif_attr *now)
+{
+	bool may_have_more = span_eq_nocase(wanted->type, SPAN_LIT("objectClass"));
+	unsigned i;
+
+	if (now == NULL || (wanted->nvalues != now->nvalues && !may_have_more))
+		return false;
+	for (i = 0; i < wanted->nvalues; i++) {
+		if (!has_value(now, wanted->values[i]))
+			return false;
+	}
+	return true;
+}
+
+static const struct ldif_attr *attr_of(const struct ldif_record *r, struct span type)
+{
+	unsigned i;
+
+	for (i = 0; i < r->nattrs; i++) {
+		if (span_eq_nocase(r->attrs[i].type, type))
+			return &r->attrs[i];
+	}
+	return NULL;
+}
+
+/*
+ * The entry exists and --update was given: make its attributes those of the file. What the file
+ * does not mention stays. *changed tells whether there was anything to do.
+ */
+static int update_existing(struct import *im, struct slot *s, bool *changed)
+{
+	struct ldif_record change = {.kind = LDIF_MODIFY, .dn = s->record.dn}, now;
+	const char *dn = arena_str(&s->arena, s->record.dn);
+	unsigned i;
+	int rc;
+
+	*changed = true;
+	change.attrs = arena_zalloc(&s->arena, s->record.nattrs, sizeof(*change.attrs));
+	if (dn == NULL || change.attrs == NULL)
+		return RC_NOMEM;
+	rc = dirconn_read(im->conn, &s->arena, dn, NULL, &now);
+	if (rc != RC_OK && rc != RC_NOTFOUND)
+		return rc;
+	for (i = 0; i < s->record.nattrs; i++) {
+		const struct ldif_attr *wanted = &s->record.attrs[i];
+
+		if (rc == RC_OK && is_as_wanted(wanted, attr_of(&now, wanted->type)))
+			continue;
+		change.attrs[change.nattrs] = *wanted;
+		change.attrs[change.nattrs++].op = LDIF_OP_REPLACE;
+	}
+	*changed = change.nattrs != 0;
+	return *changed ? dirconn_change(im->conn, &change) : RC_OK;
 }
 
 static bool is_add(const struct ldif_record *r)
@@ -51,20 +106,22 @@ static bool is_add(const struct ldif_record *r)
 static void collect_one(struct import *im)
 {
 	struct slot *s = &im->slots[im->first];
-	bool changed = !is_add(&s->record);
+	bool exists = !is_add(&s->record), changed = true;
 	int rc;
 
 	cli_context("%s:%lu: ", im->path, s->record.line);
 	rc = dirconn_collect(im->conn, s->id, &s->record);
 	if (rc == RC_EXISTS && im->update) {
-		rc = update_existing(im, s);
-		changed = true;
+		rc = update_existing(im, s, &changed);
+		exists = true;
 	}
 	cli_context("%s", "");
 	if (rc != RC_OK)
 		im->refused++;
-	else if (changed)
+	else if (exists && changed)
 		im->changed++;
+	else if (exists)
+		im->unchanged++;
 	else
 		im->added++;
 	im->stop |= rc == RC_CLOSED || rc == RC_NOMEM;
@@ -166,6 +223,15 @@ static int import_file(struct import *im, const char *path)
 	return rc;
 }
 
+static void print_summary(const struct import *im)
+{
+	printf("%s%lu added, %lu changed, ", im->dry_run ? "would be: " : "", im->added,
+	       im->changed);
+	if (im->update && !im->dry_run)
+		printf("%lu unchanged, ", im->unchanged);
+	printf("%lu refused\n", im->refused);
+}
+
 int galctl_import(int argc, char **argv)
 {
 	struct dirconn_options o = {0};
@@ -208,8 +274,7 @@ int galctl_import(int argc, char **argv)
 	for (; rc == RC_OK && !im->stop && first < argc; first++)
 		rc = import_file(im, argv[first]);
 	if (rc == RC_OK || im->added + im->changed + im->refused != 0)
-		printf("%s%lu added, %lu changed, %lu refused\n", dry_run ? "would be: " : "",
-		       im->added, im->changed, im->refused);
+		print_summary(im);
 	status = rc == RC_OK && im->refused == 0 && !im->stop ? CLI_DONE : CLI_FAILED;
 	dirconn_close(&im->conn);
 	mem_free(im);

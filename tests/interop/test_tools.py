@@ -115,8 +115,10 @@ class Galctl(Tools):
             f"mail: import{i}@site1.example.com\n\n" for i in range(150))
         self.assertIn("150 added, 0 changed, 0 refused",
                       self.good(s, "galctl", "import", "-", stdin=people))
-        self.assertIn("0 added, 150 changed, 0 refused",
-                      self.good(s, "galctl", "import", "--update", "-", stdin=people))
+        self.assertIn("0 added, 1 changed, 149 unchanged, 0 refused",
+                      self.good(s, "galctl", "import", "--update", "-",
+                                stdin=people.replace("import7@", "seven@")))
+        self.assertEqual(s.count(base, "(mail=seven@site1.example.com)"), 1)
         broken = (f"dn: cn=Import 900,{base}\nobjectClass: inetOrgPerson\ncn: Import 900\nsn: x\n\n"
                   f"dn: cn=Import 901,{base}\nno colon\n\n"
                   f"dn: cn=Import 902,{base}\nobjectClass: inetOrgPerson\ncn: Import 902\n\n"
