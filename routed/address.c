@@ -310,6 +310,32 @@ int address_domain_parse(struct span value, struct span *out, struct address_err
 	return RC_OK;
 }
 
+/* Printable ASCII with single blanks: preparation only changes the case of letters. */
+static bool is_plain(struct span value)
+{
+	size_t i;
+
+	for (i = 0; i < value.n; i++) {
+		if (value.p[i] < ' ' || value.p[i] >= 0x7f ||
+		    (value.p[i] == ' ' && i + 1 < value.n && value.p[i + 1] == ' '))
+			return false;
+	}
+	return true;
+}
+
+static int fold_plain(struct arena *a, struct span value, struct span *out)
+{
+	uint8_t *p = arena_alloc(a, value.n);
+	size_t i;
+
+	if (p == NULL)
+		return RC_NOMEM;
+	for (i = 0; i < value.n; i++)
+		p[i] = span_ascii_lower(value.p[i]);
+	*out = span_make(p, value.p[value.n - 1] == '.' ? value.n - 1 : value.n);
+	return RC_OK;
+}
+
 int address_fold(struct arena *a, struct span value, struct span *out)
 {
 	struct buf b;
@@ -319,6 +345,8 @@ int address_fold(struct arena *a, struct span value, struct span *out)
 	*out = (struct span){NULL, 0};
 	if (value.n == 0)
 		return RC_OK;
+	if (is_plain(value))
+		return fold_plain(a, value, out);
 	buf_init(&b, value.n * 32 + 64);
 	rc = text_prepare(value, TEXT_IGNORE_CASE, TEXT_WHOLE, &b);
 	if (rc == RC_OK)

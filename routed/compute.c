@@ -290,7 +290,7 @@ int compute_table(const struct model *m, struct span site, struct table **out)
 		return rc;
 	w.root = m->sites[w.site].name_id;
 	arena_init(&w.a);
-	rc = build_init(&w.b);
+	rc = build_init(&w.b, (size_t)m->nnames * TABLE_CLASSES + 16);
 	if (rc == RC_OK)
 		rc = fill(&w, out);
 	graph_run_fini(&w.run[TABLE_SYSTEM]);

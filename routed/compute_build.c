@@ -1,6 +1,13 @@
 #include "routed/compute_build.h"
 
-int build_init(struct build *b)
+/* A hint: whatever does not fit is told when it is written. */
+static void make_room(struct buf *b, size_t bytes)
+{
+	(void)buf_extend(b, bytes);
+	buf_clear(b);
+}
+
+int build_init(struct build *b, size_t rows)
 {
 	buf_init(&b->rows, TABLE_MAX_BYTES);
 	buf_init(&b->steps, TABLE_MAX_BYTES);
@@ -9,6 +16,9 @@ int build_init(struct build *b)
 	buf_init(&b->systems, TABLE_MAX_BYTES);
 	buf_init(&b->texts, TABLE_MAX_BYTES);
 	b->table = mem_zalloc(1, sizeof(*b->table));
+	make_room(&b->rows, rows * sizeof(struct table_row));
+	make_room(&b->texts, rows * 2 * sizeof(struct span));
+	make_room(&b->steps, rows * sizeof(struct table_step));
 	return b->table != NULL ? RC_OK : RC_NOMEM;
 }
 

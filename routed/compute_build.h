@@ -13,8 +13,8 @@ struct build {
 	struct table *table;
 };
 
-/** RC_NOMEM. build_fini() is needed in any case. */
-int build_init(struct build *b) WARN_UNUSED;
+/** Room for `rows` rows to begin with. RC_NOMEM. build_fini() is needed in any case. */
+int build_init(struct build *b, size_t rows) WARN_UNUSED;
 void build_fini(struct build *b);
 
 /** The number of a new text, the parts joined. Out of memory sticks, until build_finish(). */

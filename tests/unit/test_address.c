@@ -1,5 +1,6 @@
 #include "tests/unit/unit.h"
 
+#include "lib/text.h"
 #include "routed/address.h"
 
 /* docs/routing.md, what is read; M8: an error names reason and column. */
@@ -229,6 +230,41 @@ static void test_fold(void **state)
 	assert_int_equal(address_fold(&arena, SPAN_LIT("\xff"), &folded), RC_INVALID);
 }
 
+/* The short cut for plain text gives what the preparation gives. */
+static void test_fold_short_cut(void **state)
+{
+	static const char alphabet[] = "aZ09 -_.@;:=\\/*%\"'~!\t";
+	uint32_t seed = 7;
+	unsigned round;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	for (round = 0; round < 20000; round++) {
+		char text[12];
+		struct span folded, want;
+		size_t n, i;
+
+		seed = seed * 1103515245u + 12345u;
+		n = (seed >> 16) % sizeof(text);
+		for (i = 0; i < n; i++) {
+			seed = seed * 1103515245u + 12345u;
+			text[i] = alphabet[(seed >> 16) % (sizeof(alphabet) - 1)];
+		}
+		buf_clear(&b);
+		want = span_trim(span_make(text, n));
+		if (want.n != 0) {
+			assert_int_equal(text_prepare(want, TEXT_IGNORE_CASE, TEXT_WHOLE, &b),
+					 RC_OK);
+			want = buf_span(&b);
+			want.n -= want.p[want.n - 1] == '.';
+		}
+		assert_int_equal(address_fold(&arena, span_make(text, n), &folded), RC_OK);
+		unit_assert_span(folded, want);
+	}
+	buf_fini(&b);
+}
+
 static void test_match(void **state)
 {
 	static const struct {
@@ -359,6 +395,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_route, teardown),
 		cmocka_unit_test_teardown(test_domain, teardown),
 		cmocka_unit_test_teardown(test_fold, teardown),
+		cmocka_unit_test_teardown(test_fold_short_cut, teardown),
 		cmocka_unit_test(test_match),
 		cmocka_unit_test_teardown(test_random_values, teardown),
 		cmocka_unit_test(test_out_of_memory),
