@@ -1,4 +1,5 @@
 #include "dird/op_impl.h"
+#include "dird/enrol.h"
 #include "dird/repl.h"
 #include "dird/sync.h"
 #include "lib/clock.h"
@@ -119,7 +120,8 @@ static int add_root_dse(struct list *l)
 	struct server *s = l->op->server;
 	bool has_tls = s->config.tls.certificate != NULL;
 	const char *extensions[] = {OP_OID_CANCEL, OP_OID_WHO_AM_I,
-				    has_tls ? OP_OID_START_TLS : NULL, NULL};
+				    has_tls ? OP_OID_START_TLS : NULL, has_tls ? ENROL_OID : NULL,
+				    NULL};
 	struct draft d = {.a = l->a};
 
 	put(&d, "objectClass", "top");
