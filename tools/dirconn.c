@@ -142,6 +142,7 @@ static int read_config(struct dirconn *c)
 		return RC_NOTFOUND;
 	}
 	c->uri = ldapi_uri(&c->arena, sockets.items[0]);
+	c->where = sockets.items[0];
 	return c->uri != NULL ? RC_OK : RC_NOMEM;
 }
 
@@ -282,7 +283,7 @@ static int bind_session(struct dirconn *c, bool external)
 	if (rc == LDAP_SUCCESS)
 		return RC_OK;
 	ldap_get_option(c->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diagnostic);
-	dirconn_complain(c, "connecting to", c->uri, rc, diagnostic);
+	dirconn_complain(c, "connecting to", c->where, rc, diagnostic);
 	ldap_memfree(diagnostic);
 	return dirconn_rc(rc);
 }
@@ -370,6 +371,7 @@ int dirconn_open(const struct dirconn_options *o, struct dirconn **out)
 		return RC_NOMEM;
 	c->options = *o;
 	c->uri = o->uri;
+	c->where = o->uri;
 	if (o->config != NULL)
 		rc = read_config(c);
 	if (rc == RC_OK)
@@ -399,6 +401,7 @@ int dirconn_open_other(struct dirconn *c, const char *uri, const struct ldif_att
 	other->options.config = NULL;
 	other->pins = pins;
 	other->uri = arena_str(&other->arena, span_of(uri));
+	other->where = other->uri;
 	other->root = arena_str(&other->arena, span_of(c->root));
 	rc = other->uri != NULL && other->root != NULL ? connect_session(other, false) : RC_NOMEM;
 	if (rc == RC_OK)

@@ -10,6 +10,7 @@ struct dirconn {
 	struct dirconn_options options;
 	struct arena arena; /* strings of the session */
 	const char *uri;
+	const char *where; /* the same for a person: the path of a local socket, else the URI */
 	const char *root;
 	const char *site;
 	bool expects_existing;
