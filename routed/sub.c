@@ -21,6 +21,9 @@
  */
 #define HANG_FACTOR 2
 
+/* A provider may search long before its first entry; so many heartbeats without any is too long. */
+#define STALL_HEARTBEATS 30
+
 #define FILTER                                                                                     \
 	"(|(objectClass=mailSite)(objectClass=imsConnector)(objectClass=siteConnector)"            \
 	"(objectClass=x400Connector)(objectClass=gatewayConnector))"
@@ -65,8 +68,9 @@ struct sub {
 	struct consumer *consumer;
 	struct backoff backoff;
 	int msgid;
-	int probe_msgid; /* of an unanswered heartbeat, else -1 */
-	uint64_t deadline_ms;
+	int probe_msgid;      /* of an unanswered heartbeat, else -1 */
+	uint64_t deadline_ms; /* of the next message, whichever */
+	uint64_t progress_ms; /* newest message of the subscription */
 };
 
 static uint64_t now_ms(void)
@@ -386,6 +390,7 @@ static int on_message(struct sub *s, int type, LDAPMessage *msg, char *why)
 		s->probe_msgid = -1;
 		return RC_OK;
 	}
+	s->progress_ms = now_ms();
 	if (id != s->msgid)
 		return fail(why, RC_CLOSED, "notice of disconnection or foreign message");
 	switch (type) { /* message tags of the library */
@@ -458,7 +463,8 @@ static int heartbeat(struct sub *s, char *why)
 		return RC_OK;
 	if (s->probe_msgid >= 0)
 		return fail(why, RC_TIMEOUT, "no answer to the heartbeat");
-	if (!consumer_is_persist(s->consumer))
+	if (!consumer_is_persist(s->consumer) &&
+	    now_ms() - s->progress_ms > (uint64_t)s->config.heartbeat_ms * STALL_HEARTBEATS)
 		return fail(why, RC_TIMEOUT, "the refresh stalled");
 	rc = ldap_whoami(s->session.ld, NULL, NULL, &s->probe_msgid);
 	s->deadline_ms = now_ms() + s->config.session.timeout_ms;
@@ -503,7 +509,8 @@ static int run_session(struct sub *s, char *why)
 	if (rc != RC_OK)
 		return fail(why, rc, rc_text(rc));
 	s->probe_msgid = -1;
-	s->deadline_ms = now_ms() + s->config.heartbeat_ms;
+	s->progress_ms = now_ms();
+	s->deadline_ms = s->progress_ms + s->config.heartbeat_ms;
 	set_state(s, SUB_REFRESHING);
 	rc = start_search(s, why);
 	return rc == RC_OK ? follow(s, why) : rc;

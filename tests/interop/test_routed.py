@@ -511,6 +511,10 @@ def misbehaviours():
         message = fake.seq(fake.integer(s.id), fake.entry_op(x.dn, x.attributes))
         s.raw(message[:len(message) // 2])
 
+    def dead(s):
+        s.answer_probes = False
+        s.entry(fake.ADD, x)
+
     good = fake.state_value(fake.ADD, x.uuid)
     yield "entry without control", lambda s: s.bare_entry(x), True
     yield "uuid of 15 octets", wrong_state(fake.state_value(fake.ADD, x.uuid[:15])), True
@@ -537,7 +541,7 @@ def misbehaviours():
     yield "cut in the delete phase", cut(
         lambda s: s.id_set([e.uuid for e in s.provider.entries()], deletes=True)), True
     yield "stall in mid message", stall, True
-    yield "stall in the refresh", lambda s: s.entry(fake.ADD, x), True
+    yield "stall in the refresh", dead, True
     yield "garbage instead of a message", lambda s: s.raw(b"\xde\xad\xbe\xef" * 64), True
     yield "message longer than memory", lambda s: s.raw(b"\x30\x84\x7f\xff\xff\xff\x02"), True
     yield "notice of disconnection", lambda s: s.message(fake.tlv(
@@ -638,6 +642,25 @@ class Misbehaviour(Base):
         self.provider.script(script)
         self.provider.hang_up_all()
         d.becomes("OK retry:4.4.4 no mail route to site S2")
+
+    def test_slow_refresh_is_waited_for(self):
+        """A provider that searches for long answers the heartbeat meanwhile."""
+        net_n1(self.provider)
+
+        def slow(s):
+            wait_for("heartbeats", lambda: s.probes >= 4)
+            s.everything("k1")
+        self.provider.script(slow)
+        d = self.routed(heartbeat="200ms")
+        d.becomes(VIA_HUB)
+        self.assertEqual(self.provider.syncs, [None])
+
+    def test_refresh_without_an_end_is_given_up(self):
+        net_n1(self.provider)
+        self.provider.script(lambda s: s.entry(fake.ADD, Stranger()))
+        d = self.routed(heartbeat="100ms")
+        d.becomes(VIA_HUB)
+        self.assertIn("the refresh stalled", d.log())
 
     def test_empty_provider_does_not_wipe_the_table(self):
         d = self.n1()
