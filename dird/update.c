@@ -459,6 +459,42 @@ static int del(struct update *u)
 
 /* --- rename --- */
 
+/* How many levels lie below an entry. */
+static int height(struct update *u, uint64_t base, unsigned *out)
+{
+	struct store_iter *i = NULL;
+	uint64_t eid, at;
+	struct entry e;
+	unsigned n;
+	int rc = store_walk(u->t, base, STORE_CHILDREN, &i);
+
+	*out = 0;
+	while (rc == RC_OK && (rc = store_iter_next(i, &eid)) == RC_OK) {
+		for (n = 0, at = eid; rc == RC_OK && at != base; n++) {
+			rc = store_entry(u->t, at, &e);
+			at = e.head.parent;
+		}
+		*out = n > *out ? n : *out;
+	}
+	store_iter_free(&i);
+	return rc == RC_DONE ? RC_OK : rc;
+}
+
+/* Every name stays one that dn_parse() takes. */
+static int check_depth(struct update *u, const struct update_old *old, unsigned new_depth)
+{
+	unsigned below;
+	int rc;
+
+	if (new_depth <= u->c->dn.n)
+		return RC_OK;
+	rc = height(u, old->eid, &below);
+	if (rc == RC_OK && new_depth + below > DN_MAX_RDNS)
+		return result_set(u->why, u->a, LR_UNWILLING, "names would have more than %d RDNs",
+				  DN_MAX_RDNS);
+	return rc;
+}
+
 static int new_parent(struct update *u, const struct update_old *old, struct entry_head *head)
 {
 	struct entry e;
@@ -480,7 +516,7 @@ static int new_parent(struct update *u, const struct update_old *old, struct ent
 				  "the new superior is the entry itself or below it");
 	head->parent = eid;
 	head->parent_uuid = e.head.uuid;
-	return RC_OK;
+	return check_depth(u, old, depth + 1);
 }
 
 static int check_free(struct update *u, const struct update_old *old, const struct entry_head *head)

@@ -17,7 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BATCH_RECORDS 1000
+/* Large, because a commit writes about every page of an index: the keys are spread all over it. */
+#define BATCH_RECORDS 20000
+#define BATCH_BYTES (64u << 20)
 
 /* Records of the running transaction are kept: the batch is repeated when the map has grown. */
 struct batch {
@@ -308,7 +310,7 @@ static int read_all(struct load *l)
 			cli_error("%s:%lu: %s", l->file, line, rc_text(rc));
 			return rc;
 		}
-		if (++l->batch.n == BATCH_RECORDS)
+		if (++l->batch.n == BATCH_RECORDS || l->batch.arena.bytes > BATCH_BYTES)
 			rc = flush(l);
 		if (rc != RC_OK)
 			return rc;

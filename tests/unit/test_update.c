@@ -228,6 +228,36 @@ static void renames(void **state)
 	base_check(b);
 }
 
+/* A move never makes a name that could not be asked for. */
+static void names_stay_short(void **state)
+{
+	struct base *b = *state;
+	char deep[64 * 8], other[64 * 8];
+	unsigned i;
+
+	strcpy(deep, "cn=Recipients,ou=S1,o=Example");
+	strcpy(other, "cn=Recipients,ou=S1,o=Example");
+	for (i = 0; i < 40; i++) {
+		memmove(deep + 5, deep, strlen(deep) + 1);
+		memcpy(deep, "cn=d,", 5);
+		assert_int_equal(base_add(b, deep, "objectClass: container\n"), 0);
+	}
+	for (i = 0; i < 30; i++) {
+		memmove(other + 5, other, strlen(other) + 1);
+		memcpy(other, "cn=o,", 5);
+		assert_int_equal(base_add(b, other, "objectClass: container\n"), 0);
+	}
+	assert_int_equal(base_rename(b, "cn=o,cn=Recipients,ou=S1,o=Example", "cn=o", false, deep),
+			 53);
+	assert_int_equal(base_delete(b, other), 0);
+	assert_int_equal(base_rename(b,
+				     "cn=o,cn=o,cn=o,cn=o,cn=o,cn=o,cn=o,cn=o,cn=o,"
+				     "cn=Recipients,ou=S1,o=Example",
+				     "cn=o", false, deep),
+			 0);
+	base_check(b);
+}
+
 static void local_context(void **state)
 {
 	struct base *b = *state;
@@ -562,11 +592,17 @@ static void random_changes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		unit_base_test(add_fills_in),   unit_base_test(refusals_leave_no_trace),
-		unit_base_test(matched_dn),     unit_base_test(modifications),
-		unit_base_test(renames),        unit_base_test(local_context),
-		unit_base_test(referrals),      unit_base_test(no_referral_without_servers),
-		unit_base_test(replacing),      unit_base_test(given_uuid),
+		unit_base_test(add_fills_in),
+		unit_base_test(refusals_leave_no_trace),
+		unit_base_test(matched_dn),
+		unit_base_test(modifications),
+		unit_base_test(names_stay_short),
+		unit_base_test(renames),
+		unit_base_test(local_context),
+		unit_base_test(referrals),
+		unit_base_test(no_referral_without_servers),
+		unit_base_test(replacing),
+		unit_base_test(given_uuid),
 		unit_base_test(random_changes),
 	};
 

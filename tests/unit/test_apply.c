@@ -1,0 +1,228 @@
+/* Changes as pure functions (dird/apply.h): contents, index rows, memory. */
+#include "tests/unit/unit.h"
+
+#include "dird/apply.h"
+#include "lib/dn.h"
+
+static struct schema *schema;
+
+static int load(void **state)
+{
+	struct buf errors;
+
+	(void)state;
+	buf_init(&errors, 65536);
+	if (schema_load(SCHEMADIR, &schema, &errors) != RC_OK)
+		fail_msg("%s", buf_cstr(&errors));
+	buf_fini(&errors);
+	return 0;
+}
+
+static int unload(void **state)
+{
+	(void)state;
+	schema_free(&schema);
+	return 0;
+}
+
+static struct span class_values[] = {{(const uint8_t *)"inetOrgPerson", 13}};
+static struct span sn_values[] = {{(const uint8_t *)"Hill", 4}};
+static struct span mail_values[] = {{(const uint8_t *)"Ada@X", 5}, {(const uint8_t *)"b@x", 3}};
+static struct attr person[] = {{{(const uint8_t *)"OBJECTCLASS", 11}, class_values, 1},
+			       {{(const uint8_t *)"2.5.4.4", 7}, sn_values, 1},
+			       {{(const uint8_t *)"mail", 4}, mail_values, 2}};
+
+static int add_person(struct arena *a, const char *dn, struct apply_entry *out, struct result *why)
+{
+	const struct apply_context x = {schema, a, 1795521600000000};
+	struct change c = {.kind = CHANGE_ADD, .actor = SPAN_LIT("cn=admin,o=Example")};
+	struct uuid uuid = {{1, 2, 3}};
+	int rc;
+
+	c.attrs = (struct attr_list){person, 3};
+	rc = dn_parse(a, span_of(dn), &c.dn, NULL);
+	return rc == RC_OK ? apply_add(&x, &c, &uuid, out, why) : rc;
+}
+
+static const struct attr *find(const struct apply_entry *e, const char *type)
+{
+	unsigned i;
+
+	for (i = 0; i < e->attrs.n; i++) {
+		if (span_eq(e->attrs.attrs[i].type, span_of(type)))
+			return &e->attrs.attrs[i];
+	}
+	return NULL;
+}
+
+static void an_entry_is_made_whole(void **state)
+{
+	struct apply_entry e;
+	struct result why;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	assert_int_equal(add_person(&a, "cn=Ada+uid=ada,o=Example", &e, &why), RC_OK);
+	assert_int_equal(find(&e, "objectClass")->nvalues, 4); /* with its superclasses */
+	unit_assert_span(find(&e, "sn")->values[0], SPAN_LIT("Hill"));
+	unit_assert_span(find(&e, "cn")->values[0], SPAN_LIT("Ada"));
+	unit_assert_span(find(&e, "uid")->values[0], SPAN_LIT("ada"));
+	unit_assert_span(find(&e, "entryUUID")->values[0],
+			 SPAN_LIT("01020300-0000-0000-0000-000000000000"));
+	unit_assert_span(find(&e, "structuralObjectClass")->values[0], SPAN_LIT("inetOrgPerson"));
+	unit_assert_span(find(&e, "createTimestamp")->values[0], SPAN_LIT("20261124120000Z"));
+	unit_assert_span(find(&e, "creatorsName")->values[0], SPAN_LIT("cn=admin,o=Example"));
+	assert_int_equal(e.runs[find(&e, "entryUUID") - e.attrs.attrs], ENTRY_OPERATIONAL);
+	assert_int_equal(e.runs[find(&e, "mail") - e.attrs.attrs], ENTRY_PUBLIC);
+	arena_fini(&a);
+}
+
+/* A whole life of an entry, for the allocation faults. */
+static int live(void *arg)
+{
+	struct apply_context x = {schema, NULL, 1795521600000000};
+	struct entry_head head = {.rdn = SPAN_LIT("cn=Ada"), .rdn_normal = SPAN_LIT("cn=ada")};
+	struct change_mod mods[2] = {{CHANGE_OP_DELETE, {SPAN_LIT("mail"), mail_values, 1}},
+				     {CHANGE_OP_ADD, {SPAN_LIT("description"), sn_values, 1}}};
+	struct change c = {.kind = CHANGE_MODIFY, .mods = mods, .nmods = 2};
+	struct apply_entry e;
+	struct result why;
+	struct entry old;
+	struct buf record;
+	struct arena a;
+	int rc;
+
+	arena_init(&a);
+	buf_init(&record, 65536);
+	x.arena = &a;
+	c.actor = SPAN_LIT("cn=x");
+	c.delete_old_rdn = true;
+	rc = add_person(&a, "cn=Ada,o=Example", &e, &why);
+	if (rc == RC_OK)
+		rc = entry_build(&head, &e.attrs, e.runs, &record);
+	if (rc == RC_OK)
+		rc = entry_open(buf_span(&record), &old);
+	if (rc == RC_OK)
+		rc = apply_modify(&x, &old, &c, &e, &why);
+	if (rc == RC_OK && arg == NULL) {
+		assert_int_equal(find(&e, "mail")->nvalues, 1);
+		assert_non_null(find(&e, "description"));
+		unit_assert_span(find(&e, "modifiersName")->values[0], SPAN_LIT("cn=x"));
+	}
+	if (rc == RC_OK)
+		rc = dn_rdn_parse(&a, SPAN_LIT("cn=Countess"), &c.new_rdn, NULL);
+	if (rc == RC_OK)
+		rc = apply_rename(&x, &old, &c, &e, &why);
+	if (rc == RC_OK && arg == NULL) {
+		assert_int_equal(find(&e, "cn")->nvalues, 1);
+		unit_assert_span(find(&e, "cn")->values[0], SPAN_LIT("Countess"));
+		assert_int_equal(find(&e, "mail")->nvalues, 2); /* of the old entry */
+	}
+	buf_fini(&record);
+	arena_fini(&a);
+	return rc;
+}
+
+static void a_life(void **state)
+{
+	(void)state;
+	assert_int_equal(live(NULL), RC_OK);
+}
+
+static void out_of_memory(void **state)
+{
+	(void)state;
+	unit_fail_allocations(live, schema);
+}
+
+/* --- index rows --- */
+
+struct delta {
+	unsigned added, removed;
+	struct span last;
+};
+
+static void count(void *ctx, const struct apply_key *key, bool is_new)
+{
+	struct delta *d = ctx;
+
+	++*(is_new ? &d->added : &d->removed);
+	d->last = key->value;
+}
+
+static void keys_of(struct arena *a, const char *const *values, unsigned n, struct apply_keys *out)
+{
+	struct attr at = {SPAN_LIT("mail;x-home"), arena_zalloc(a, n + 1, sizeof(struct span)), n};
+	struct attr_list list = {&at, 1};
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		at.values[i] = span_of(values[i]);
+	assert_int_equal(apply_keys(schema, &list, a, out), RC_OK);
+}
+
+static void deltas(void **state)
+{
+	struct apply_keys one, two;
+	struct delta d = {0};
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	keys_of(&a, (const char *const[]){"a@x", "B@x", "c@x"}, 3, &one);
+	keys_of(&a, (const char *const[]){"b@X", "A@X", "d@x"}, 3, &two);
+	apply_delta(&one, &two, count, &d);
+	assert_int_equal(d.removed, 1); /* c@x; the others differ in case only */
+	assert_int_equal(d.added, 1);
+	unit_assert_span(d.last, SPAN_LIT("d@x"));
+	d = (struct delta){0};
+	apply_delta(&one, &one, count, &d);
+	assert_int_equal(d.added + d.removed, 0);
+	arena_fini(&a);
+}
+
+/* Values that are cut to the same key are one row: removing one of them keeps it. */
+static void cut_values_are_one_row(void **state)
+{
+	char x[601], y[601];
+	struct apply_keys both, one;
+	struct delta d = {0};
+	struct arena a;
+
+	(void)state;
+	memset(x, 'v', 600);
+	memset(y, 'v', 600);
+	x[600] = y[600] = '\0';
+	y[599] = 'w';
+	arena_init(&a);
+	keys_of(&a, (const char *const[]){x, y}, 2, &both);
+	keys_of(&a, (const char *const[]){y}, 1, &one);
+	assert_int_equal(both.n, 1);
+	assert_int_equal(both.at[0].value.n, APPLY_VALUE_MAX_BYTES);
+	apply_delta(&both, &one, count, &d);
+	assert_int_equal(d.added + d.removed, 0);
+	arena_fini(&a);
+}
+
+static void classes(void **state)
+{
+	struct span by_oid[] = {SPAN_LIT("2.5.6.6")};
+	struct attr at = {SPAN_LIT("objectClass"), by_oid, 1};
+	struct attr_list list = {&at, 1};
+
+	(void)state;
+	assert_true(apply_has_class(schema, &list, "person"));
+	assert_false(apply_has_class(schema, &list, "container"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		unit_heap_test(an_entry_is_made_whole), unit_heap_test(a_life),
+		unit_heap_test(out_of_memory),          unit_heap_test(deltas),
+		unit_heap_test(cut_values_are_one_row), unit_heap_test(classes),
+	};
+
+	return cmocka_run_group_tests(tests, load, unload);
+}
