@@ -6,6 +6,7 @@
 /* RFC 4513. A bind runs alone on its connection, which is anonymous until it succeeds. */
 
 #define BIND_MAX_HASHES 8
+#define BIND_MAX_QUEUED 256 /* of the whole server: what a flood of binds may cost */
 
 struct bind {
 	uv_work_t work;
@@ -18,6 +19,7 @@ struct bind {
 	int rc;
 };
 
+static unsigned queued; /* of all loops */
 static const char wrong[] = "name or password is wrong";
 
 /* --- the end --- */
@@ -112,13 +114,25 @@ static void on_hashed(uv_work_t *w, int status)
 	struct bind *b = w->data;
 	struct op *op = b->op;
 
+	__atomic_sub_fetch(&queued, 1, __ATOMIC_RELAXED);
 	op->state = NULL;
+	op->cancel = NULL;
 	if (status == 0 && b->is_right)
 		accept_as(op, &b->identity);
+	else if (status == UV_ECANCELED)
+		refuse(op, LR_UNAVAILABLE, "the connection or the server ends");
 	else
 		refuse(op, LR_INVALID_CREDENTIALS, wrong);
 	identity_fini(&b->identity);
 	mem_free(b);
+}
+
+/* The connection ended, or the server stops: on_hashed() comes at once if nothing has begun. */
+static void cancel(struct op *op)
+{
+	struct bind *b = op->state;
+
+	(void)uv_cancel((uv_req_t *)&b->work);
 }
 
 static bool has_class(const struct entry *e, struct span name)
@@ -225,29 +239,40 @@ static int find_hashes(struct op *op, struct bind *b)
 	return set_admin(s, &b->identity);
 }
 
+static bool queue(struct op *op, struct bind *b)
+{
+	bool is_queued = __atomic_add_fetch(&queued, 1, __ATOMIC_RELAXED) <= BIND_MAX_QUEUED;
+
+	b->op = op;
+	b->password = op->msg.u.bind.password;
+	b->work.data = b;
+	if (is_queued)
+		is_queued = uv_queue_work(loop_uv(conn_loop(op->conn)), &b->work, on_hash,
+					  on_hashed) == 0;
+	if (!is_queued)
+		__atomic_sub_fetch(&queued, 1, __ATOMIC_RELAXED);
+	return is_queued;
+}
+
 static void simple(struct op *op)
 {
-	const struct msg_bind *m = &op->msg.u.bind;
 	struct bind *b;
 	int rc;
 
 	b = mem_zalloc(1, sizeof(*b));
 	rc = b != NULL ? find_hashes(op, b) : RC_NOMEM;
-	if (rc == 0) {
-		b->op = op;
-		b->password = m->password;
-		b->work.data = b;
-		rc = uv_queue_work(loop_uv(conn_loop(op->conn)), &b->work, on_hash, on_hashed);
+	if (rc == 0 && queue(op, b)) {
+		op->state = b;
+		op->cancel = cancel;
+		return;
 	}
-	if (rc == 0)
-		return; /* not to be cancelled: the hash is being computed */
 	if (b != NULL)
 		identity_fini(&b->identity);
 	mem_free(b);
 	if (rc == RC_INVALID || rc == RC_TOOBIG)
 		refuse(op, LR_INVALID_DN, "the name is no distinguished name");
 	else
-		refuse(op, LR_BUSY, rc_text(rc));
+		refuse(op, LR_BUSY, rc != 0 ? rc_text(rc) : "too many binds at once");
 }
 
 static void start_simple(struct op *op)

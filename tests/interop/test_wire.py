@@ -308,6 +308,27 @@ class Pressure(unittest.TestCase):
             for c in deaf:
                 c.s.close()
 
+    def test_flood_of_binds(self):
+        """Requirement S15: some are told to come later, all are answered, others go on."""
+        clients = [tcp() for _ in range(400)]
+        try:
+            for c in clients:
+                c.send(ber.bind(1, ADMIN, "x"))
+            with local() as c:
+                c.send(ber.search(2, BASE, 0))
+                self.assertEqual(c.result(2).code, 0)
+            for c in clients[100:300]:
+                c.s.close()
+            codes = [c.result(1).code for c in clients[:100] + clients[300:]]
+            self.assertLessEqual(set(codes), {49, 51})
+            self.assertIn(49, codes)
+        finally:
+            for c in clients:
+                c.s.close()
+        with tcp() as c:
+            c.send(ber.bind(1, "cn=Ada Hill,ou=people,o=Example", "hunter2"))
+            self.assertEqual(c.result(1).code, 0)
+
     def test_closing_in_the_middle(self):
         for _ in range(50):
             c = local()
