@@ -1,6 +1,7 @@
 #include "routed/lookup.h"
 
 #include "lib/dn.h"
+#include "lib/idna.h"
 #include "lib/text.h"
 #include "routed/netstring.h"
 
@@ -63,13 +64,50 @@ static struct span without_dot(struct span key)
 	return key.n != 0 && key.p[key.n - 1] == '.' ? span_head(key, key.n - 1) : key;
 }
 
-int lookup_key(struct span key, struct buf *scratch, struct lookup_key *out)
+static bool is_ascii(struct span s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++) {
+		if (s.p[i] >= 0x80)
+			return false;
+	}
+	return true;
+}
+
+/* The same address with A-labels behind the end of `scratch`, which may move. */
+static int add_ascii(struct buf *scratch, struct lookup_key *k)
+{
+	size_t full_at = (size_t)(k->full.p - scratch->p);
+	size_t address_at = (size_t)(k->address.p - scratch->p);
+	size_t ascii_at = scratch->n;
+	struct buf domain;
+	size_t i;
+	int rc;
+
+	if (is_ascii(span_from(k->address, k->domain_at)))
+		return RC_OK;
+	buf_init(&domain, IDNA_DOMAIN_MAX_BYTES + 3);
+	rc = idna_to_ascii(span_from(k->address, k->domain_at), &domain);
+	if (rc == RC_OK) {
+		for (i = 0; i < k->domain_at; i++)
+			buf_putc(scratch, scratch->p[address_at + i]);
+		buf_put(scratch, buf_span(&domain));
+		rc = buf_rc(scratch);
+		k->full.p = scratch->p + full_at;
+		k->address.p = scratch->p + address_at;
+		k->ascii = span_from(buf_span(scratch), ascii_at);
+	}
+	buf_fini(&domain);
+	return rc == RC_INVALID ? RC_OK : rc; /* no A-labels: only the text itself can match */
+}
+
+static int fold_key(struct span key, struct buf *scratch, struct lookup_key *out)
 {
 	size_t at;
 	size_t cut;
 	int rc;
 
-	*out = (struct lookup_key){.kind = LOOKUP_KEY_NONE};
 	rc = check_text(key);
 	if (rc != RC_OK)
 		return rc;
@@ -100,6 +138,15 @@ int lookup_key(struct span key, struct buf *scratch, struct lookup_key *out)
 	out->address = span_from(buf_span(scratch), key.n);
 	out->domain_at = cut + 1;
 	return RC_OK;
+}
+
+int lookup_key(struct span key, struct buf *scratch, struct lookup_key *out)
+{
+	int rc;
+
+	*out = (struct lookup_key){.kind = LOOKUP_KEY_NONE};
+	rc = fold_key(key, scratch, out);
+	return rc == RC_OK && out->kind != LOOKUP_KEY_NONE ? add_ascii(scratch, out) : rc;
 }
 
 static enum table_class classify(const struct table *t, const struct lookup_key *key)
@@ -161,6 +208,20 @@ static int walk_parents(const struct table *t, struct span domain, struct lookup
 	return rc;
 }
 
+static int route_address(const struct table *t, struct span address, size_t domain_at,
+			 struct lookup_answer *out)
+{
+	int rc;
+
+	out->address = address;
+	out->domain = span_from(address, domain_at);
+	rc = table_lookup(t, address, out->cls, &out->result);
+	if (rc != RC_OK)
+		return rc;
+	judge(out);
+	return out->verdict == LOOKUP_ABSENT ? walk_parents(t, out->domain, out) : RC_OK;
+}
+
 int lookup_route(const struct table *t, const struct lookup_key *key, enum table_class cls,
 		 struct lookup_answer *out)
 {
@@ -171,12 +232,10 @@ int lookup_route(const struct table *t, const struct lookup_key *key, enum table
 		return RC_OK;
 	if (classify(t, key) == TABLE_SYSTEM)
 		out->cls = TABLE_SYSTEM;
-	out->domain = span_from(key->address, key->domain_at);
-	rc = table_lookup(t, key->address, out->cls, &out->result);
-	if (rc != RC_OK)
-		return rc;
-	judge(out);
-	return out->verdict == LOOKUP_ABSENT ? walk_parents(t, out->domain, out) : RC_OK;
+	rc = route_address(t, key->address, key->domain_at, out);
+	if (rc == RC_OK && out->verdict == LOOKUP_ABSENT && key->ascii.n != 0)
+		rc = route_address(t, key->ascii, key->domain_at, out);
+	return rc;
 }
 
 static void put_answer(const struct table *t, const struct lookup_answer *a, struct buf *reply)

@@ -5,6 +5,7 @@
  * never with the domain or its parents; so all of that happens here:
  *
  *   "User+Ext@Sub.S2.Example.COM."  ->  user@sub.s2.example.com, then the parent domains
+ *   "u@bücher.example"  ->  also u@xn--bcher-kva.example
  *   "*"  "<>"  "\"<>\""  ""         ->  no address: NOTFOUND
  */
 #pragma once
@@ -23,6 +24,7 @@ struct lookup_key {
 	struct span full;    /* lower case, with the extension */
 	struct span address; /* lower case, without it; of a domain: "postmaster@domain" */
 	size_t domain_at;    /* offset of the domain in `address` */
+	struct span ascii; /* `address` with A-labels, for a domain that is not ASCII; else empty */
 };
 
 /**
@@ -45,6 +47,7 @@ struct lookup_answer {
 	enum lookup_verdict verdict;
 	enum table_class cls;
 	struct table_result result; /* of ROUTE and NO_ROUTE */
+	struct span address;        /* the form of the key that was asked with at last */
 	struct span domain; /* the domain that was asked with at last: the key's or a parent */
 };
 

@@ -24,7 +24,7 @@ int server_on_recipient(void *arg, struct span key, struct gal_request *r, struc
 	if (rc == RC_OK)
 		rc = lookup_route(s->table, &k, TABLE_USER, &answer);
 	if (rc == RC_OK && answer.verdict == LOOKUP_SHARED)
-		return gal_lookup(s->gal, k.address, r, reply);
+		return gal_lookup(s->gal, answer.address, r, reply);
 	if (rc == RC_OK)
 		buf_puts(reply, "NOTFOUND ");
 	return rc;

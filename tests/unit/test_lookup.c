@@ -9,6 +9,7 @@ static const char net[] =
 	"siteSharedDomain: example.com\nsystemAddress: DirSync@s1.example.com\n\n"
 	"dn: ou=S2,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: S2.example.com\n"
 	"siteSharedDomain: example.com\nsystemAddress: dirsync@s2.example.com\n\n"
+	"dn: ou=I,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: xn--bcher-kva.example\n\n"
 	"dn: ou=H,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: hub.example.com\n\n"
 	"dn: ou=Lost,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: lost.example.com\n\n"
 	"dn: cn=IMS,ou=S1,o=Example\nobjectClass: imsConnector\nonlySystemMessagesUseCDs: TRUE\n"
@@ -18,7 +19,8 @@ static const char net[] =
 	"connectedDomains: H;1;SMTP:hub.example.com\n\n"
 	"dn: cn=IMS,ou=H,o=Example\nobjectClass: imsConnector\n"
 	"connectedDomains: S1;1;SMTP:s1.example.com\n"
-	"connectedDomains: S2;1;SMTP:s2.example.com\n\n";
+	"connectedDomains: S2;1;SMTP:s2.example.com\n"
+	"connectedDomains: I;1;SMTP:i.example.com\n\n";
 
 static const struct {
 	const char *key;
@@ -98,6 +100,14 @@ static const struct {
 	{"S2.EXAMPLE.COM", "OK smtp:S2.example.com"},
 	{"dirsync@s2.example.com", "OK smtp:hub.example.com"},
 	{"DirSync+7@s2.example.com", "OK smtp:hub.example.com"},
+	{"x@b\xc3\xbc"
+	 "cher.example",
+	 "OK smtp:hub.example.com"},
+	{"X+1@host.B\xc3\x9c"
+	 "CHER.example",
+	 "OK smtp:hub.example.com"},
+	{"x@xn--bcher-kva.example", "OK smtp:hub.example.com"},
+	{"x@b\xc3\xbc.example", "NOTFOUND "},
 	{"x@lost.example.com", "OK retry:4.4.4 no mail route to site Lost"},
 	{"x@a.lost.example.com", "OK retry:4.4.4 no mail route to site Lost"},
 	{"VIP+1@partner.example", "OK smtp:"},
