@@ -51,10 +51,6 @@ static int add_space(struct table *t, struct table_spaces *s, uint32_t row)
 	}
 	if (!address_is_wild(folded))
 		return map_put(&s->exact, folded, row);
-	if (is_suffix_pattern(folded)) {
-		add_suffix_bytes(s, folded.n - 1);
-		return map_put(&s->suffix, span_from(folded, 1), row);
-	}
 	s->wilds[s->nwilds++] = (struct table_wild){folded, address_literals(folded), row};
 	return RC_OK;
 }
@@ -87,6 +83,27 @@ static bool same_target(const struct table_row *a, const struct table_row *b)
 	return a->cls == b->cls && a->target == b->target;
 }
 
+/* Once ranks are known: suffixes are found by hash, only the rest is tried one by one. */
+static int rank_wilds(struct table *t, struct table_spaces *s)
+{
+	uint32_t i;
+	int rc = RC_OK;
+
+	if (s->nwilds > 1)
+		qsort_r(s->wilds, s->nwilds, sizeof(*s->wilds), cmp_wilds, t);
+	for (i = 0; i < s->nwilds && rc == RC_OK; i++) {
+		struct span folded = s->wilds[i].folded;
+
+		if (!is_suffix_pattern(folded)) {
+			s->general[s->ngeneral++] = i;
+			continue;
+		}
+		add_suffix_bytes(s, folded.n - 1);
+		rc = map_put(&s->suffix, span_from(folded, 1), i);
+	}
+	return rc;
+}
+
 static bool is_of_type(const struct table *t, uint32_t row, struct span type)
 {
 	return span_eq(t->texts[t->rows[row].type], type);
@@ -106,7 +123,8 @@ static int index_class(struct table *t, struct table_spaces *s, enum table_class
 	s->blank = TABLE_NONE;
 	s->wilds = arena_zalloc(&t->arena, spaces, sizeof(*s->wilds));
 	s->suffix_bytes = arena_zalloc(&t->arena, spaces, sizeof(*s->suffix_bytes));
-	if (s->wilds == NULL || s->suffix_bytes == NULL)
+	s->general = arena_zalloc(&t->arena, spaces, sizeof(*s->general));
+	if (s->wilds == NULL || s->suffix_bytes == NULL || s->general == NULL)
 		return RC_NOMEM;
 	rc = map_reserve(&s->sites, sites);
 	for (i = 0; i < t->nrows && rc == RC_OK; i++) {
@@ -117,9 +135,7 @@ static int index_class(struct table *t, struct table_spaces *s, enum table_class
 		else if (is_of_type(t, i, SPAN_LIT("EX")))
 			rc = add_site(t, s, i);
 	}
-	if (s->nwilds > 1)
-		qsort_r(s->wilds, s->nwilds, sizeof(*s->wilds), cmp_wilds, t);
-	return rc;
+	return rc == RC_OK ? rank_wilds(t, s) : rc;
 }
 
 int table_index(struct table *t)

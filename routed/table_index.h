@@ -12,12 +12,14 @@ struct table_wild {
 };
 
 struct table_spaces {
-	struct map exact;     /* folded pattern without wildcards -> row */
-	struct map suffix;    /* what follows the only `*`, which leads -> row */
+	struct map exact;         /* folded pattern without wildcards -> row */
+	struct table_wild *wilds; /* the others, best match first: a place is a rank */
+	uint32_t nwilds;
+	struct map suffix;    /* what follows the only `*`, which leads -> rank */
 	size_t *suffix_bytes; /* lengths that occur in suffix, longest first */
 	size_t nsuffix_bytes;
-	struct table_wild *wilds; /* all other wildcards, best match first */
-	size_t nwilds;
+	uint32_t *general; /* ranks of all other wildcards, best first */
+	uint32_t ngeneral;
 	uint32_t blank;   /* row of the blank pattern, TABLE_NONE */
 	struct map sites; /* folded site name -> row */
 };

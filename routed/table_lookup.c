@@ -33,46 +33,36 @@ static bool domain_of(struct span folded, struct span *out)
 	return at > 1 && out->n != 0;
 }
 
+/* A longer suffix has more literal characters, so the first one found is the best. */
 static uint32_t find_suffix(const struct table_spaces *s, struct span address)
 {
 	size_t i;
 
 	for (i = 0; i < s->nsuffix_bytes; i++) {
 		size_t n = s->suffix_bytes[i];
-		uint32_t row;
+		uint32_t rank;
 
 		if (n > address.n)
 			continue;
-		row = map_get(&s->suffix, span_from(address, address.n - n));
-		if (row != MAP_NONE)
-			return row;
+		rank = map_get(&s->suffix, span_from(address, address.n - n));
+		if (rank != MAP_NONE)
+			return rank;
 	}
 	return TABLE_NONE;
 }
 
-static unsigned literals_of(const struct table *t, uint32_t row)
-{
-	return address_literals(t->texts[t->rows[row].target]);
-}
-
 /* Most literal characters first; among equals the cheaper, then the bytewise first pattern (R7). */
-static uint32_t find_wild(const struct table *t, const struct table_spaces *s, struct span address)
+static uint32_t find_wild(const struct table_spaces *s, struct span address)
 {
-	uint32_t suffix = find_suffix(s, address);
-	unsigned literals = suffix != TABLE_NONE ? literals_of(t, suffix) : 0;
-	size_t i;
+	uint32_t best = find_suffix(s, address), i;
 
-	for (i = 0; i < s->nwilds; i++) {
-		const struct table_wild *w = &s->wilds[i];
-
-		if (suffix != TABLE_NONE &&
-		    (w->literals < literals ||
-		     (w->literals == literals && t->rows[suffix].cost <= t->rows[w->row].cost)))
+	for (i = 0; i < s->ngeneral && s->general[i] < best; i++) {
+		if (address_match(s->wilds[s->general[i]].folded, address)) {
+			best = s->general[i];
 			break;
-		if (address_match(w->folded, address))
-			return w->row;
+		}
 	}
-	return suffix != TABLE_NONE ? suffix : s->blank;
+	return best != TABLE_NONE ? s->wilds[best].row : s->blank;
 }
 
 /* A space out of this site's own IMS leaves for the recipient's domain, which may be pinned. */
@@ -167,7 +157,7 @@ int table_lookup(const struct table *t, struct span address, enum table_class cl
 	if (lookup_domain(t, domain, cls, out) &&
 	    (out->status != TABLE_FOUND || out->row->mode != TABLE_NO_ROUTE || cls != TABLE_USER))
 		goto out;
-	answer(t, find_wild(t, s, folded), domain, out);
+	answer(t, find_wild(s, folded), domain, out);
 out:
 	arena_fini(&a);
 	return rc;

@@ -99,6 +99,75 @@ static void test_lookup(void **state)
 	table_free(&t);
 }
 
+/*
+ * R7 on random patterns against a plain reading of it: of all that match, most literals, then
+ * cheapest, then bytewise first.
+ */
+static void test_random_patterns(void **state)
+{
+	static const char letters[] = "abc@*%";
+	uint32_t seed = 3;
+	unsigned round, i;
+
+	(void)state;
+	for (round = 0; round < 60; round++) {
+		struct model *m;
+		struct table *t;
+		struct buf b;
+
+		buf_init(&b, 1 << 20);
+		buf_puts(&b, "dn: ou=S,o=X\nobjectClass: mailSite\n\n"
+			     "dn: cn=C,ou=S,o=X\nobjectClass: imsConnector\n");
+		for (i = 0; i < 30; i++) {
+			unsigned n;
+
+			buf_puts(&b, "routingList: SMTP:*");
+			seed = seed * 1103515245u + 12345u;
+			for (n = (seed >> 16) % 5; n != 0; n--) {
+				seed = seed * 1103515245u + 12345u;
+				buf_putc(&b, letters[(seed >> 16) % 6]);
+			}
+			buf_printf(&b, ";%u\n", 1 + i % 3);
+		}
+		m = routing_model((const char *const[]){buf_cstr(&b), NULL});
+		t = routing_table(m, "S");
+		for (i = 0; i < 200; i++) {
+			char address[8] = "a@";
+			const struct table_row *want = NULL;
+			struct table_result r;
+			uint32_t row;
+			unsigned k;
+
+			for (k = 2; k < 7; k++) {
+				seed = seed * 1103515245u + 12345u;
+				address[k] = letters[(seed >> 16) % 2];
+			}
+			for (row = 0; row < t->nrows; row++) {
+				const struct table_row *x = &t->rows[row];
+				struct span p = t->texts[x->target], best;
+				unsigned lits = address_literals(p), most;
+
+				if (x->cls != TABLE_USER || !address_match(p, span_of(address)))
+					continue;
+				best = want != NULL ? t->texts[want->target] : p;
+				most = address_literals(best);
+				if (want == NULL || lits > most ||
+				    (lits == most &&
+				     (x->cost < want->cost ||
+				      (x->cost == want->cost && span_cmp(p, best) < 0))))
+					want = x;
+			}
+			assert_int_equal(table_lookup(t, span_of(address), TABLE_USER, &r), RC_OK);
+			assert_int_equal(r.status, want != NULL ? TABLE_FOUND : TABLE_ABSENT);
+			if (want != NULL)
+				unit_assert_span(t->texts[r.row->target], t->texts[want->target]);
+		}
+		buf_fini(&b);
+		table_free(&t);
+		model_free(&m);
+	}
+}
+
 static void test_bad_addresses(void **state)
 {
 	static const char *const bad[] = {
@@ -343,11 +412,17 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		unit_heap_test(test_lookup),        unit_heap_test(test_bad_addresses),
-		unit_heap_test(test_long_address),  unit_heap_test(test_absent_and_sites),
-		unit_heap_test(test_classify),      unit_heap_test(test_routes_counted),
-		unit_heap_test(test_write_read),    unit_heap_test(test_damage),
-		unit_heap_test(test_forged),        unit_heap_test(test_file),
+		unit_heap_test(test_lookup),
+		unit_heap_test(test_random_patterns),
+		unit_heap_test(test_bad_addresses),
+		unit_heap_test(test_long_address),
+		unit_heap_test(test_absent_and_sites),
+		unit_heap_test(test_classify),
+		unit_heap_test(test_routes_counted),
+		unit_heap_test(test_write_read),
+		unit_heap_test(test_damage),
+		unit_heap_test(test_forged),
+		unit_heap_test(test_file),
 		unit_heap_test(test_out_of_memory),
 	};
 
