@@ -2,7 +2,9 @@
 #include "tests/unit/base.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "dird/write.h"
@@ -284,6 +286,41 @@ static void the_map_grows(void **state)
 	base_check(&b->base);
 }
 
+/* Requirement F6: no room for a while. Writes fail, reads go on, and then it works again. */
+static void the_disk_is_full(void **state)
+{
+	struct bench *b = *state;
+	struct rlimit old, small;
+	struct store_txn *t;
+	struct request *r;
+	uint64_t rows, before = site_usn(b, &rows);
+	char path[200];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/data.mdb", b->base.folder);
+	assert_int_equal(stat(path, &st), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = old;
+	small.rlim_cur = (rlim_t)st.st_size + 8192;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	r = new_request(b, 0, 1);
+	fill_add(r, &r->changes[0], 1, 500000);
+	writer_submit(b->writer, &r->req);
+	wait_for(&b->done, 1);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(atomic_load(&b->ok), 0);
+	assert_int_equal(store_read_begin(b->base.store, &t), RC_OK);
+	store_read_end(&t);
+	assert_int_equal(site_usn(b, &rows), before);
+	r = new_request(b, 0, 1);
+	fill_add(r, &r->changes[0], 1, 500000);
+	writer_submit(b->writer, &r->req);
+	wait_for(&b->done, 2);
+	assert_int_equal(atomic_load(&b->ok), 1);
+	base_check(&b->base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +328,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(all_or_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(checks_run_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_map_grows, setup_small, teardown),
+		cmocka_unit_test_setup_teardown(the_disk_is_full, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,170 @@
+/* The self-check (dird/check.h) finds each kind of damage and says what it is. */
+#include "tests/unit/base.h"
+
+#define PERSON "cn=Ada,cn=Recipients,ou=S1,o=Example"
+
+static int setup(void **state)
+{
+	struct base *b = calloc(1, sizeof(*b));
+
+	base_open(b, 0);
+	base_site(b);
+	assert_int_equal(base_add(b, PERSON, "objectClass: inetOrgPerson\nsn: Hill\n"), 0);
+	assert_int_equal(base_add(b, "cn=gone,ou=S1,o=Example", "objectClass: container\n"), 0);
+	assert_int_equal(base_delete(b, "cn=gone,ou=S1,o=Example"), 0);
+	*state = b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct base *b = *state;
+
+	store_write_abort(&b->t);
+	base_close(b);
+	free(b);
+	return 0;
+}
+
+struct found {
+	unsigned n;
+	char text[4096];
+};
+
+static void note(void *ctx, const char *text)
+{
+	struct found *f = ctx;
+
+	f->n++;
+	strncat(f->text, text, sizeof(f->text) - strlen(f->text) - 1);
+}
+
+/* What the damage makes of the database, before it is forgotten again. */
+static void expect(struct base *b, const char *part)
+{
+	struct found f = {0};
+	struct check c = {.problem = note, .ctx = &f};
+
+	assert_int_equal(store_error(b->t), RC_OK);
+	assert_int_equal(check_database(b->t, b->schema, &c), RC_OK);
+	assert_int_equal(c.problems, f.n);
+	if (f.n == 0 || strstr(f.text, part) == NULL)
+		fail_msg("want \"%s\", got %u: %s", part, f.n, f.text);
+	store_write_abort(&b->t);
+}
+
+static uint64_t find(struct base *b, const char *dn, struct entry *e)
+{
+	struct dn d = base_dn(b, dn);
+	unsigned depth;
+	uint64_t eid;
+	struct span copy;
+
+	base_begin(b);
+	assert_int_equal(store_find(b->t, &d, &eid, &depth), RC_OK);
+	assert_int_equal(store_entry(b->t, eid, e), RC_OK);
+	copy = arena_span(&b->arena, entry_record(e));
+	assert_int_equal(entry_open(copy, e), RC_OK);
+	return eid;
+}
+
+static void healthy(void **state)
+{
+	base_check(*state);
+}
+
+static void damage(void **state)
+{
+	struct base *b = *state;
+	struct entry e, other;
+	struct store_nc nc;
+	uint32_t sn = entry_type_hash(SPAN_LIT("sn"));
+	uint64_t eid = find(b, PERSON, &e);
+	struct uuid u = e.head.uuid;
+
+	store_index_del(b->t, sn, SPAN_LIT("hill"), eid);
+	expect(b, "missing in the index");
+
+	base_begin(b);
+	store_index_put(b->t, sn, SPAN_LIT("mountain"), eid);
+	expect(b, "does not have the value");
+
+	base_begin(b);
+	store_index_put(b->t, sn, SPAN_LIT("hill"), 4711);
+	expect(b, "leads to entry 4711");
+
+	base_begin(b);
+	store_child_del(b->t, e.head.parent, e.head.rdn_normal, eid);
+	expect(b, "its name leads to");
+
+	base_begin(b);
+	store_child_put(b->t, e.head.parent, SPAN_LIT("cn=second name"), eid);
+	expect(b, "tree: 4 rows");
+
+	base_begin(b);
+	store_uuid_del(b->t, &u);
+	expect(b, "its entryUUID leads to");
+
+	base_begin(b);
+	assert_int_equal(store_nc_find(b->t, &e.head.stamp.nc, &nc), RC_OK);
+	store_order_del(b->t, nc.number, e.head.stamp.usn, &u);
+	expect(b, "no row in the change order");
+
+	base_begin(b);
+	nc.position.usn = 1;
+	store_nc_put(b->t, &nc);
+	expect(b, "above the counter");
+
+	base_begin(b);
+	store_limbo_put(b->t, &u, eid);
+	expect(b, "limbo: 1 rows");
+
+	(void)find(b, "cn=Recipients,ou=S1,o=Example", &other);
+	store_entry_del(b->t, e.head.parent);
+	expect(b, "ancestor");
+
+	base_begin(b);
+	store_entry_put(b->t, eid, SPAN_LIT("garbage"));
+	expect(b, "record is damaged");
+}
+
+/* Two entries that are each other's parents. */
+static void rings(void **state)
+{
+	struct base *b = *state;
+	struct entry_head head;
+	struct attr_list attrs;
+	enum entry_run *runs;
+	struct entry top, below;
+	uint64_t top_eid = find(b, "cn=Recipients,ou=S1,o=Example", &top), eid;
+	struct buf record;
+	unsigned i;
+
+	store_write_abort(&b->t);
+	eid = find(b, PERSON, &below);
+	head = top.head;
+	head.parent = eid;
+	assert_int_equal(entry_decode(&top, true, &b->arena, &attrs), RC_OK);
+	runs = arena_zalloc(&b->arena, attrs.n, sizeof(*runs));
+	for (i = 0; i < attrs.n; i++)
+		runs[i] = schema_run(b->schema, attrs.attrs[i].type);
+	buf_init(&record, 65536);
+	assert_int_equal(entry_build(&head, &attrs, runs, &record), RC_OK);
+	store_entry_put(b->t, top_eid, buf_span(&record));
+	buf_fini(&record);
+	assert_false(store_is_within(b->t, eid, 1));
+	expect(b, "or a ring");
+}
+
+#define unit_base_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		unit_base_test(healthy),
+		unit_base_test(damage),
+		unit_base_test(rings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
