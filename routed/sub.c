@@ -1,11 +1,9 @@
 #include "routed/sub.h"
 
-#include "lib/clock.h"
 #include "lib/log.h"
-#include "routed/sched.h"
+#include "routed/sub_private.h"
 
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -24,66 +22,12 @@
 /* A provider may search long before its first entry; so many heartbeats without any is too long. */
 #define STALL_HEARTBEATS 30
 
-#define FILTER                                                                                     \
-	"(|(objectClass=mailSite)(objectClass=imsConnector)(objectClass=siteConnector)"            \
-	"(objectClass=x400Connector)(objectClass=gatewayConnector))"
-
-static const char *const attributes[] = {
-	"objectClass",
-	"ou",
-	"cn",
-	"siteSmtpDomain",
-	"siteSharedDomain",
-	"systemAddress",
-	"connectedDomains",
-	"routingList",
-	"connectorEnabled",
-	"messageClassRestriction",
-	"mtaTransport",
-	"onlySystemMessagesUseCDs",
-	"transferMode",
-	"smartHost",
-	"domainRoute",
-	NULL,
-};
-
-struct sub {
-	struct sub_config config;
-	void (*on_batch)(void *arg, struct batch *b);
-	void *arg;
-	void (*on_closed)(void *arg);
-	void *closed_arg;
-	uv_async_t async;
-	uv_thread_t thread;
-	int wake_fd; /* eventfd: the thread looks at its flags */
-	atomic_bool stop;
-	atomic_bool resync;
-
-	pthread_mutex_t lock; /* guards the queue and the status */
-	struct batch *first, *last;
-	struct sub_status status;
-
-	/* of the thread alone */
-	struct session session;
-	struct consumer *consumer;
-	struct backoff backoff;
-	int msgid;
-	int probe_msgid;      /* of an unanswered heartbeat, else -1 */
-	uint64_t deadline_ms; /* of the next message, whichever */
-	uint64_t progress_ms; /* newest message of the subscription */
-};
-
-static uint64_t now_ms(void)
-{
-	return clock_system.mono_ms(&clock_system);
-}
-
-static void set_state(struct sub *s, enum sub_state state)
+void sub_set_state(struct sub *s, enum sub_state state)
 {
 	pthread_mutex_lock(&s->lock);
 	s->status.state = state;
 	if (state == SUB_CURRENT) {
-		s->status.current_at_ms = now_ms();
+		s->status.current_at_ms = sub_now_ms();
 		s->status.error[0] = '\0';
 	}
 	s->status.entries = consumer_entries(s->consumer);
@@ -139,7 +83,7 @@ static void on_async(uv_async_t *async)
 	}
 }
 
-static int take_batch(struct sub *s)
+int sub_take_batch(struct sub *s)
 {
 	struct batch *b;
 	int rc = consumer_take(s->consumer, &b);
@@ -151,261 +95,12 @@ static int take_batch(struct sub *s)
 	deliver(s, b);
 	if (consumer_is_persist(s->consumer)) {
 		backoff_reset(&s->backoff);
-		set_state(s, SUB_CURRENT);
+		sub_set_state(s, SUB_CURRENT);
 	}
 	return RC_OK;
 }
 
-/* --- messages of a session --- */
-
-static int fail(char *why, int rc, const char *text)
-{
-	(void)snprintf(why, SESSION_WHY_BYTES, "%s", text);
-	return rc;
-}
-
-/* The value of the one control with this OID; RC_NOTFOUND without it, RC_INVALID for two. */
-static int find_control(LDAPControl **controls, const char *oid, struct span *value)
-{
-	LDAPControl **at;
-	int rc = RC_NOTFOUND;
-
-	for (at = controls; at != NULL && *at != NULL; at++) {
-		if (strcmp((*at)->ldctl_oid, oid) != 0)
-			continue;
-		if (rc == RC_OK)
-			return RC_INVALID;
-		*value = span_make((*at)->ldctl_value.bv_val, (*at)->ldctl_value.bv_len);
-		rc = RC_OK;
-	}
-	return rc;
-}
-
-static int read_attribute(struct arena *a, const struct berval *type, const struct berval *values,
-			  struct batch_attr *out)
-{
-	unsigned n = 0;
-
-	while (values != NULL && values[n].bv_val != NULL)
-		n++;
-	out->type = span_make(type->bv_val, type->bv_len);
-	out->nvalues = 0;
-	out->values = arena_zalloc(a, n, sizeof(*out->values));
-	if (out->values == NULL)
-		return RC_NOMEM;
-	for (; out->nvalues < n; out->nvalues++)
-		out->values[out->nvalues] =
-			span_make(values[out->nvalues].bv_val, values[out->nvalues].bv_len);
-	return RC_OK;
-}
-
-#define MAX_ATTRIBUTES 64
-
-/* DN and attributes of an entry; the bytes stay in the message. */
-static int read_entry(struct sub *s, LDAPMessage *msg, struct arena *a, struct batch_item *out)
-{
-	BerElement *ber = NULL;
-	struct berval dn;
-	int rc = RC_OK;
-
-	if (ldap_get_dn_ber(s->session.ld, msg, &ber, &dn) != LDAP_SUCCESS)
-		return RC_INVALID;
-	out->dn = span_make(dn.bv_val, dn.bv_len);
-	out->attrs = arena_zalloc(a, MAX_ATTRIBUTES, sizeof(*out->attrs));
-	rc = out->attrs == NULL ? RC_NOMEM : RC_OK;
-	while (rc == RC_OK) {
-		struct berval type;
-		BerVarray values = NULL;
-
-		if (ldap_get_attribute_ber(s->session.ld, msg, ber, &type, &values) != LDAP_SUCCESS)
-			rc = RC_INVALID;
-		if (rc != RC_OK || type.bv_val == NULL) {
-			ber_memfree(values);
-			break;
-		}
-		if (out->nattrs == MAX_ATTRIBUTES)
-			rc = RC_TOOBIG;
-		else
-			rc = read_attribute(a, &type, values, &out->attrs[out->nattrs++]);
-		ber_memfree(values);
-	}
-	ber_free(ber, 0);
-	return rc;
-}
-
-static int on_entry(struct sub *s, LDAPMessage *msg, char *why)
-{
-	struct batch_item item = {0};
-	struct syncctl_state state;
-	LDAPControl **controls = NULL;
-	const char *text = "malformed entry";
-	struct arena a;
-	struct span value;
-	int rc;
-
-	arena_init(&a);
-	rc = ldap_get_entry_controls(s->session.ld, msg, &controls) == LDAP_SUCCESS ? RC_OK
-										    : RC_INVALID;
-	if (rc == RC_OK && find_control(controls, SYNCCTL_STATE_OID, &value) != RC_OK) {
-		text = "entry without its sync state control";
-		rc = RC_INVALID;
-	}
-	if (rc == RC_OK)
-		rc = syncctl_read_state(value, &state, &text);
-	if (rc == RC_OK)
-		rc = read_entry(s, msg, &a, &item);
-	if (rc == RC_OK)
-		rc = consumer_on_entry(s->consumer, &state, &item, &text);
-	if (rc != RC_OK)
-		(void)fail(why, rc, text[0] != '\0' ? text : rc_text(rc));
-	ldap_controls_free(controls);
-	arena_fini(&a);
-	return rc;
-}
-
-static int on_intermediate(struct sub *s, LDAPMessage *msg, char *why)
-{
-	struct berval *data = NULL;
-	char *oid = NULL;
-	struct syncctl_info info;
-	const char *text = "";
-	struct arena a;
-	int rc = RC_OK;
-
-	arena_init(&a);
-	if (ldap_parse_intermediate(s->session.ld, msg, &oid, &data, NULL, 0) != LDAP_SUCCESS) {
-		rc = fail(why, RC_INVALID, "malformed intermediate response");
-	} else if (oid != NULL && strcmp(oid, SYNCCTL_INFO_OID) == 0) {
-		rc = data == NULL ? RC_INVALID
-				  : syncctl_read_info(&a, span_make(data->bv_val, data->bv_len),
-						      &info, &text);
-		if (rc == RC_OK)
-			rc = consumer_on_info(s->consumer, &info, &text);
-		if (rc != RC_OK)
-			(void)fail(why, rc, text[0] != '\0' ? text : "sync info without value");
-	}
-	ldap_memfree(oid);
-	ber_bvfree(data);
-	arena_fini(&a);
-	return rc;
-}
-
-static int start_search(struct sub *s, char *why)
-{
-	struct syncctl_cookie cookie = consumer_cookie(s->consumer);
-	LDAPControl control = {.ldctl_oid = (char[]){SYNCCTL_REQUEST_OID}, .ldctl_iscritical = 1};
-	LDAPControl *controls[] = {&control, NULL};
-	struct arena a;
-	struct span value;
-	int rc;
-
-	arena_init(&a);
-	rc = syncctl_write_request(&a, &cookie, &value);
-	if (rc == RC_OK) {
-		control.ldctl_value = (struct berval){value.n, (char *)(uintptr_t)value.p};
-		rc = ldap_search_ext(s->session.ld, s->config.base, LDAP_SCOPE_SUBTREE, FILTER,
-				     (char **)(uintptr_t)attributes, 0, controls, NULL, NULL,
-				     LDAP_NO_LIMIT, &s->msgid);
-		rc = session_rc(&s->session, rc, NULL, why);
-	}
-	arena_fini(&a);
-	return rc;
-}
-
-/* What the end of the search asks for. RC_DONE: the session is over, nothing broke. */
-static int act_on_end(struct sub *s, enum consumer_next next, int code, const char *diagnostic,
-		      char *why)
-{
-	int rc = RC_DONE;
-
-	switch (next) {
-	case CONSUMER_AGAIN:
-		(void)fail(why, rc, "the directory ended the subscription");
-		break;
-	case CONSUMER_CONTINUE:
-		set_state(s, SUB_REFRESHING);
-		rc = start_search(s, why);
-		break;
-	case CONSUMER_RELOAD:
-		(void)fail(why, rc, "the directory asked for a full reload");
-		break;
-	case CONSUMER_ROLLBACK:
-		rc = session_rc(&s->session, code, diagnostic, why);
-		log_error(NULL, "sub.rollback",
-			  "text=\"%s\" the directory is older than the routes here, which stay in "
-			  "use; compare them and run 'routectl resync'",
-			  why);
-		set_state(s, SUB_ROLLED_BACK);
-		break;
-	case CONSUMER_FAILED:
-		rc = session_rc(&s->session, code, diagnostic, why);
-		break;
-	}
-	return rc;
-}
-
-static int on_result(struct sub *s, LDAPMessage *msg, char *why)
-{
-	enum consumer_next next = CONSUMER_FAILED;
-	struct syncctl_done done;
-	LDAPControl **controls = NULL;
-	const char *text = "malformed result";
-	char *diagnostic = NULL;
-	struct span value;
-	bool has_done = false;
-	int code = LDAP_OTHER;
-	int rc = RC_INVALID;
-
-	if (ldap_parse_result(s->session.ld, msg, &code, NULL, &diagnostic, NULL, &controls, 0) !=
-	    LDAP_SUCCESS)
-		goto out;
-	rc = find_control(controls, SYNCCTL_DONE_OID, &value);
-	has_done = rc == RC_OK;
-	if (has_done)
-		rc = syncctl_read_done(value, &done, &text);
-	else if (rc == RC_NOTFOUND)
-		rc = RC_OK;
-	if (rc == RC_OK)
-		rc = take_batch(s);
-	if (rc == RC_OK)
-		rc = consumer_on_done(s->consumer, code, has_done ? &done : NULL, &next, &text);
-	if (rc == RC_OK)
-		rc = take_batch(s);
-out:
-	if (rc != RC_OK)
-		(void)fail(why, rc, text[0] != '\0' ? text : rc_text(rc));
-	else
-		rc = act_on_end(s, next, code, diagnostic, why);
-	ldap_memfree(diagnostic);
-	ldap_controls_free(controls);
-	return rc;
-}
-
-static int on_message(struct sub *s, int type, LDAPMessage *msg, char *why)
-{
-	int id = ldap_msgid(msg);
-
-	s->deadline_ms = now_ms() + s->config.heartbeat_ms;
-	if (id == s->probe_msgid) {
-		s->probe_msgid = -1;
-		return RC_OK;
-	}
-	s->progress_ms = now_ms();
-	if (id != s->msgid)
-		return fail(why, RC_CLOSED, "notice of disconnection or foreign message");
-	switch (type) { /* message tags of the library */
-	case LDAP_RES_SEARCH_ENTRY:
-		return on_entry(s, msg, why);
-	case LDAP_RES_INTERMEDIATE:
-		return on_intermediate(s, msg, why);
-	case LDAP_RES_SEARCH_RESULT:
-		return on_result(s, msg, why);
-	case LDAP_RES_SEARCH_REFERENCE:
-		return RC_OK; /* a referral holds nothing that routing reads */
-	default:
-		return fail(why, RC_INVALID, "unexpected kind of message");
-	}
-}
+/* --- a session --- */
 
 /*
  * All messages that have arrived. One TLS record may hold many, so the descriptor need not be
@@ -431,17 +126,15 @@ static int drain(struct sub *s, char *why)
 			ldap_get_option(s->session.ld, LDAP_OPT_RESULT_CODE, &code);
 			return session_rc(&s->session, code, NULL, why);
 		}
-		rc = on_message(s, type, msg, why);
+		rc = sub_on_message(s, type, msg, why);
 		ldap_msgfree(msg);
 		if (rc == RC_OK && ++n % DRAIN_MAX_MESSAGES == 0)
-			rc = take_batch(s);
+			rc = sub_take_batch(s);
 	}
 	if (rc == RC_OK)
-		rc = take_batch(s);
+		rc = sub_take_batch(s);
 	return rc;
 }
-
-/* --- waiting --- */
 
 /* Sleep until the descriptor is readable (fd -1: none), somebody wakes us, or time is up. */
 static void wait_for(struct sub *s, int fd, uint64_t timeout_ms)
@@ -459,15 +152,15 @@ static int heartbeat(struct sub *s, char *why)
 {
 	int rc;
 
-	if (now_ms() < s->deadline_ms)
+	if (sub_now_ms() < s->deadline_ms)
 		return RC_OK;
 	if (s->probe_msgid >= 0)
-		return fail(why, RC_TIMEOUT, "no answer to the heartbeat");
+		return sub_fail(why, RC_TIMEOUT, "no answer to the heartbeat");
 	if (!consumer_is_persist(s->consumer) &&
-	    now_ms() - s->progress_ms > (uint64_t)s->config.heartbeat_ms * STALL_HEARTBEATS)
-		return fail(why, RC_TIMEOUT, "the refresh stalled");
+	    sub_now_ms() - s->progress_ms > (uint64_t)s->config.heartbeat_ms * STALL_HEARTBEATS)
+		return sub_fail(why, RC_TIMEOUT, "the refresh stalled");
 	rc = ldap_whoami(s->session.ld, NULL, NULL, &s->probe_msgid);
-	s->deadline_ms = now_ms() + s->config.session.timeout_ms;
+	s->deadline_ms = sub_now_ms() + s->config.session.timeout_ms;
 	return session_rc(&s->session, rc, NULL, why);
 }
 
@@ -483,13 +176,13 @@ static int follow(struct sub *s, char *why)
 			rc = heartbeat(s, why);
 		if (rc != RC_OK)
 			return rc;
-		now = now_ms();
+		now = sub_now_ms();
 		wait_for(s, s->session.fd, s->deadline_ms > now ? s->deadline_ms - now : 0);
 		if (atomic_load(&s->stop))
-			return fail(why, RC_DONE, "stopped");
+			return sub_fail(why, RC_DONE, "stopped");
 		if (atomic_exchange(&s->resync, false)) {
 			consumer_forget(s->consumer);
-			return fail(why, RC_DONE, "full reload asked for");
+			return sub_fail(why, RC_DONE, "full reload asked for");
 		}
 	}
 }
@@ -499,7 +192,7 @@ static int run_session(struct sub *s, char *why)
 {
 	int rc;
 
-	set_state(s, SUB_CONNECTING);
+	sub_set_state(s, SUB_CONNECTING);
 	rc = session_open(&s->session, &s->config.session, why);
 	if (rc != RC_OK)
 		return rc;
@@ -507,12 +200,12 @@ static int run_session(struct sub *s, char *why)
 	if (rc == RC_OK)
 		rc = session_set_nonblocking(&s->session);
 	if (rc != RC_OK)
-		return fail(why, rc, rc_text(rc));
+		return sub_fail(why, rc, rc_text(rc));
 	s->probe_msgid = -1;
-	s->progress_ms = now_ms();
+	s->progress_ms = sub_now_ms();
 	s->deadline_ms = s->progress_ms + s->config.heartbeat_ms;
-	set_state(s, SUB_REFRESHING);
-	rc = start_search(s, why);
+	sub_set_state(s, SUB_REFRESHING);
+	rc = sub_start_search(s, why);
 	return rc == RC_OK ? follow(s, why) : rc;
 }
 
@@ -523,7 +216,7 @@ static void note_end(struct sub *s, int rc, const char *why)
 
 	pthread_mutex_lock(&s->lock);
 	if (s->status.state == SUB_CURRENT)
-		s->status.current_at_ms = now_ms();
+		s->status.current_at_ms = sub_now_ms();
 	rolled_back = s->status.state == SUB_ROLLED_BACK;
 	if (!rolled_back)
 		s->status.state = SUB_WAITING;
@@ -538,7 +231,7 @@ static void note_end(struct sub *s, int rc, const char *why)
 		log_warn(NULL, "sub.down", "why=\"%s\" age=never", why);
 	else
 		log_warn(NULL, "sub.down", "why=\"%s\" age_s=%llu", why,
-			 (unsigned long long)((now_ms() - since) / 1000));
+			 (unsigned long long)((sub_now_ms() - since) / 1000));
 }
 
 static void sleep_before_retry(struct sub *s, int rc)
@@ -547,12 +240,12 @@ static void sleep_before_retry(struct sub *s, int rc)
 	uint64_t until;
 
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
-		random = (uint32_t)now_ms();
-	until = now_ms() + backoff_next_ms(&s->backoff, random);
+		random = (uint32_t)sub_now_ms();
+	until = sub_now_ms() + backoff_next_ms(&s->backoff, random);
 	if (rc == RC_DONE && consumer_cookie(s->consumer).present == false)
-		until = now_ms() + BACKOFF_FLOOR_MS; /* a reload that was asked for */
-	while (!atomic_load(&s->stop) && !atomic_load(&s->resync) && now_ms() < until)
-		wait_for(s, -1, until - now_ms());
+		until = sub_now_ms() + BACKOFF_FLOOR_MS; /* a reload that was asked for */
+	while (!atomic_load(&s->stop) && !atomic_load(&s->resync) && sub_now_ms() < until)
+		wait_for(s, -1, until - sub_now_ms());
 	if (atomic_exchange(&s->resync, false)) {
 		consumer_forget(s->consumer);
 		backoff_reset(&s->backoff);
@@ -666,7 +359,7 @@ void sub_get_status(struct sub *s, struct sub_status *out)
 	pthread_mutex_lock(&s->lock);
 	*out = s->status;
 	if (out->state == SUB_CURRENT)
-		out->current_at_ms = now_ms();
+		out->current_at_ms = sub_now_ms();
 	pthread_mutex_unlock(&s->lock);
 }
 
