@@ -1,6 +1,7 @@
 #include "dird/sync_session.h"
 
 #include "dird/server.h"
+#include "lib/log.h"
 
 #define FNV_BASIS 14695981039346656037ull
 #define FNV_PRIME 1099511628211ull
@@ -188,6 +189,13 @@ static bool begin_one(struct sync_session *s, const struct store_nc *nc, const s
 {
 	static const struct position nothing;
 
+	if (p != NULL && nc->is_own && position_same_life(p, &nc->position) &&
+	    p->usn > nc->position.usn)
+		log_error(NULL, "sync.rolled_back",
+			  "epoch=%u usn=%llu partner_usn=%llu reason=\"a partner has changes of "
+			  "this site that are not here: it runs on an older copy\"",
+			  nc->position.epoch, (unsigned long long)nc->position.usn,
+			  (unsigned long long)p->usn);
 	if (at->is_partners)
 		return true;
 	return take_position(s, nc, p != NULL ? p : &nothing, at);

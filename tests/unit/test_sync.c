@@ -15,7 +15,7 @@
 #include "dird/server.h"
 
 #define SITES 4
-#define CLIENTS 4
+#define CLIENTS 5
 #define ROOT "o=Example"
 
 static struct schema *schema;
@@ -189,6 +189,8 @@ static void found_site(struct site *s)
 	}
 	snprintf(dn, sizeof(dn), "cn=Recipients,ou=S%u," ROOT, s->number);
 	assert_int_equal(add(s, dn, "container", NULL, "description", "a"), RC_OK);
+	snprintf(dn, sizeof(dn), "cn=Fixed,cn=Recipients,ou=S%u," ROOT, s->number);
+	assert_int_equal(add(s, dn, "container", NULL, "description", "b"), RC_OK);
 }
 
 /* As after a restore: what partners know of the context belongs to an earlier life. */
@@ -240,7 +242,8 @@ static void random_dn(struct site *s, bool container, char *out, size_t size)
 	char base[128];
 	unsigned depth = draw(3);
 
-	snprintf(base, sizeof(base), "cn=Recipients,ou=S%u," ROOT, s->number);
+	snprintf(base, sizeof(base), "%scn=Recipients,ou=S%u," ROOT,
+		 draw(2) == 0 ? "cn=Fixed," : "", s->number);
 	while (depth-- > 0) {
 		snprintf(out, size, "cn=c%u,%s", draw(3), base);
 		snprintf(base, sizeof(base), "%s", out);
@@ -258,7 +261,8 @@ static const char *random_word(void)
 static void random_change(struct site *s)
 {
 	struct change c = {.actor = SPAN_LIT("cn=admin," ROOT)};
-	bool container = draw(4) == 0;
+	unsigned what = draw(6);
+	bool container = draw(what > 3 ? 2 : 4) == 0;
 	char dn[256], to[256], rdn[16];
 	struct attr_list list;
 	struct arena a;
@@ -269,7 +273,7 @@ static void random_change(struct site *s)
 	c.dn = dn_of(&a, dn);
 	list.attrs = arena_zalloc(&a, 4, sizeof(*list.attrs));
 	list.n = 0;
-	switch (draw(5)) {
+	switch (what) {
 	case 0:
 	case 1:
 		add(s, dn, "container", NULL, "description", random_word());
@@ -291,7 +295,7 @@ static void random_change(struct site *s)
 		snprintf(rdn, sizeof(rdn), "cn=%c%u", container ? 'c' : 'p', draw(3));
 		assert_int_equal(dn_rdn_parse(&a, span_of(rdn), &c.new_rdn, NULL), RC_OK);
 		c.delete_old_rdn = true;
-		c.has_new_superior = draw(2) == 0;
+		c.has_new_superior = draw(4) != 0;
 		c.new_superior = dn_of(&a, to);
 		(void)!apply(s, &c, 1, &a);
 		break;
@@ -881,6 +885,10 @@ static void open_world(struct world *w, uint64_t seed)
 		 .filter = "(objectClass=*)",
 		 .scope = STORE_SUB},
 		{.at = &sites[2],
+		 .base = "cn=Fixed,cn=Recipients,ou=S2," ROOT,
+		 .filter = "(objectClass=*)",
+		 .scope = STORE_CHILDREN},
+		{.at = &sites[2],
 		 .base = "cn=Recipients,ou=S0," ROOT,
 		 .filter = "(description=a)",
 		 .scope = STORE_ONE},
@@ -1044,7 +1052,7 @@ static void run_seed(uint64_t seed, unsigned steps)
 static void random_worlds(void **state)
 {
 	const char *only = getenv("WAYPOST_SEED"), *soak = getenv("WAYPOST_SOAK");
-	uint64_t seed, last = soak != NULL ? 300 : 12;
+	uint64_t seed, last = soak != NULL ? 300 : 40;
 
 	(void)state;
 	if (only != NULL) {
