@@ -128,7 +128,7 @@ void op_finish_error(struct op *op, int rc, const char *what)
 	if (rc == RC_NOMEM || rc == RC_BUSY)
 		op_finish_result(op, LR_BUSY, rc_text(rc));
 	else if (rc == RC_FULL)
-		op_finish_result(op, LR_UNWILLING,
+		op_finish_result(op, LR_UNAVAILABLE,
 				 "the disk or database is full; nothing was written");
 	else
 		op_finish_result(op, LR_OTHER, "internal error; the server's log tells more");

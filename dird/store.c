@@ -5,13 +5,11 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #define MAP_FIRST_BYTES ((size_t)1 << 30)
 #define MAP_MIN_BYTES ((size_t)1 << 20)
 #define READERS_DEFAULT 256
 #define PAGE_BYTES 4096
-#define PROBE_BYTES (1u << 20)
 
 static const struct {
 	const char *name;
@@ -165,11 +163,6 @@ int store_open(const char *folder, const struct store_options *opt, struct store
 		return RC_NOMEM;
 	s->lock_fd = -1;
 	s->read_only = opt->read_only;
-	s->folder = mem_strdup(folder);
-	if (s->folder == NULL) {
-		mem_free(s);
-		return RC_NOMEM;
-	}
 	must(pthread_mutex_init(&s->mutex, NULL) == 0 && pthread_cond_init(&s->idle, NULL) == 0);
 	if (!opt->read_only)
 		rc = lock_folder(s, folder, why);
@@ -207,7 +200,6 @@ void store_close(struct store **s)
 		file_unlock(&st->lock_fd);
 	pthread_cond_destroy(&st->idle);
 	pthread_mutex_destroy(&st->mutex);
-	mem_free(st->folder);
 	mem_free(st);
 	*s = NULL;
 }
@@ -343,6 +335,7 @@ int store_write_begin(struct store *s, struct store_txn **out)
 		return RC_NOMEM;
 	t->store = s;
 	t->is_write = true;
+	errno = 0; /* write_error() looks at what is set from here on */
 	err = mdb_txn_begin(s->env, NULL, 0, &t->txn);
 	if (err != 0)
 		mem_free(t);
@@ -351,21 +344,11 @@ int store_write_begin(struct store *s, struct store_txn **out)
 	return store_rc(err);
 }
 
-/*
- * LMDB says EIO when a write ends early, which is how a full disk shows first. Nothing is lost
- * then; but an EIO of a sync is the end. So: does a small file find room, and reach the disk?
- */
-static bool disk_is_full(const struct store *s)
+/* LMDB gives EIO also for a write that was cut short, as the last one before a disk is full is.
+ * Then no call has failed, the transaction is undone, and the next one may well succeed. */
+static int write_error(int err)
 {
-	static const uint8_t zeros[PROBE_BYTES];
-	char path[4096];
-	int rc;
-
-	if (snprintf(path, sizeof(path), "%s/probe", s->folder) >= (int)sizeof(path))
-		return false;
-	rc = file_replace(path, span_make(zeros, sizeof(zeros)), 0600);
-	(void)unlink(path);
-	return rc == RC_FULL;
+	return err == EIO && errno != EIO ? ENOSPC : err;
 }
 
 int store_write_commit(struct store_txn **t)
@@ -375,11 +358,9 @@ int store_write_commit(struct store_txn **t)
 
 	must(txn->is_write);
 	if (rc == RC_OK) {
-		err = mdb_txn_commit(txn->txn);
+		err = write_error(mdb_txn_commit(txn->txn));
 		txn->map_full = err == MDB_MAP_FULL;
 		rc = store_rc(err);
-		if (rc == RC_IO && disk_is_full(txn->store))
-			rc = RC_FULL;
 	} else {
 		mdb_txn_abort(txn->txn);
 	}
@@ -418,7 +399,7 @@ void store_fail(struct store_txn *t, int rc)
 static void stick(struct store_txn *t, int err)
 {
 	if (t->rc == RC_OK && err != 0) {
-		t->rc = store_rc(err);
+		t->rc = store_rc(write_error(err));
 		t->map_full = err == MDB_MAP_FULL;
 	}
 }

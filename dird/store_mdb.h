@@ -14,7 +14,6 @@
 struct store {
 	MDB_env *env;
 	MDB_dbi dbi[STORE_TABLES];
-	char *folder;
 	int lock_fd;
 	bool read_only;
 
