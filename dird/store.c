@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MAP_FIRST_BYTES ((size_t)1 << 30)
 #define MAP_MIN_BYTES ((size_t)1 << 20)
@@ -153,6 +155,22 @@ static int lock_folder(struct store *s, const char *folder, struct buf *why)
 	return rc;
 }
 
+/* LMDB writes its first two pages at once. If not both came to the disk, there never was a
+ * database, but LMDB would call it damaged ever after. */
+static int remove_unfinished(const char *folder)
+{
+	char path[4096];
+	struct stat st;
+
+	if (snprintf(path, sizeof(path), "%s/data.mdb", folder) >= (int)sizeof(path))
+		return RC_TOOBIG;
+	if (stat(path, &st) != 0)
+		return errno == ENOENT ? RC_OK : rc_from_errno(errno);
+	if (st.st_size >= 2 * sysconf(_SC_PAGESIZE))
+		return RC_OK;
+	return truncate(path, 0) == 0 ? RC_OK : rc_from_errno(errno);
+}
+
 int store_open(const char *folder, const struct store_options *opt, struct store **out,
 	       struct buf *why)
 {
@@ -166,6 +184,8 @@ int store_open(const char *folder, const struct store_options *opt, struct store
 	must(pthread_mutex_init(&s->mutex, NULL) == 0 && pthread_cond_init(&s->idle, NULL) == 0);
 	if (!opt->read_only)
 		rc = lock_folder(s, folder, why);
+	if (rc == RC_OK && !opt->read_only)
+		rc = remove_unfinished(folder);
 	if (rc == RC_OK)
 		rc = open_env(s, folder, opt);
 	if (rc == RC_OK)
