@@ -70,12 +70,17 @@ class DirdSite:
             stdout=subprocess.PIPE)
         return "sha256:" + out.stdout.strip()
 
-    def start(self):
-        self.starts += 1
-        with open(self.path("log"), "ab") as log:
-            self.process = subprocess.Popen(["dird", "--config", self.path("dird.conf")],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    def start(self, **environment):
+        self.spawn(**environment)
         wait_for("dird ready", self._is_ready)
+
+    def spawn(self, prefix=(), **environment):
+        """Start it and do not wait."""
+        self.starts = self.log().count("ready site=Hub") + 1
+        with open(self.path("log"), "ab") as log:
+            self.process = subprocess.Popen([*prefix, "dird", "--config", self.path("dird.conf")],
+                                            env=dict(os.environ, **environment),
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _is_ready(self):
         if self.process.poll() is not None:
@@ -83,6 +88,8 @@ class DirdSite:
         return self.log().count("ready site=Hub") == self.starts
 
     def log(self):
+        if not os.path.exists(self.path("log")):
+            return ""
         with open(self.path("log"), encoding="utf-8", errors="replace") as f:
             return f.read()
 

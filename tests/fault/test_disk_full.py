@@ -1,0 +1,199 @@
+#!/usr/bin/python3
+# tests/run: timeout=200
+"""A full disk (F6): writes are refused with 52 (unavailable), reads and replication to others go on, all is
+well again when there is space. Two sites in file systems of their own, of a few MiB."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import writes
+from writes import Model, Writer, connect, find, settle
+import ldap
+import tap
+from waypost import Site, run, wait_for
+
+MIB = 1 << 20
+BALLAST = 3 * MIB
+READERS = 150
+IN_NAMESPACE = "WAYPOST_OWN_MOUNTS"
+
+
+def need_mounts():
+    """Go on in a mount namespace of our own: what is mounted here ends with us."""
+    if os.environ.get(IN_NAMESPACE):
+        return
+    for argv in (["unshare", "-m", "--"], ["unshare", "-Urm", "--"]):
+        probe = subprocess.run([*argv, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=False,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if probe.returncode == 0:
+            os.environ[IN_NAMESPACE] = "1"
+            os.execvp("unshare", [*argv, sys.executable, *sys.argv])
+    tap.skip_all("cannot mount a file system here: " + probe.stdout.decode().strip())
+
+
+def tmpfs(path, folder):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m,mode=700", "tmpfs", path], check=True)
+
+
+def ext4(path, folder):
+    image = os.path.join(folder, "image")
+    with open(image, "wb") as f:
+        f.truncate(16 * MIB)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, path], check=True)
+
+
+class DiskFull(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="waypost-full-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def mount(self, name, kind):
+        path = os.path.join(self.folder, name)
+        os.mkdir(path)
+        try:
+            kind(path, self.folder)
+        except (OSError, subprocess.CalledProcessError) as e:
+            self.skipTest(f"cannot mount {kind.__name__}: {e}")
+        self.addCleanup(subprocess.run, ["umount", path], check=True)
+        return path
+
+    def make_site(self, name, token=None):
+        site = Site(os.path.join(self.folder, name), name, name.lower() + ".example.com")
+        self.addCleanup(site.close)
+        if token is None:
+            site.init()
+        else:
+            site.join(token)
+        return site
+
+    def small(self, site, kind):
+        """Its database moves to a small file system, with a ballast that can be thrown off."""
+        path = self.mount(site.name + "-disk", kind)
+        for name in os.listdir(site.path("db")):
+            shutil.move(site.path("db", name), path)
+        os.rmdir(site.path("db"))
+        os.symlink(path, site.path("db"))
+        self.ballast = os.path.join(path, "ballast")
+        with open(self.ballast, "wb") as f:
+            f.write(bytes(BALLAST))
+            os.fsync(f.fileno())
+
+    def alive(self, site):
+        status = site.processes["dird"].poll()
+        self.assertIsNone(status, f"dird ended with status {status}\n{site.log('dird')[-3000:]}")
+
+    def fill(self, site, model):
+        """Write until the disk refuses often."""
+        w = Writer(site.ldapi, model, refusals=(ldap.UNAVAILABLE,))
+        w.start()
+        wait_for("refused writes", lambda: w.refused >= 30 or not w.is_alive(), 60)
+        w.stop()
+        w.check()
+        self.alive(site)
+        self.assertGreaterEqual(w.refused, 30)
+        self.assertIn("full", str(w.refusal))
+        return w
+
+    def read_at_once(self, site, base):
+        """Many clients that read at one moment, each its own snapshot."""
+        connections = [connect(site.ldapi) for _ in range(READERS)]
+        numbers = [c.search_ext(base, ldap.SCOPE_SUBTREE, "(description=*)") for c in connections]
+        sizes = {len([1 for dn, _ in c.result(n)[1] if dn]) for c, n in zip(connections, numbers)}
+        self.assertEqual(len(sizes), 1)
+        self.assertGreater(sizes.pop(), 0)
+        self.alive(site)
+
+    def check(self, site):
+        site.stop("dird")
+        run("dirctl", "check", "--config", site.path("dird.conf"))
+
+    def writer_side(self, kind):
+        hub = self.make_site("Hub")
+        self.small(hub, kind)
+        hub.start("dird")
+        base = "cn=Recipients,ou=Hub,o=Example"
+        model = Model("w", base, 1, padding=20000, live=10000)
+        self.fill(hub, model)
+        c = connect(hub.ldapi)
+        settle(c, base, [model])
+        self.read_at_once(hub, base)
+        out = run("ldapsearch", "-LLL", "-H", hub.ldapi, "-Y", "EXTERNAL", "-Q", "-b", base,
+                  "-E", "!sync=ro", "(employeeNumber=*)", "cn")
+        self.assertEqual(out.count("\ndn:") + out.startswith("dn:"), len(model.entries))
+        self.fill(hub, model)
+        os.unlink(self.ballast)
+        again = Writer(hub.ldapi, model, limit=30)
+        again.start()
+        again.check()
+        self.assertEqual(again.acknowledged, 30)
+        settle(c, base, [model])
+        self.alive(hub)
+        self.check(hub)
+
+    def test_writer_on_tmpfs(self):
+        self.writer_side(tmpfs)
+
+    def test_writer_on_ext4(self):
+        self.writer_side(ext4)
+
+    def test_killed_while_full(self):
+        hub = self.make_site("Hub")
+        self.small(hub, tmpfs)
+        hub.start("dird")
+        base = "cn=Recipients,ou=Hub,o=Example"
+        model = Model("w", base, 2, padding=20000, live=10000)
+        self.fill(hub, model)
+        hub.stop("dird", signal.SIGKILL)
+        hub.start("dird")
+        c = connect(hub.ldapi)
+        settle(c, base, [model])
+        self.read_at_once(hub, base)
+        self.fill(hub, model)
+        os.unlink(self.ballast)
+        again = Writer(hub.ldapi, model, limit=30)
+        again.start()
+        again.check()
+        settle(connect(hub.ldapi), base, [model])
+        self.check(hub)
+
+    def test_consumer(self):
+        """Its position stops, its partner goes on, it follows again when there is space."""
+        hub = self.make_site("Hub")
+        hub.start("dird")
+        one = self.make_site("One", hub.token("One"))
+        self.small(one, tmpfs)
+        one.start("dird")
+        base = "cn=Recipients,ou=Hub,o=Example"
+        model = Model("w", base, 3, padding=100000, live=10000)
+        self.write(hub, model, 250)
+        self.alive(one)
+        wait_for("the consumer says that its disk is full",
+                 lambda: "full" in one.log("dird"), 60)
+        self.alive(one)
+        self.write(hub, model, 20)
+        self.read_at_once(one, "o=Example")
+        os.unlink(self.ballast)
+
+        def same():
+            hubs, _ = find(connect(hub.ldapi), base, {"w"})
+            return find(connect(one.ldapi), base, {"w"})[0] == hubs
+        wait_for("the consumer holds what the hub holds", same, 90, step=0.3)
+        self.alive(one)
+        self.check(one)
+
+    def write(self, site, model, n):
+        w = Writer(site.ldapi, model, limit=n)
+        w.start()
+        w.check()
+        self.assertEqual(w.acknowledged, n)
+
+
+if __name__ == "__main__":
+    need_mounts()
+    writes.use_memory()
+    tap.main()
