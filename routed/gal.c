@@ -310,6 +310,23 @@ static struct gal_entry *ask(struct gal *g, struct span address)
 	return e;
 }
 
+/* "OK bob@s2.example.com" with the extension: "OK bob+tag@s2.example.com" */
+static void put_extended(struct span reply, const struct gal_request *r, struct buf *out)
+{
+	size_t at = reply.n;
+
+	if (r->extension_n == 0 || !span_starts(reply, SPAN_LIT("OK "))) {
+		buf_put(out, reply);
+		return;
+	}
+	while (at != 0 && reply.p[at - 1] != '@')
+		at--;
+	must(at != 0); /* the resolver gives addresses only */
+	buf_put(out, span_head(reply, at - 1));
+	buf_put(out, span_make(r->extension, r->extension_n));
+	buf_put(out, span_from(reply, at - 1));
+}
+
 int gal_lookup(struct gal *g, struct span address, struct gal_request *r, struct buf *reply)
 {
 	struct gal_entry *e = find(g, address);
@@ -321,7 +338,7 @@ int gal_lookup(struct gal *g, struct span address, struct gal_request *r, struct
 	}
 	if (e != NULL && e->state == ENTRY_ANSWERED) {
 		g->stats.from_cache++;
-		buf_put(reply, buf_span(&e->reply));
+		put_extended(buf_span(&e->reply), r, reply);
 		return buf_rc(reply);
 	}
 	if (g->waiting >= MAX_WAITING)
@@ -342,6 +359,9 @@ int gal_lookup(struct gal *g, struct span address, struct gal_request *r, struct
 
 static void tell(struct gal *g, struct gal_entry *e, struct span reply)
 {
+	struct buf own;
+
+	buf_init(&own, REPLY_MAX_BYTES);
 	while (e->waiters != NULL) {
 		struct gal_request *r = e->waiters;
 
@@ -350,8 +370,12 @@ static void tell(struct gal *g, struct gal_entry *e, struct span reply)
 		r->next = NULL;
 		if (g->waiting != 0)
 			g->waiting--;
-		r->on_reply(r, reply);
+		buf_clear(&own);
+		put_extended(reply, r, &own);
+		r->on_reply(r, buf_rc(&own) == RC_OK ? buf_span(&own)
+						     : SPAN_LIT("TEMP out of memory"));
 	}
+	buf_fini(&own);
 }
 
 void gal_cancel(struct gal_request *r)

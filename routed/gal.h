@@ -27,12 +27,17 @@ typedef int gal_resolve(void *arg, struct span dn, const struct span *values, un
 
 struct gal_entry;
 
+/** A local part has at most 64 octets (RFC 5321 §4.5.3.1.1). */
+#define GAL_EXTENSION_MAX_BYTES 64
+
 /** One question of a caller; embedded in the caller, zeroed before use. */
 struct gal_request {
 	void (*on_reply)(struct gal_request *r,
-			 struct span reply); /* from the loop, at most once */
-	void *data;                          /* of the caller */
-	struct gal_entry *entry;             /* private */
+			 struct span reply);        /* from the loop, at most once */
+	void *data;                                 /* of the caller */
+	uint8_t extension[GAL_EXTENSION_MAX_BYTES]; /* "+tag", put into the address that is found */
+	size_t extension_n;
+	struct gal_entry *entry; /* private */
 	struct gal_request *next;
 };
 

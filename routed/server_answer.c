@@ -2,6 +2,15 @@
 
 #include "routed/explain.h"
 
+/* What lookup_key() cut out of the local part. */
+static void keep_extension(const struct lookup_key *k, struct gal_request *r)
+{
+	size_t n = k->full.n - k->address.n;
+
+	r->extension_n = n <= sizeof(r->extension) ? n : 0;
+	memcpy(r->extension, k->full.p + k->domain_at - 1, r->extension_n);
+}
+
 int server_on_recipient(void *arg, struct span key, struct gal_request *r, struct buf *reply)
 {
 	struct server *s = arg;
@@ -23,8 +32,10 @@ int server_on_recipient(void *arg, struct span key, struct gal_request *r, struc
 	}
 	if (rc == RC_OK)
 		rc = lookup_route(s->table, &k, TABLE_USER, &answer);
-	if (rc == RC_OK && answer.verdict == LOOKUP_SHARED)
+	if (rc == RC_OK && answer.verdict == LOOKUP_SHARED) {
+		keep_extension(&k, r);
 		return gal_lookup(s->gal, answer.address, r, reply);
+	}
 	if (rc == RC_OK)
 		buf_puts(reply, "NOTFOUND ");
 	return rc;

@@ -716,7 +716,8 @@ class Recipients(Base):
         d = self.start()
         for key, answer in [
                 ("bob@example.com", "OK bob@s2.example.com"),
-                ("BOB+x@Example.com", "OK bob@s2.example.com"),
+                ("BOB+x@Example.com", "OK bob+x@s2.example.com"),
+                ("nobody+x@example.com", NOTFOUND),
                 ("cid@example.com", "OK C.Id@Hub.example.com"),
                 ("ada@example.com", NOTFOUND), ("nobody@example.com", NOTFOUND),
                 ("bob@s2.example.com", NOTFOUND), ("x@elsewhere.org", NOTFOUND),

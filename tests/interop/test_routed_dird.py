@@ -107,6 +107,29 @@ class BesideDird(unittest.TestCase):
         self.assertEqual(self.site.lookup("recipient", "Bob@Example.com"), ("OK", BOB))
         self.assertEqual(self.site.lookup("recipient", "nobody@example.com"), ("NOTFOUND", ""))
 
+    def test_over_ldaps(self):
+        """A split host: TLS, simple bind; a certificate of nobody we trust is refused."""
+        self.site.stop("routed")
+        with open(self.site.path("routed.conf"), encoding="ascii") as f:
+            text = f.read()
+        text = re.sub("(?m)^directory.*", f"directory ldaps://{self.site.ldaps}\n"
+                      f"bind-dn cn=admin,{ROOT}\nbind-password-file {self.site.folder}.password\n"
+                      "tls-ca site.crt", text)
+        shutil.rmtree(self.site.path("routed"))
+        with open(self.site.path("routed.conf"), "w", encoding="ascii") as f:
+            f.write(text)
+        self.site.start("routed")
+        self.becomes(VIA_HUB)
+        self.site.stop("routed")
+        shutil.rmtree(self.site.path("routed"))
+        other = Site(self.site.folder + "-other", "S1", "s1.example.com")
+        other.init(ROOT)
+        with open(self.site.path("routed.conf"), "w", encoding="ascii") as f:
+            f.write(text.replace("tls-ca site.crt", "tls-ca " + other.path("site.crt")))
+        self.site.start("routed")
+        wait_for("refusals", lambda: int(self.status()["failures"]) >= 2)
+        self.assertEqual(self.site.lookup("transport", BOB)[0], "TEMP")
+
     def test_dird_killed_and_back(self):
         self.site.stop("dird", signal.SIGKILL)
         wait_for("session lost", lambda: self.status()["directory"] != "current")
