@@ -212,6 +212,8 @@ static int found(struct op *op, struct store_txn *t, uint64_t eid, const struct 
 	}
 	buf_clear(&s->value);
 	rc = write_dn(s, t, eid, e, &s->value);
+	if (rc == RC_NOTFOUND)
+		return 0; /* in limbo: its parent has not come yet */
 	if (rc == 0)
 		rc = search_send_entry(op, t, eid, e, buf_span(&s->value), out);
 	s->count++;
@@ -254,7 +256,7 @@ static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op
 		buf_clear(&s->dn_normal);
 		rc = store_dn_normal(t, eid, &s->dn_normal);
 		if (rc != 0)
-			return rc;
+			return rc == RC_NOTFOUND ? 0 : rc;
 		dn_normal = buf_span(&s->dn_normal);
 	}
 	op_view_set(view, t, eid, dn_normal);

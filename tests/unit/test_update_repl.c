@@ -420,6 +420,25 @@ static void stubs_of_a_join(void **state)
 	compare(p);
 }
 
+/* Two sites of one name: the second waits until the first is gone. */
+static void a_name_becomes_free(void **state)
+{
+	struct pair *p = *state;
+	struct change first, second;
+
+	carry_all(p);
+	first = change_of(p, SITE);
+	second = first;
+	second.uuid.b[0] ^= 1;
+	second.stamp.nc = second.uuid;
+	assert_int_equal(apply(p, second, UPDATE_PARKED), 0);
+	first.kind = CHANGE_REMOVE;
+	first.stamp.usn += 1000;
+	assert_int_equal(apply(p, first, UPDATE_APPLIED), 0);
+	assert_true(is_there(&p->to, SITE));
+	assert_int_equal(apply(p, second, UPDATE_DUPLICATE), 0);
+}
+
 /* --- property: any history, any batches, with crashes and repetitions --- */
 
 static void random_name(char *out, size_t n, unsigned depth)
@@ -500,7 +519,8 @@ int main(void)
 		unit_pair_test(own_context_is_ours),   unit_pair_test(contexts_do_not_mix),
 		unit_pair_test(poison_is_refused),     unit_pair_test(unknown_attributes),
 		unit_pair_test(positions_only_grow),   unit_pair_test(keep_only),
-		unit_pair_test(stubs_of_a_join),       unit_pair_test(any_history),
+		unit_pair_test(stubs_of_a_join),       unit_pair_test(a_name_becomes_free),
+		unit_pair_test(any_history),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
