@@ -1,6 +1,7 @@
 #include "lib/text.h"
 
 #include "lib/arena.h"
+#include "lib/text_plain.h"
 
 #include <unicode/uchar.h>
 #include <unicode/unorm2.h>
@@ -158,7 +159,7 @@ static bool is_hyphen(UChar32 c)
 
 static bool folds(enum text_fold fold)
 {
-	return fold == TEXT_IGNORE_CASE || fold == TEXT_TELEPHONE;
+	return fold == TEXT_IGNORE_CASE || fold == TEXT_TELEPHONE || fold == TEXT_IGNORE_ACCENTS;
 }
 
 /* UTF-16 text that starts on the stack. */
@@ -330,6 +331,36 @@ static void put_utf8(struct buf *out, UChar32 c)
 	buf_put(out, span_make(bytes, (size_t)n));
 }
 
+/* Prepared text without accents, see text.h. Neither rule makes work for the other one. */
+static int drop_accents(struct units *text, struct units *other)
+{
+	UErrorCode err = U_ZERO_ERROR;
+	const UNormalizer2 *nfd = unorm2_getNFDInstance(&err);
+	const UNormalizer2 *nfc = unorm2_getNFCInstance(&err);
+	int32_t at = 0;
+	int rc;
+
+	if (U_FAILURE(err))
+		return RC_NOMEM;
+	rc = transform(nfd, text, other);
+	if (rc == RC_OK)
+		rc = units_reserve(text, 2 * other->n);
+	if (rc != RC_OK)
+		return rc;
+	text->n = 0;
+	while (at < other->n) {
+		text->n += text_plain(take_unit(other, &at), text->p + text->n);
+	}
+	rc = transform(nfc, text, other);
+	if (rc == RC_OK)
+		rc = units_reserve(text, other->n);
+	if (rc != RC_OK)
+		return rc;
+	u_memcpy(text->p, other->p, other->n);
+	text->n = other->n;
+	return RC_OK;
+}
+
 /* RFC 4518 §2.4, and back to UTF-8, with hyphens dropped and significant spaces marked. */
 static int encode_checked(const struct units *text, bool drop_hyphens, struct buf *out)
 {
@@ -364,6 +395,8 @@ static int map_unicode(struct span s, enum text_fold fold, struct buf *out)
 	rc = decode_mapped(s, &text);
 	if (rc == RC_OK)
 		rc = fold_and_normalize(&text, &other, folds(fold));
+	if (rc == RC_OK && fold == TEXT_IGNORE_ACCENTS)
+		rc = drop_accents(&text, &other);
 	if (rc == RC_OK)
 		rc = encode_checked(&text, fold == TEXT_TELEPHONE, out);
 	units_fini(&other);

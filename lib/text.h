@@ -12,6 +12,15 @@ enum text_fold {
 	TEXT_IGNORE_CASE, /* caseIgnoreMatch: full Unicode case folding */
 	TEXT_NUMERIC,     /* numericStringMatch: all spaces dropped (RFC 4518 §2.6.2) */
 	TEXT_TELEPHONE,   /* telephoneNumberMatch: spaces and hyphens dropped (RFC 4518 §2.6.3) */
+	/*
+	 * A rule of ours: as TEXT_IGNORE_CASE, then without accents, in the spirit of the primary
+	 * level of UTS #10. Decomposed; nonspacing marks of Latin, Greek, Cyrillic, Hebrew, Arabic
+	 * and Syriac text dropped (vowel signs of Indic and Thai text and kana voicing marks are
+	 * letters there and stay); letters that do not decompose by a table (ø o, ł l, æ ae, þ th);
+	 * any decimal digit as its ASCII digit; typographic apostrophes and hyphens as ' and -.
+	 * It follows from the TEXT_IGNORE_CASE form alone, and of ASCII text it is the same.
+	 */
+	TEXT_IGNORE_ACCENTS,
 };
 
 /** Where a value stands in a substrings assertion; it decides about spaces at its ends (§2.6.1). */

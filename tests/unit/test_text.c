@@ -69,6 +69,36 @@ static const struct {
 	{TEXT_IGNORE_CASE, TEXT_WHOLE, "ＡＢＣ１", "abc1"},
 	{TEXT_IGNORE_CASE, TEXT_WHOLE, "\xe2\x84\xaa", "k"},
 	{TEXT_EXACT, TEXT_WHOLE, "Groß", "Groß"},
+	/* without accents, in every script that has such */
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "  Ada  Hill", "ada hill"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "Rodríguez", "rodriguez"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "RODRI\xcc\x81GUEZ", "rodriguez"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "Ｒｏｄｒíｇｕｅｚ", "rodriguez"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "Łukasz Søren Đỗ", "lukasz soren do"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "Þórður Æsa Œuvre", "thordur aesa oeuvre"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "Groß GROẞ", "gross gross"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "İSTANBUL Işık", "istanbul isik"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "Nguyễn Văn", "nguyen van"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "Σίσυφος", "σισυφοσ"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "ΆΈ", "αε"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "Семён Ёлкин", "семен елкин"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "שָׁלוֹם", "שלומ"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "مُحَمَّد", "محمد"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "أحمد", "احمد"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "فاطمة", "فاطمه"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "علی", "علي"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "٣۴५", "345"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "O’Brien‐Smith", "o'brien-smith"},
+	/* marks that are letters stay */
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "हिन्दी", "हिन्दी"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "กี่", "กี่"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "ガ ｶﾞ", "ガ ガ"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "김", "김"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "\xe1\x84\x80\xe1\x85\xa1", "가"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "張偉", "張偉"},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "\xcc\x81", " "},
+	{TEXT_IGNORE_ACCENTS, TEXT_WHOLE, "a \xcc\x81 b", "a b"},
+	{TEXT_IGNORE_ACCENTS, TEXT_INITIAL, "É  ", "e "},
 	/* NFKC: decomposed and composed are one */
 	{TEXT_EXACT, TEXT_WHOLE, "e\xcc\x81", "é"},
 	{TEXT_IGNORE_CASE, TEXT_WHOLE, "E\xcc\x81", "é"},
@@ -186,6 +216,8 @@ static void test_prohibited(void **state)
 	buf_fini(&got);
 }
 
+#define FOLDS 5
+
 static uint32_t seed = 20261123;
 
 static uint32_t random_below(uint32_t n)
@@ -215,7 +247,7 @@ static void test_both_paths_agree(void **state)
 	buf_init(&fast, 1000);
 	buf_init(&slow, 1000);
 	for (round = 0; round < 20000; round++) {
-		enum text_fold fold = random_below(4);
+		enum text_fold fold = random_below(FOLDS);
 		enum text_part part = random_below(4);
 		size_t n = random_ascii(in, sizeof(in));
 		size_t at = random_below(n + 1);
@@ -273,7 +305,7 @@ static void test_prepared_is_fixed_point(void **state)
 	buf_init(&twice, 10000);
 	for (round = 0; round < 50000; round++) {
 		struct span s = span_make(in, random_unicode(in, 1 + random_below(15)));
-		enum text_fold fold = random_below(4);
+		enum text_fold fold = random_below(FOLDS);
 		enum text_part part = random_below(4);
 
 		buf_clear(&once);
@@ -289,26 +321,62 @@ static void test_prepared_is_fixed_point(void **state)
 	buf_fini(&twice);
 }
 
+/* Without accents: what matched with them still matches, and it follows from the folded form. */
+static void test_accents_follow_from_folded(void **state)
+{
+	uint8_t in[64];
+	struct buf folded, direct, derived;
+	int valid = 0;
+	int round;
+
+	(void)state;
+	buf_init(&folded, 10000);
+	buf_init(&direct, 10000);
+	buf_init(&derived, 10000);
+	for (round = 0; round < 30000; round++) {
+		struct span s = span_make(in, random_unicode(in, 1 + random_below(15)));
+
+		buf_clear(&folded);
+		buf_clear(&direct);
+		buf_clear(&derived);
+		if (text_prepare(s, TEXT_IGNORE_CASE, TEXT_WHOLE, &folded) != RC_OK)
+			continue;
+		valid++;
+		assert_int_equal(text_prepare(s, TEXT_IGNORE_ACCENTS, TEXT_WHOLE, &direct), RC_OK);
+		assert_int_equal(
+			text_prepare(buf_span(&folded), TEXT_IGNORE_ACCENTS, TEXT_WHOLE, &derived),
+			RC_OK);
+		unit_assert_span(buf_span(&derived), buf_span(&direct));
+	}
+	assert_true(valid > 10000);
+	buf_fini(&folded);
+	buf_fini(&direct);
+	buf_fini(&derived);
+}
+
 static int prepare_long(void *arg)
 {
+	enum text_fold *fold = arg;
 	struct buf b;
 	char in[4000];
 	size_t i;
 	int rc;
 
-	(void)arg;
 	for (i = 0; i + 4 <= sizeof(in); i += 3)
 		memcpy(in + i, "\xef\xb7\xba", 4); /* U+FDFA is 18 characters in NFKC */
 	buf_init(&b, 1 << 20);
-	rc = text_prepare(span_of(in), TEXT_IGNORE_CASE, TEXT_WHOLE, &b);
+	rc = text_prepare(span_of(in), *fold, TEXT_WHOLE, &b);
 	buf_fini(&b);
 	return rc;
 }
 
 static void test_out_of_memory(void **state)
 {
+	enum text_fold folds[] = {TEXT_IGNORE_CASE, TEXT_IGNORE_ACCENTS};
+
 	(void)state;
-	unit_fail_allocations(prepare_long, NULL);
+	unit_fail_allocations(prepare_long, &folds[0]);
+	unit_fail_allocations(prepare_long, &folds[1]);
 }
 
 static void test_cap(void **state)
@@ -330,6 +398,7 @@ int main(void)
 		unit_heap_test(test_prohibited),
 		unit_heap_test(test_both_paths_agree),
 		unit_heap_test(test_prepared_is_fixed_point),
+		unit_heap_test(test_accents_follow_from_folded),
 		unit_heap_test(test_out_of_memory),
 		unit_heap_test(test_cap),
 	};
