@@ -147,8 +147,9 @@ static enum filter_result plain_match(const struct filter *f, struct span v)
 {
 	if (f->match != FILTER_EQUAL)
 		return FILTER_UNKNOWN;
-	if (f->norm == SCHEMA_NORM_IGNORE || f->norm == SCHEMA_NORM_EXACT)
-		return plain_equal(f->value, f->norm == SCHEMA_NORM_IGNORE, v);
+	if (f->norm == SCHEMA_NORM_IGNORE || f->norm == SCHEMA_NORM_EXACT ||
+	    f->norm == SCHEMA_NORM_ACCENTS)
+		return plain_equal(f->value, f->norm != SCHEMA_NORM_EXACT, v);
 	if (f->norm == SCHEMA_NORM_DN)
 		return plain_dn_equal(f->value, v);
 	if (f->norm == SCHEMA_NORM_OID && span_eq_nocase(v, f->value))

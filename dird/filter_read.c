@@ -162,7 +162,8 @@ static bool needs_long_form(const struct filter *f)
 	bool spaced = ends_spaced(f->value) || starts_spaced(f->final);
 	unsigned i;
 
-	if (f->norm != SCHEMA_NORM_IGNORE && f->norm != SCHEMA_NORM_EXACT)
+	if (f->norm != SCHEMA_NORM_IGNORE && f->norm != SCHEMA_NORM_EXACT &&
+	    f->norm != SCHEMA_NORM_ACCENTS)
 		return false;
 	for (i = 0; i < f->nany; i++)
 		spaced = spaced || starts_spaced(f->any[i]) || ends_spaced(f->any[i]);

@@ -30,6 +30,8 @@ enum schema_norm {
 	SCHEMA_NORM_LIST, /* caseIgnoreListMatch: each line as SCHEMA_NORM_IGNORE, '$' between */
 	SCHEMA_NORM_NAME_UID,  /* uniqueMemberMatch: DN and an optional #'01'B */
 	SCHEMA_NORM_OID_FIRST, /* objectIdentifierFirstComponentMatch */
+	SCHEMA_NORM_ACCENTS,   /* caseIgnoreAccentsMatch: text_prepare(TEXT_IGNORE_ACCENTS) */
+	SCHEMA_NORM_COLLATE,   /* collationOrderingMatch: collate_key() */
 };
 
 /** A matching rule the server knows (RFC 4517 §4, RFC 4530, RFC 4523). */
@@ -67,8 +69,9 @@ struct schema_attr {
 	bool is_indexed;   /* X-WAYPOST 'index': ordered value index (equality, prefix, range,
 			      presence) */
 	enum schema_usage usage;
-	uint32_t hash; /* entry_type_hash(name) */
-	unsigned id;   /* 0 .. number of types - 1 */
+	uint32_t hash;         /* entry_type_hash(name) */
+	uint32_t accents_hash; /* of a second index run, see apply_keys(); 0: has none */
+	unsigned id;           /* 0 .. number of types - 1 */
 };
 
 enum schema_class_kind { SCHEMA_ABSTRACT, SCHEMA_STRUCTURAL, SCHEMA_AUXILIARY };
@@ -109,6 +112,12 @@ const struct schema_rule *schema_rule(struct span name_or_oid);
 
 /** May `rule` compare values of this type? (Its values have a syntax the rule is defined for.) */
 bool schema_rule_applies(const struct schema_rule *rule, const struct schema_attr *at);
+
+/**
+ * The natural order of a type: values sorted by this normal form are in the order people expect.
+ * Unicode collation for text, else the type's ordering or equality rule, else the bytes.
+ */
+enum schema_norm schema_natural(const struct schema_attr *at);
 
 /** `at` and all types below it in the SUP tree, `at` first. NULL-terminated; owned by the schema.
  */

@@ -1,6 +1,7 @@
 /* Normal forms of values (RFC 4517 §4.2): what is compared, and what an index is sorted by. */
 #include "dird/schema_def.h"
 
+#include "dird/collate.h"
 #include "lib/dn.h"
 
 #define DIGITS_MAX 65535
@@ -394,6 +395,9 @@ int schema_normalize_part(enum schema_norm norm, enum text_part part, struct spa
 		return text_prepare(value, TEXT_TELEPHONE, part, out);
 	case SCHEMA_NORM_LIST:
 		return norm_list(value, part, out);
+	case SCHEMA_NORM_ACCENTS:
+		return text_prepare(value, TEXT_IGNORE_ACCENTS, part, out);
+	case SCHEMA_NORM_COLLATE:
 	case SCHEMA_NORM_NONE:
 	case SCHEMA_NORM_DN:
 	case SCHEMA_NORM_INTEGER:
@@ -418,7 +422,10 @@ int schema_normalize(const struct schema *s, enum schema_norm norm, struct span 
 	case SCHEMA_NORM_NUMERIC:
 	case SCHEMA_NORM_TELEPHONE:
 	case SCHEMA_NORM_LIST:
+	case SCHEMA_NORM_ACCENTS:
 		return schema_normalize_part(norm, TEXT_WHOLE, value, out);
+	case SCHEMA_NORM_COLLATE:
+		return collate_key(value, out);
 	case SCHEMA_NORM_DN:
 		return norm_dn(value, out);
 	case SCHEMA_NORM_INTEGER:

@@ -4,6 +4,7 @@
 #include "lib/dn.h"
 
 #define SYNTAX(n) "1.3.6.1.4.1.1466.115.121.1." #n
+#define OURS "2.25.120308962880139523094286593576329080187"
 
 /* RFC 4517 §3.2: PrintableCharacter, as a bit per code 0x20..0x7f. */
 static bool is_printable(uint8_t c)
@@ -304,6 +305,10 @@ const struct schema_rule schema_rules[] = {
 	     OCTETS),
 	RULE("1.3.6.1.4.1.4203.666.11.2.3", "CSNOrderingMatch", "1.3.6.1.4.1.4203.666.11.2.1",
 	     ORDERING, OCTETS),
+	/* ours, schema/README */
+	RULE(OURS ".4.1", "caseIgnoreAccentsMatch", SYNTAX(15), EQUALITY, ACCENTS),
+	RULE(OURS ".4.2", "caseIgnoreAccentsSubstringsMatch", SYNTAX(58), SUBSTRINGS, ACCENTS),
+	RULE(OURS ".4.3", "collationOrderingMatch", SYNTAX(15), ORDERING, COLLATE),
 	{NULL, NULL, NULL, SCHEMA_EQUALITY, SCHEMA_NORM_NONE},
 };
 
@@ -333,17 +338,23 @@ static bool is_one_of(const char *oid, const char *const *list)
 	return *list != NULL;
 }
 
-bool schema_rule_applies(const struct schema_rule *rule, const struct schema_attr *at)
+/* RFC 4517 §4.2: character rules compare every syntax whose values are character strings. */
+static bool is_text(const struct schema_attr *at)
 {
-	/* RFC 4517 §4.2: character rules compare every syntax whose values are character strings.
-	 */
 	static const char *const texts[] = {SYNTAX(11), SYNTAX(15), SYNTAX(26), SYNTAX(36),
 					    SYNTAX(44), SYNTAX(50), NULL};
 
+	return at->syntax != NULL && is_one_of(at->syntax, texts);
+}
+
+bool schema_rule_applies(const struct schema_rule *rule, const struct schema_attr *at)
+{
 	switch (rule->norm) {
 	case SCHEMA_NORM_IGNORE:
 	case SCHEMA_NORM_EXACT:
-		return at->syntax != NULL && is_one_of(at->syntax, texts);
+	case SCHEMA_NORM_ACCENTS:
+	case SCHEMA_NORM_COLLATE:
+		return is_text(at);
 	case SCHEMA_NORM_OCTETS:
 	case SCHEMA_NORM_NUMERIC:
 	case SCHEMA_NORM_TELEPHONE:
@@ -362,6 +373,17 @@ bool schema_rule_applies(const struct schema_rule *rule, const struct schema_att
 		break;
 	}
 	return false;
+}
+
+enum schema_norm schema_natural(const struct schema_attr *at)
+{
+	enum schema_norm norm = at->ordering != SCHEMA_NORM_NONE ? at->ordering : at->equality;
+
+	if (norm == SCHEMA_NORM_NONE)
+		return is_text(at) ? SCHEMA_NORM_COLLATE : SCHEMA_NORM_OCTETS;
+	return norm == SCHEMA_NORM_IGNORE || norm == SCHEMA_NORM_EXACT || norm == SCHEMA_NORM_LIST
+		       ? SCHEMA_NORM_COLLATE
+		       : norm;
 }
 
 int schema_check_value(const struct schema *s, const struct schema_attr *at, struct span value)
