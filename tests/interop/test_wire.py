@@ -330,6 +330,22 @@ class Pressure(unittest.TestCase):
             c.send(ber.bind(1, "cn=Ada Hill,ou=people,o=Example", "hunter2"))
             self.assertEqual(c.result(1).code, 0)
 
+    def test_time_limit(self):
+        """A search that its client holds up ends with 3 and what was found so far."""
+        with local() as c:
+            op = ber.split(ber.split(ber.search(2, BASE))[1])[2]
+            limited = op.replace(ber.integer(0) + ber.integer(0), ber.integer(0) + ber.integer(1), 1)
+            self.assertNotEqual(op, limited)
+            c.send(*[ber.message(n, limited) for n in range(2, 42)])
+            end = time.monotonic() + 1.2
+            wait_for("the time limit", lambda: time.monotonic() > end)
+            codes = []
+            while len(codes) < 40:
+                a = c.answer()
+                if a.code is not None:
+                    codes.append(a.code)
+            self.assertEqual(set(codes) - {0}, {3})
+
     def test_closing_in_the_middle(self):
         for _ in range(50):
             c = local()
