@@ -86,16 +86,18 @@ void server_on_batch(void *arg, struct batch *b)
 	s->last_waiting = b;
 }
 
+/* A batch may be what starts the next computation; the others then wait for its end, too. */
 static void absorb_waiting(struct server *s)
 {
-	while (s->waiting != NULL) {
+	while (s->waiting != NULL && !s->computing) {
 		struct batch *b = s->waiting;
 
 		s->waiting = b->next;
 		b->next = NULL;
 		absorb(s, b);
 	}
-	s->last_waiting = NULL;
+	if (s->waiting == NULL)
+		s->last_waiting = NULL;
 }
 
 /* --- recompute --- */
