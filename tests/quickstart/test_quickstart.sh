@@ -52,7 +52,10 @@ before_and_after()
 	[[ $got == *"$2"*" $3: $4" ]] || { echo "# route $1: $got"; false; }
 }
 
-narrow() { [ "$(wc -L <"$OUT")" -le 80 ]; }
+narrow()
+{
+	[ "$(wc -L <"$OUT")" -le 80 ] || { awk 'length($0) > 80 { print "# " $0 }' "$OUT"; false; }
+}
 quickstart() { "$QUICKSTART" >"$OUT" 2>&1 </dev/null || { cat "$OUT"; return 1; }; }
 
 quickstart_complete()
