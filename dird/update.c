@@ -94,7 +94,7 @@ void update_erase(struct update *u, const struct update_old *old)
 
 /* --- finding the target --- */
 
-static int no_such_object(struct update *u, uint64_t deepest)
+int update_no_such_object(struct update *u, uint64_t deepest)
 {
 	struct buf dn;
 	int rc = RC_OK;
@@ -110,14 +110,14 @@ static int no_such_object(struct update *u, uint64_t deepest)
 	return rc == RC_OK ? result_set(u->why, u->a, LR_NO_SUCH_OBJECT, "no such entry") : rc;
 }
 
-static int find_target(struct update *u, struct update_old *out)
+int update_find(struct update *u, struct update_old *out)
 {
 	unsigned depth;
 	uint64_t eid;
 	int rc = store_find(u->t, &u->c->dn, &eid, &depth);
 
 	if (rc == RC_NOTFOUND)
-		return no_such_object(u, eid);
+		return update_no_such_object(u, eid);
 	return rc == RC_OK ? update_load(u, eid, out) : rc;
 }
 
@@ -128,8 +128,7 @@ static bool is_root(struct update *u, uint64_t eid)
 	return store_root(u->t, &root) == RC_OK && root == eid;
 }
 
-static int normal_rdn(struct update *u, const struct dn_rdn *rdn, struct span *text,
-		      struct span *normal)
+int update_rdn(struct update *u, const struct dn_rdn *rdn, struct span *text, struct span *normal)
 {
 	struct buf b;
 	int rc;
@@ -200,7 +199,7 @@ static int find_place(struct update *u, struct place *p, uint64_t *existing)
 		return RC_OK;
 	}
 	if (eid == 0 || depth + 1 != u->c->dn.n)
-		return no_such_object(u, eid);
+		return update_no_such_object(u, eid);
 	p->parent = eid;
 	p->parent_is_root = is_root(u, eid);
 	return store_entry(u->t, eid, &p->parent_entry);
@@ -210,7 +209,7 @@ static int name_new(struct update *u, const struct place *p, struct entry_head *
 {
 	if (p->is_root)
 		return normal_dn(u, &u->c->dn, &head->rdn, &head->rdn_normal);
-	return normal_rdn(u, &u->c->dn.rdns[0], &head->rdn, &head->rdn_normal);
+	return update_rdn(u, &u->c->dn.rdns[0], &head->rdn, &head->rdn_normal);
 }
 
 static int put_new(struct update *u, const struct place *p, struct entry_head *head,
@@ -272,7 +271,7 @@ static int add_new(struct update *u, const struct place *p)
 /* --- modify --- */
 
 /* Classes that decide about the context come and go with the entry only. */
-static int check_context(struct update *u, const struct update_old *old, uint64_t parent,
+int update_check_context(struct update *u, const struct update_old *old, uint64_t parent,
 			 const struct attr_list *attrs, enum ldap_result code)
 {
 	struct entry p;
@@ -289,7 +288,7 @@ static int check_context(struct update *u, const struct update_old *old, uint64_
 	return RC_OK;
 }
 
-static int put_changed(struct update *u, const struct update_old *old, struct entry_head *head,
+int update_put_changed(struct update *u, const struct update_old *old, struct entry_head *head,
 		       const struct apply_entry *content, struct store_nc *nc, bool is_move)
 {
 	int rc;
@@ -312,19 +311,19 @@ static int modify(struct update *u)
 	struct update_old old;
 	struct entry_head head;
 	struct store_nc nc;
-	int rc = find_target(u, &old);
+	int rc = update_find(u, &old);
 
 	if (rc == RC_OK)
 		rc = update_nc_own(u, &old.e.head.stamp.nc, &nc);
 	if (rc == RC_OK)
 		rc = apply_modify(&x, &old.e, u->c, &content, u->why);
 	if (rc == RC_OK)
-		rc = check_context(u, &old, old.e.head.parent, &content.attrs,
-				   LR_CLASS_MODS_PROHIBITED);
+		rc = update_check_context(u, &old, old.e.head.parent, &content.attrs,
+					  LR_CLASS_MODS_PROHIBITED);
 	if (rc != RC_OK)
 		return rc;
 	head = old.e.head;
-	return put_changed(u, &old, &head, &content, &nc, false);
+	return update_put_changed(u, &old, &head, &content, &nc, false);
 }
 
 /* --- bulk load over what is there --- */
@@ -399,12 +398,12 @@ static int replace(struct update *u, uint64_t eid)
 	if (rc == RC_OK)
 		rc = keep_identity(u, &old, &content);
 	if (rc == RC_OK)
-		rc = check_context(u, &old, old.e.head.parent, &content.attrs,
-				   LR_CLASS_MODS_PROHIBITED);
+		rc = update_check_context(u, &old, old.e.head.parent, &content.attrs,
+					  LR_CLASS_MODS_PROHIBITED);
 	if (rc != RC_OK)
 		return rc;
 	head = old.e.head;
-	return put_changed(u, &old, &head, &content, &nc, false);
+	return update_put_changed(u, &old, &head, &content, &nc, false);
 }
 
 static int add(struct update *u)
@@ -430,7 +429,7 @@ static int del(struct update *u)
 	struct store_nc nc;
 	struct stamp s;
 	struct buf dn;
-	int rc = find_target(u, &old);
+	int rc = update_find(u, &old);
 
 	if (rc == RC_OK)
 		rc = update_nc_own(u, &old.e.head.stamp.nc, &nc);
@@ -457,119 +456,6 @@ static int del(struct update *u)
 	return rc;
 }
 
-/* --- rename --- */
-
-/* How many levels lie below an entry. */
-static int height(struct update *u, uint64_t base, unsigned *out)
-{
-	struct store_iter *i = NULL;
-	uint64_t eid, at;
-	struct entry e;
-	unsigned n;
-	int rc = store_walk(u->t, base, STORE_CHILDREN, &i);
-
-	*out = 0;
-	while (rc == RC_OK && (rc = store_iter_next(i, &eid)) == RC_OK) {
-		for (n = 0, at = eid; rc == RC_OK && at != base; n++) {
-			rc = store_entry(u->t, at, &e);
-			at = e.head.parent;
-		}
-		*out = n > *out ? n : *out;
-	}
-	store_iter_free(&i);
-	return rc == RC_DONE ? RC_OK : rc;
-}
-
-/* Every name stays one that dn_parse() takes. */
-static int check_depth(struct update *u, const struct update_old *old, unsigned new_depth)
-{
-	unsigned below;
-	int rc;
-
-	if (new_depth <= u->c->dn.n)
-		return RC_OK;
-	rc = height(u, old->eid, &below);
-	if (rc == RC_OK && new_depth + below > DN_MAX_RDNS)
-		return result_set(u->why, u->a, LR_UNWILLING, "names would have more than %d RDNs",
-				  DN_MAX_RDNS);
-	return rc;
-}
-
-static int new_parent(struct update *u, const struct update_old *old, struct entry_head *head)
-{
-	struct entry e;
-	unsigned depth;
-	uint64_t eid;
-	int rc;
-
-	if (!u->c->has_new_superior)
-		return RC_OK;
-	rc = store_find(u->t, &u->c->new_superior, &eid, &depth);
-	if (rc == RC_NOTFOUND)
-		return no_such_object(u, eid);
-	if (rc == RC_OK)
-		rc = store_entry(u->t, eid, &e);
-	if (rc != RC_OK)
-		return rc;
-	if (store_is_within(u->t, eid, old->eid))
-		return result_set(u->why, u->a, LR_UNWILLING,
-				  "the new superior is the entry itself or below it");
-	head->parent = eid;
-	head->parent_uuid = e.head.uuid;
-	return check_depth(u, old, depth + 1);
-}
-
-static int check_free(struct update *u, const struct update_old *old, const struct entry_head *head)
-{
-	uint64_t other;
-	int rc = store_child(u->t, head->parent, head->rdn_normal, &other);
-
-	if (rc == RC_OK && other != old->eid)
-		return result_set(u->why, u->a, LR_EXISTS, "the new name is another entry's");
-	return rc == RC_NOTFOUND ? RC_OK : rc;
-}
-
-static int renamed(struct update *u, const struct update_old *old, struct entry_head *head,
-		   struct store_nc *nc)
-{
-	struct apply_context x = update_apply_context(u);
-	struct apply_entry content;
-	int rc;
-
-	rc = new_parent(u, old, head);
-	if (rc == RC_OK)
-		rc = normal_rdn(u, &u->c->new_rdn, &head->rdn, &head->rdn_normal);
-	if (rc == RC_OK)
-		rc = check_free(u, old, head);
-	if (rc == RC_OK)
-		rc = apply_rename(&x, &old->e, u->c, &content, u->why);
-	if (rc == RC_OK)
-		rc = check_context(u, old, head->parent, &content.attrs, LR_AFFECTS_MULTIPLE_DSAS);
-	if (rc != RC_OK)
-		return rc;
-	store_child_del(u->t, old->e.head.parent, old->e.head.rdn_normal, old->eid);
-	store_child_put(u->t, head->parent, head->rdn_normal, old->eid);
-	return put_changed(u, old, head, &content, nc, true);
-}
-
-static int rename_entry(struct update *u)
-{
-	struct update_old old;
-	struct entry_head head;
-	struct store_nc nc;
-	int rc = find_target(u, &old);
-
-	if (rc == RC_OK)
-		rc = update_nc_own(u, &old.e.head.stamp.nc, &nc);
-	if (rc != RC_OK)
-		return rc;
-	if (uuid_eq(&old.e.head.uuid, &old.e.head.stamp.nc))
-		return result_set(u->why, u->a, LR_UNWILLING,
-				  "the head of a naming context keeps its name");
-	head = old.e.head;
-	return renamed(u, &old, &head, &nc);
-}
-
 static int dispatch(struct update *u)
 {
 	switch (u->c->kind) {
@@ -580,7 +466,7 @@ static int dispatch(struct update *u)
 	case CHANGE_DELETE:
 		return del(u);
 	case CHANGE_RENAME:
-		return rename_entry(u);
+		return update_rename(u);
 	case CHANGE_PUT:
 		return update_put(u);
 	case CHANGE_REMOVE:

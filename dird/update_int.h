@@ -40,6 +40,28 @@ void update_erase(struct update *u, const struct update_old *old);
 
 struct apply_context update_apply_context(const struct update *u);
 
+/* --- client changes (update.c, update_rename.c) --- */
+
+/** The entry that change.dn names; RC_REFUSED with 32 and matchedDN. */
+int update_find(struct update *u, struct update_old *out) WARN_UNUSED;
+int update_no_such_object(struct update *u, uint64_t deepest);
+
+/** Text and normal form of a new RDN, in the arena. */
+int update_rdn(struct update *u, const struct dn_rdn *rdn, struct span *text,
+	       struct span *normal) WARN_UNUSED;
+
+/** RC_REFUSED with `code` if the entry would belong to another context below `parent` (0: it is the
+ * root) or with these attributes: what decides about the context comes and goes with the entry. */
+int update_check_context(struct update *u, const struct update_old *old, uint64_t parent,
+			 const struct attr_list *attrs, enum ldap_result code) WARN_UNUSED;
+
+/** Stamp, record, index and order rows of a changed entry. */
+int update_put_changed(struct update *u, const struct update_old *old, struct entry_head *head,
+		       const struct apply_entry *content, struct store_nc *nc,
+		       bool is_move) WARN_UNUSED;
+
+int update_rename(struct update *u) WARN_UNUSED;
+
 /* --- naming contexts (update_nc.c) --- */
 
 /** The context of an entry with these attributes below `parent` (NULL: the root itself). */

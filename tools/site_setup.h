@@ -74,3 +74,14 @@ bool site_setup_name_fits(struct span name);
 /** "ldaps://host:port" of where we listen, for others to reach; NULL if there is no such listener.
  */
 const char *site_setup_uri(struct arena *a, const char *scheme, const char *listen);
+
+/* --- what the site_*.c files share --- */
+
+/** Keys, password and configuration into the folder. */
+int site_setup_files(struct site_setup *s) WARN_UNUSED;
+
+/** Take ADDRESS:PORT or [ADDRESS]:PORT apart; *host_n is the length without brackets. */
+bool site_setup_split(const char *listen, const char **host, size_t *host_n, const char **port);
+
+/** The absolute path of something that need not exist, in a folder that does. */
+int site_setup_absolute(struct arena *a, const char *path, const char **out) WARN_UNUSED;
