@@ -50,6 +50,7 @@ static int collect_targets(struct compute_work *w)
 	struct span *names = arena_zalloc(&w->a, m->nnames, sizeof(*names));
 	uint32_t i;
 
+	w->names = names;
 	w->targets = arena_zalloc(&w->a, m->nnames, sizeof(*w->targets));
 	if (names == NULL || w->targets == NULL)
 		return RC_NOMEM;

@@ -20,6 +20,15 @@ struct span compute_pinned(const struct model_connector *c, struct span folded)
 	return (struct span){NULL, 0};
 }
 
+uint32_t compute_target_text(struct compute_work *w, uint32_t node)
+{
+	uint32_t *memo = &w->target_text[node];
+
+	if (*memo == TABLE_NONE)
+		*memo = build_text(&w->b, w->names[node], (struct span){NULL, 0});
+	return *memo;
+}
+
 uint32_t compute_connector_text(struct compute_work *w, uint32_t connector)
 {
 	uint32_t *memo = &w->connector_text[connector];
@@ -138,6 +147,7 @@ int compute_chain_row(struct compute_work *w, unsigned cls, uint32_t label, stru
 	row->mode = TABLE_CONNECTED;
 	row->hops = l->hops;
 	row->connector = compute_connector_text(w, connector);
+	row->next = compute_target_text(w, w->g.edges[l->first].to);
 	if (c->transport.n != 0 && *transport == TABLE_NONE)
 		*transport = build_text(&w->b, c->transport, (struct span){NULL, 0});
 	row->transport = *transport;

@@ -51,7 +51,7 @@ static int site_row(struct compute_work *w, unsigned cls, uint32_t node, uint32_
 {
 	const struct graph_run *r = compute_run_of(w, cls);
 	const struct graph_label *l = &r->labels[label];
-	struct table_row row = {.type = w->ex_text, .target = w->target_text[node]};
+	struct table_row row = {.type = w->ex_text, .target = compute_target_text(w, node)};
 	int rc = compute_chain_row(w, cls, label, &row);
 
 	if (rc != RC_OK)
@@ -61,6 +61,7 @@ static int site_row(struct compute_work *w, unsigned cls, uint32_t node, uint32_
 	if (reason == TABLE_OK) {
 		row.mode = TABLE_DIRECT;
 		row.hops = 1;
+		row.next = row.target;
 		direct_nexthop(w, node, &w->m->connectors[w->g.edges[l->first].connector], &row);
 	}
 	build_row(&w->b, &row);
@@ -71,13 +72,14 @@ static void no_route_row(struct compute_work *w, unsigned cls, uint32_t node)
 {
 	struct table_row row = {
 		.type = w->ex_text,
-		.target = w->target_text[node],
+		.target = compute_target_text(w, node),
 		.cost = TABLE_NONE,
 		.hops = TABLE_NONE,
 		.nexthop = TABLE_NONE,
 		.connector = TABLE_NONE,
 		.transport = TABLE_NONE,
 		.step = TABLE_NONE,
+		.next = TABLE_NONE,
 		.cls = (uint8_t)cls,
 		.mode = TABLE_NO_ROUTE,
 		.reason = cls == TABLE_SYSTEM ? TABLE_IS_SYSTEM : TABLE_NO_PATH,
@@ -97,9 +99,6 @@ int compute_site_rows(struct compute_work *w, unsigned cls, const struct compute
 
 	ways->n = 0;
 	w->first_row[cls][target->node] = build_nrows(&w->b);
-	if (w->target_text[target->node] == TABLE_NONE)
-		w->target_text[target->node] =
-			build_text(&w->b, target->name, (struct span){NULL, 0});
 	rc = compute_add_node_ways(w, r, target->node, ways);
 	if (rc == RC_OK && ways->n == 0)
 		no_route_row(w, cls, target->node);

@@ -148,6 +148,7 @@ static int local_row(struct compute_work *w, unsigned cls, const struct model_sp
 	row->mode = TABLE_LOCAL_SPACE;
 	row->hops = 0;
 	row->step = TABLE_NONE;
+	row->next = TABLE_NONE;
 	row->connector = compute_connector_text(w, connector);
 	row->transport = TABLE_NONE;
 	if (c->transport.n != 0)

@@ -42,6 +42,7 @@ struct compute_work {
 	struct arena a;
 	struct graph g;
 	struct graph_run run[TABLE_CLASSES]; /* run[TABLE_USER].g == NULL: the same as of system */
+	struct span *names; /* by node, as printed; empty: nobody speaks of it */
 	struct compute_target *targets;
 	uint32_t ntargets;
 	struct map domains;     /* folded -> index into build.domains */
@@ -74,6 +75,9 @@ static inline const struct graph_run *compute_run_of(const struct compute_work *
 
 /** The host that a domainRoute of the connector names for this domain, or an empty span. */
 struct span compute_pinned(const struct model_connector *c, struct span folded);
+
+/** Text of the name of a node. */
+uint32_t compute_target_text(struct compute_work *w, uint32_t node);
 
 /** Text of the connector's name. */
 uint32_t compute_connector_text(struct compute_work *w, uint32_t connector);

@@ -69,6 +69,7 @@ struct table_row {
 	uint32_t connector; /* RDN value of the first connector */
 	uint32_t transport; /* the first connector's mtaTransport */
 	uint32_t step;      /* last step of the path; TABLE_NONE: no edges */
+	uint32_t next;      /* name of the site that gets the mail next; TABLE_NONE: none does */
 	uint8_t cls;        /* enum table_class */
 	uint8_t mode;       /* enum table_mode */
 	uint8_t reason;     /* enum table_reason */

@@ -3,9 +3,9 @@
 #include "lib/file.h"
 
 #define MAGIC "WPRT"
-#define FILE_VERSION 1u
+#define FILE_VERSION 2u
 #define HEAD_BYTES 24 /* magic, version, length, checksum */
-#define ROW_BYTES 36
+#define ROW_BYTES 40
 #define STEP_BYTES 8
 #define DOMAIN_BYTES 16
 #define PIN_BYTES 12
@@ -50,8 +50,8 @@ static void put_u32(struct buf *out, uint32_t v)
 
 static void put_row(struct buf *out, const struct table_row *r)
 {
-	const uint32_t words[] = {r->type,    r->target,    r->cost,      r->hops,
-				  r->nexthop, r->connector, r->transport, r->step};
+	const uint32_t words[] = {r->type,      r->target,    r->cost, r->hops, r->nexthop,
+				  r->connector, r->transport, r->step, r->next};
 	const uint8_t bytes[] = {r->cls, r->mode, r->reason, r->hop};
 	size_t i;
 
@@ -186,6 +186,7 @@ static void get_rows(struct reader *r, struct table *t)
 		row->connector = get_number(r, t->ntexts, true);
 		row->transport = get_number(r, t->ntexts, true);
 		row->step = get_number(r, t->nsteps, true);
+		row->next = get_number(r, t->ntexts, true);
 		row->cls = get_enum(r, TABLE_CLASSES);
 		row->mode = get_enum(r, TABLE_LOCAL_SPACE + 1);
 		row->reason = get_enum(r, TABLE_SHARED_DOMAIN + 1);
