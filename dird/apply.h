@@ -65,7 +65,13 @@ struct apply_keys {
 /** Values of the index are cut to this many bytes. */
 #define APPLY_VALUE_MAX_BYTES 496
 
-/** The rows an entry has in the value index, sorted, no row twice. Memory from the arena. */
+/**
+ * The rows an entry has in the value index, sorted, no row twice. Memory from the arena.
+ *
+ * One row a value under the hash of its type. A value of a type that compares without case has a
+ * second row, under schema_attr.accents_hash, with its form without accents, but only where that
+ * is another form: a look-up without accents asks for the same bytes in both runs.
+ */
 int apply_keys(const struct schema *s, const struct attr_list *attrs, struct arena *a,
 	       struct apply_keys *out) WARN_UNUSED;
 

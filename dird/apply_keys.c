@@ -22,50 +22,83 @@ static const struct schema_attr *indexed(const struct schema *s, struct span des
 	return at != NULL && at->is_indexed && at->equality != SCHEMA_NORM_NONE ? at : NULL;
 }
 
-static int add_keys(const struct schema *s, const struct schema_attr *at, const struct attr *attr,
-		    struct arena *a, struct buf *b, struct apply_keys *out)
+struct key_writer {
+	const struct schema *s;
+	struct arena *a;
+	struct buf normal, plain; /* normal forms of the value at hand */
+	struct apply_keys *out;
+};
+
+static int add_key(struct key_writer *w, uint32_t attr, const struct buf *form)
 {
-	unsigned i;
+	struct apply_key *key = &w->out->at[w->out->n];
+
+	key->attr = attr;
+	key->value = arena_span(w->a, span_head(buf_span(form), APPLY_VALUE_MAX_BYTES));
+	if (key->value.p == NULL)
+		return RC_NOMEM;
+	w->out->n++;
+	return RC_OK;
+}
+
+static int add_value(struct key_writer *w, const struct schema_attr *at, struct span value)
+{
 	int rc;
 
-	for (i = 0; i < attr->nvalues; i++) {
-		buf_clear(b);
-		rc = schema_normalize(s, at->equality, attr->values[i], b);
-		if (rc == RC_INVALID)
-			continue; /* matches no assertion either */
-		if (rc != RC_OK)
-			return rc;
-		out->at[out->n].attr = at->hash;
-		out->at[out->n].value =
-			arena_span(a, span_head(buf_span(b), APPLY_VALUE_MAX_BYTES));
-		if (out->at[out->n].value.p == NULL)
-			return RC_NOMEM;
-		out->n++;
-	}
-	return RC_OK;
+	buf_clear(&w->normal);
+	rc = schema_normalize(w->s, at->equality, value, &w->normal);
+	if (rc == RC_INVALID)
+		return RC_OK; /* matches no assertion either */
+	if (rc == RC_OK)
+		rc = add_key(w, at->hash, &w->normal);
+	if (rc != RC_OK || at->accents_hash == 0)
+		return rc;
+	buf_clear(&w->plain);
+	rc = schema_normalize(w->s, SCHEMA_NORM_ACCENTS, buf_span(&w->normal), &w->plain);
+	if (rc == RC_OK && !span_eq(buf_span(&w->plain), buf_span(&w->normal)))
+		rc = add_key(w, at->accents_hash, &w->plain);
+	return rc;
+}
+
+static int add_attr(struct key_writer *w, const struct attr *attr)
+{
+	const struct schema_attr *at = indexed(w->s, attr->type);
+	unsigned i;
+	int rc = RC_OK;
+
+	for (i = 0; at != NULL && i < attr->nvalues && rc == RC_OK; i++)
+		rc = add_value(w, at, attr->values[i]);
+	return rc;
+}
+
+static unsigned most_rows(const struct schema *s, const struct attr *attr)
+{
+	const struct schema_attr *at = indexed(s, attr->type);
+
+	if (at == NULL)
+		return 0;
+	return at->accents_hash != 0 ? 2 * attr->nvalues : attr->nvalues;
 }
 
 int apply_keys(const struct schema *s, const struct attr_list *attrs, struct arena *a,
 	       struct apply_keys *out)
 {
-	const struct schema_attr *at;
+	struct key_writer w = {.s = s, .a = a, .out = out};
 	unsigned i, n = 0, total = 0;
-	struct buf b;
 	int rc = RC_OK;
 
 	for (i = 0; i < attrs->n; i++)
-		total += indexed(s, attrs->attrs[i].type) != NULL ? attrs->attrs[i].nvalues : 0;
+		total += most_rows(s, &attrs->attrs[i]);
 	out->n = 0;
 	out->at = arena_zalloc(a, total, sizeof(*out->at));
 	if (out->at == NULL)
 		return RC_NOMEM;
-	buf_init(&b, UINT32_MAX);
-	for (i = 0; i < attrs->n && rc == RC_OK; i++) {
-		at = indexed(s, attrs->attrs[i].type);
-		if (at != NULL)
-			rc = add_keys(s, at, &attrs->attrs[i], a, &b, out);
-	}
-	buf_fini(&b);
+	buf_init(&w.normal, UINT32_MAX);
+	buf_init(&w.plain, UINT32_MAX);
+	for (i = 0; i < attrs->n && rc == RC_OK; i++)
+		rc = add_attr(&w, &attrs->attrs[i]);
+	buf_fini(&w.plain);
+	buf_fini(&w.normal);
 	if (rc != RC_OK || out->n == 0)
 		return rc;
 	qsort(out->at, out->n, sizeof(*out->at), by_key);

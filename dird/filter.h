@@ -67,7 +67,8 @@ int filter_from_text(struct span text, struct buf *out, const char **why) WARN_U
 /**
  * The filter that (anr=text) stands for, as BER: a naming attribute (names, nickname, office,
  * addresses) begins with the text; of two words the first and the rest are given name and surname
- * in either order. "=text" asks for the whole value. filter_read() does this by itself. Source:
+ * in either order. "=text" asks for the whole value. filter_read() does this by itself, and
+ * compares the names without accents (SCHEMA_NORM_ACCENTS). Source:
  * Exchange KB Q146024; MS-ADTS 3.1.1.3.1.3.3.
  */
 void filter_anr(struct span text, struct buf *out);

@@ -23,6 +23,7 @@ struct reader {
 	const struct schema *s;
 	struct arena *a;
 	unsigned terms;
+	bool without_accents; /* what caseIgnoreMatch would compare */
 	const char *why;
 	struct buf scratch;
 };
@@ -84,6 +85,11 @@ static int read_type(struct reader *r, struct span description, struct filter *f
 	return RC_OK;
 }
 
+static void set_norm(const struct reader *r, struct filter *f, enum schema_norm norm)
+{
+	f->norm = r->without_accents && norm == SCHEMA_NORM_IGNORE ? SCHEMA_NORM_ACCENTS : norm;
+}
+
 /* What normalizing gave, kept; RC_INVALID makes the item Undefined. */
 static int keep_value(struct reader *r, struct filter *f, int rc, struct span *out)
 {
@@ -130,8 +136,10 @@ static int read_anr(struct reader *r, struct span text, struct filter *f)
 	filter_anr(text, &b);
 	rest = buf_span(&b);
 	rc = buf_rc(&b);
+	r->without_accents = true;
 	if (rc == RC_OK)
 		rc = read_element(r, &rest, 0, &expanded);
+	r->without_accents = false;
 	if (rc == RC_OK)
 		*f = *expanded;
 	buf_fini(&b);
@@ -247,7 +255,7 @@ static int read_substrings(struct reader *r, struct span body, struct filter *f)
 		return read_anr(r, description, f);
 	rc = read_type(r, description, f);
 	if (rc == RC_OK && f->kind != FILTER_UNDEFINED) {
-		f->norm = f->at->substr;
+		set_norm(r, f, f->at->substr);
 		if (f->norm == SCHEMA_NORM_NONE)
 			f->kind = FILTER_UNDEFINED;
 	}
@@ -282,7 +290,7 @@ static int read_ava(struct reader *r, enum filter_kind kind, struct span body, s
 	rc = read_type(r, description, f);
 	if (rc != RC_OK || f->kind == FILTER_UNDEFINED)
 		return rc;
-	f->norm = norm_for(f->at, kind);
+	set_norm(r, f, norm_for(f->at, kind));
 	return set_value(r, f, value);
 }
 

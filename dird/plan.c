@@ -36,14 +36,21 @@ static struct choice nothing(void)
 	return (struct choice){.plan = {.kind = PLAN_NOTHING}};
 }
 
-/* Is every subtype indexed, in the form the item compares in? */
-static bool all_indexed(const struct filter *f)
+/* Is the type indexed, in the form the item compares in? */
+static bool is_indexed(const struct filter *f, const struct schema_attr *at)
 {
-	unsigned i;
+	if (f->match == FILTER_PRESENT)
+		return at->is_indexed;
+	if (f->norm == SCHEMA_NORM_ACCENTS)
+		return at->accents_hash != 0;
+	return at->is_indexed && at->equality == f->norm;
+}
 
-	for (i = 0; f->types[i] != NULL; i++) {
-		if (!f->types[i]->is_indexed ||
-		    (f->match != FILTER_PRESENT && f->types[i]->equality != f->norm))
+/* Then of every subtype, too; their number is *n. */
+static bool all_indexed(const struct filter *f, unsigned *n)
+{
+	for (*n = 0; f->types[*n] != NULL; ++*n) {
+		if (!is_indexed(f, f->types[*n]))
 			return false;
 	}
 	return true;
@@ -60,30 +67,40 @@ static uint64_t count(struct planner *p, const struct index_range *r)
 	return n;
 }
 
-/* One range for each subtype, all of the same kind and bound. */
+static void add_range(struct planner *p, uint32_t attr, enum index_kind kind, struct span lo,
+		      struct choice *out)
+{
+	struct index_range r = {.attr = attr, .kind = kind, .lo = lo};
+	uint64_t entries = count(p, &r);
+
+	if (entries == 0)
+		return;
+	out->plan.ranges[out->plan.nranges++] = r;
+	out->plan.estimate_entries += entries;
+	out->saturated = out->saturated || entries >= p->limit;
+}
+
+/*
+ * One range for each subtype, all of the same kind and bound. A value without accents is in the
+ * first run, one with accents is in both (apply_keys()), so the first will do for every value.
+ */
 static int type_ranges(struct planner *p, const struct filter *f, enum index_kind kind,
 		       struct span lo, struct choice *out)
 {
-	unsigned i, n = 0;
+	bool both = f->norm == SCHEMA_NORM_ACCENTS && kind != INDEX_ALL;
+	unsigned i, n;
 
 	*out = scope(p);
-	if (!all_indexed(f))
+	if (!all_indexed(f, &n))
 		return RC_OK;
-	while (f->types[n] != NULL)
-		n++;
 	*out = (struct choice){.plan = {.kind = PLAN_RANGES}};
-	out->plan.ranges = arena_zalloc(p->a, n, sizeof(*out->plan.ranges));
+	out->plan.ranges = arena_zalloc(p->a, both ? 2 * n : n, sizeof(*out->plan.ranges));
 	if (out->plan.ranges == NULL)
 		return RC_NOMEM;
 	for (i = 0; i < n; i++) {
-		struct index_range r = {.attr = f->types[i]->hash, .kind = kind, .lo = lo};
-		uint64_t entries = count(p, &r);
-
-		if (entries == 0)
-			continue;
-		out->plan.ranges[out->plan.nranges++] = r;
-		out->plan.estimate_entries += entries;
-		out->saturated = out->saturated || entries >= p->limit;
+		add_range(p, f->types[i]->hash, kind, lo, out);
+		if (both)
+			add_range(p, f->types[i]->accents_hash, kind, lo, out);
 	}
 	if (out->plan.nranges == 0)
 		*out = nothing();

@@ -10,7 +10,7 @@
 
 /** One stretch of the ordered value index, of one attribute type. */
 struct index_range {
-	uint32_t attr; /* schema_attr.hash */
+	uint32_t attr; /* schema_attr.hash, or .accents_hash */
 	enum index_kind {
 		INDEX_EQUAL,  /* key equal to lo */
 		INDEX_PREFIX, /* keys that begin with lo */

@@ -176,6 +176,19 @@ static void check_attr(struct resolver *r, const struct schema_def *def)
 		complain(r, def, "%s: 'index' needs an EQUALITY rule", def_name(def));
 }
 
+/* '!' stands in no name of a type. */
+static uint32_t accents_hash(struct resolver *r, const struct schema_attr *at)
+{
+	const char *run;
+
+	if (!at->is_indexed || at->equality != SCHEMA_NORM_IGNORE)
+		return 0;
+	run = arena_printf(&r->s->mem, "%s!accents", at->name);
+	if (run == NULL)
+		r->nomem = true;
+	return run != NULL ? entry_type_hash(span_of(run)) : 0;
+}
+
 static void fill_attr(struct resolver *r, struct schema_def *def)
 {
 	const struct schema_rule *equality = find_rule(r, def, SCHEMA_EQUALITY);
@@ -194,6 +207,7 @@ static void fill_attr(struct resolver *r, struct schema_def *def)
 	at->no_user_modification = def->no_user_modification;
 	at->is_protected = def->is_protected;
 	at->is_indexed = def->is_indexed;
+	at->accents_hash = accents_hash(r, at);
 	at->usage = def->usage;
 	check_attr(r, def);
 }
@@ -237,7 +251,7 @@ static int make_attrs(struct resolver *r)
 		if (def->attr != NULL)
 			fill_attr(r, def);
 	}
-	return RC_OK;
+	return r->nomem ? RC_NOMEM : RC_OK;
 }
 
 static int make_subtypes(struct resolver *r)

@@ -70,7 +70,9 @@ static int check_format(struct store *s, struct buf *why)
 		return rc;
 	rc = store_get(t, STORE_META, SPAN_LIT("format"), &v);
 	if (rc == RC_OK && (v.n != 4 || be_get32(v.p) != STORE_FORMAT)) {
-		buf_printf(why, "the database has format %lu, this program reads format %d",
+		buf_printf(why,
+			   "the database has format %lu, this program reads format %d: dump it "
+			   "with the program that wrote it, and load the dump into a new one",
 			   v.n == 4 ? (unsigned long)be_get32(v.p) : 0ul, STORE_FORMAT);
 		rc = RC_UNSUPPORTED;
 	}

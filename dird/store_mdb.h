@@ -8,7 +8,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2
 #define STORE_EID_BYTES 8
 
 struct store {

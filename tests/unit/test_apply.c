@@ -205,6 +205,46 @@ static void cut_values_are_one_row(void **state)
 	arena_fini(&a);
 }
 
+static void cn_keys(struct arena *a, const char *value, struct apply_keys *out)
+{
+	struct span values[] = {span_of(value)};
+	struct attr at = {SPAN_LIT("cn"), values, 1};
+	struct attr_list list = {&at, 1};
+
+	assert_int_equal(apply_keys(schema, &list, a, out), RC_OK);
+}
+
+/* A second row for what the first one does not find. */
+static void values_with_accents_have_two_rows(void **state)
+{
+	const struct schema_attr *cn = schema_attr(schema, SPAN_LIT("cn"));
+	struct apply_keys keys;
+	unsigned i, found = 0;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	cn_keys(&a, "Rodriguez", &keys);
+	assert_int_equal(keys.n, 1);
+	assert_int_equal(keys.at[0].attr, cn->hash);
+	cn_keys(&a, "張偉", &keys);
+	assert_int_equal(keys.n, 1);
+	cn_keys(&a, "Rodríguez", &keys);
+	assert_int_equal(keys.n, 2);
+	assert_int_not_equal(cn->accents_hash, cn->hash);
+	for (i = 0; i < keys.n; i++) {
+		if (keys.at[i].attr == cn->hash) {
+			unit_assert_span(keys.at[i].value, SPAN_LIT("rodríguez"));
+			found |= 1;
+		} else if (keys.at[i].attr == cn->accents_hash) {
+			unit_assert_span(keys.at[i].value, SPAN_LIT("rodriguez"));
+			found |= 2;
+		}
+	}
+	assert_int_equal(found, 3);
+	arena_fini(&a);
+}
+
 static void classes(void **state)
 {
 	struct span by_oid[] = {SPAN_LIT("2.5.6.6")};
@@ -219,9 +259,13 @@ static void classes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		unit_heap_test(an_entry_is_made_whole), unit_heap_test(a_life),
-		unit_heap_test(out_of_memory),          unit_heap_test(deltas),
-		unit_heap_test(cut_values_are_one_row), unit_heap_test(classes),
+		unit_heap_test(an_entry_is_made_whole),
+		unit_heap_test(a_life),
+		unit_heap_test(out_of_memory),
+		unit_heap_test(deltas),
+		unit_heap_test(cut_values_are_one_row),
+		unit_heap_test(classes),
+		unit_heap_test(values_with_accents_have_two_rows),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);

@@ -171,6 +171,14 @@ static const struct {
 	{"(anr=smtp:a*)", FILTER_FALSE},
 	{"(anr=SMTP:lovelace)", FILTER_TRUE},
 	{"(anr=lovel)", FILTER_TRUE},
+	{"(anr=hug)", FILTER_TRUE},
+	{"(anr=H\xc3\xbagel)", FILTER_TRUE},
+	{"(anr==hugel)", FILTER_TRUE},
+	{"(anr==huge)", FILTER_FALSE},
+	{"(anr=\xc3\xa0"
+	 "da hug)",
+	 FILTER_TRUE},
+	{"(&(anr=ada)(sn=hugel))", FILTER_FALSE}, /* only in ANR */
 	{"(anr==ada)", FILTER_TRUE},
 	{"(anr==ad)", FILTER_FALSE},
 	{"(anr=hill*)", FILTER_TRUE},

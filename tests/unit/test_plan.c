@@ -3,6 +3,7 @@
 
 #include "tests/unit/unit.h"
 
+#include "dird/apply.h"
 #include "tests/unit/entries.h"
 
 /* --- sizes from a table ----------------------------------------------------------------------- */
@@ -58,6 +59,15 @@ static const struct {
 	{"(cn:caseExactMatch:=Ada)", PLAN_SCOPE, 0, 0, NULL, NULL},
 	{"(cn:dn:=Ada)", PLAN_SCOPE, 0, 0, NULL, NULL},
 	{"(:caseIgnoreMatch:=Ada)", PLAN_SCOPE, 0, 0, NULL, NULL},
+	/* values with accents have a row of their own, see apply_keys() */
+	{"(cn:caseIgnoreAccentsMatch:=\xc3\x84"
+	 "da)",
+	 PLAN_RANGES, 2, INDEX_EQUAL, "cn", "ada"},
+	{"(cn:caseIgnoreAccentsSubstringsMatch:=Ad*)", PLAN_RANGES, 2, INDEX_PREFIX, "cn", "ad"},
+	{"(cn:caseIgnoreAccentsSubstringsMatch:=*d)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
+	{"(name:caseIgnoreAccentsMatch:=x)", PLAN_SCOPE, 0, 0, NULL, NULL},
+	{"(anr=Ada)", PLAN_RANGES, 4, INDEX_PREFIX, "cn", "ada"},
+	{"(cn:collationOrderingMatch:=m)", PLAN_SCOPE, 0, 0, NULL, NULL},
 	{"(description=x)", PLAN_SCOPE, 0, 0, NULL, NULL}, /* not indexed */
 	{"(name=x)", PLAN_SCOPE, 0, 0, NULL, NULL},        /* some subtypes are not */
 	{"(nosuch=x)", PLAN_NOTHING, 0, 0, NULL, NULL},
@@ -86,8 +96,10 @@ static void the_cheapest_index_is_chosen(void **state)
 
 	(void)state;
 	for (i = 0; i < UNIT_COUNT(choices); i++) {
-		struct sizes sizes[] = {{"cn", 100, 0},  {"mail", 3, 0}, {"objectClass", 10000, 0},
-					{"uid", 900, 0}, {"o", 200, 0},  {NULL, 0, 0}};
+		struct sizes sizes[] = {{"cn", 100, 0},  {"cn!accents", 7, 0},
+					{"mail", 3, 0},  {"objectClass", 10000, 0},
+					{"uid", 900, 0}, {"o", 200, 0},
+					{NULL, 0, 0}};
 		struct plan plan;
 		struct arena a;
 
@@ -172,28 +184,19 @@ static bool in_range(const struct index_range *r, struct span key)
 	return false;
 }
 
-/* Has the entry a key in the range, as the store's index would have it? */
+/* Has the entry a row in the range? */
 static bool entry_in_range(const struct fixture *x, const struct index_range *r)
 {
+	struct apply_keys keys;
 	bool found = false;
-	unsigned i, k;
-	struct buf key;
+	struct arena a;
+	unsigned i;
 
-	buf_init(&key, 4096);
-	for (i = 0; i < x->list.n; i++) {
-		const struct attr *attr = &x->list.attrs[i];
-		const struct schema_attr *at = schema_attr(schema, attr->type);
-
-		if (!at->is_indexed || at->hash != r->attr)
-			continue;
-		for (k = 0; k < attr->nvalues; k++) {
-			buf_clear(&key);
-			assert_int_equal(
-				schema_normalize(schema, at->equality, attr->values[k], &key), 0);
-			found = found || in_range(r, buf_span(&key));
-		}
-	}
-	buf_fini(&key);
+	arena_init(&a);
+	assert_int_equal(apply_keys(schema, &x->list, &a, &keys), RC_OK);
+	for (i = 0; i < keys.n; i++)
+		found = found || (keys.at[i].attr == r->attr && in_range(r, keys.at[i].value));
+	arena_fini(&a);
 	return found;
 }
 
@@ -223,11 +226,23 @@ static void random_item(struct buf *b)
 {
 	static const char *const types[] = {"cn", "sn", "uidNumber", "cn", "name", "nosuch"};
 	/* operator, then what stands before and behind the value */
-	static const char *const shapes[][3] = {{"=", "", ""},  {"=", "", "*"}, {"=", "*", ""},
-						{">=", "", ""}, {"<=", "", ""}, {"=", "", "*a"},
-						{":=", "", ""}, {"~=", "", ""}};
+	static const char *const shapes[][3] = {{"=", "", ""},
+						{"=", "", "*"},
+						{"=", "*", ""},
+						{">=", "", ""},
+						{"<=", "", ""},
+						{"=", "", "*a"},
+						{":=", "", ""},
+						{"~=", "", ""},
+						{":caseIgnoreAccentsMatch:=", "", ""},
+						{":caseIgnoreAccentsSubstringsMatch:=", "", "*"},
+						{":caseIgnoreAccentsSubstringsMatch:=", "*", "a*"}};
 	const char *const *shape = shapes[roll(UNIT_COUNT(shapes))];
 
+	if (roll(12) == 0) {
+		buf_printf(b, "(anr=%s)", some_values[roll(UNIT_COUNT(some_values))]);
+		return;
+	}
 	buf_printf(b, "(%s%s%s%s%s)", types[roll(UNIT_COUNT(types))], shape[0], shape[1],
 		   some_values[roll(UNIT_COUNT(some_values))], shape[2]);
 }
