@@ -128,7 +128,8 @@ static int modify_one(struct apply_work *w, const struct change *c, const struct
 		return rc;
 	m = &canonical.attrs[0];
 	at = schema_attr(w->x->schema, m->type);
-	must(at != NULL);
+	if (at == NULL)
+		return RC_CORRUPT; /* schema_canonical() has just found it */
 	if (at->no_user_modification && !(c->may_set_operational && apply_may_bring(at->name)))
 		return apply_refuse(w, LR_CONSTRAINT_VIOLATION, "no user modification allowed",
 				    m->type);

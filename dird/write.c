@@ -50,7 +50,7 @@ _Noreturn static void die(int rc)
 
 static int apply_request(struct writer *w, struct store_txn *t, struct write_req *r)
 {
-	enum update_outcome outcome;
+	enum update_outcome outcome = UPDATE_APPLIED;
 	unsigned i;
 	int rc = RC_OK;
 

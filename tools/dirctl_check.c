@@ -28,17 +28,18 @@ static void print_problem(void *ctx, const char *text)
 
 static void print_sum(const struct check *c, bool json)
 {
-	const char *fmt = json ? "{\"entries\":%" PRIu64 ",\"indexRows\":%" PRIu64
-				 ",\"tombstones\":%" PRIu64 ",\"limbo\":%" PRIu64
-				 ",\"contexts\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n"
-			       : "%" PRIu64 " entries, %" PRIu64 " index rows, %" PRIu64
-				 " tombstones, %" PRIu64 " waiting for their parent, %" PRIu64
-				 " naming contexts: %" PRIu64 " problems\n";
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	printf(fmt, c->entries, c->index_rows, c->tombstones, c->limbo, c->contexts, c->problems);
-#pragma GCC diagnostic pop
+	if (json)
+		printf("{\"entries\":%" PRIu64 ",\"indexRows\":%" PRIu64 ",\"tombstones\":%" PRIu64
+		       ",\"limbo\":%" PRIu64 ",\"contexts\":%" PRIu64 ",\"problems\":%" PRIu64
+		       "}\n",
+		       c->entries, c->index_rows, c->tombstones, c->limbo, c->contexts,
+		       c->problems);
+	else
+		printf("%" PRIu64 " entries, %" PRIu64 " index rows, %" PRIu64
+		       " tombstones, %" PRIu64 " waiting for their parent, %" PRIu64
+		       " naming contexts: %" PRIu64 " problems\n",
+		       c->entries, c->index_rows, c->tombstones, c->limbo, c->contexts,
+		       c->problems);
 }
 
 int dirctl_check(int argc, char **argv)

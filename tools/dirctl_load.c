@@ -198,9 +198,9 @@ static int refused(struct load *l, const struct ldif_record *r, const struct res
 static int load_record(struct load *l, struct store_txn *t, const struct ldif_record *r)
 {
 	struct change c = {.kind = CHANGE_ADD};
-	enum update_outcome outcome;
+	enum update_outcome outcome = UPDATE_APPLIED;
 	const char *why_name = "malformed name";
-	struct result why;
+	struct result why = {.code = LR_SUCCESS};
 	struct arena a;
 	int rc;
 

@@ -7,8 +7,8 @@
 
 int site_setup_apply(struct site_setup *s, struct change *c, const char *what)
 {
-	enum update_outcome outcome;
-	struct result why;
+	enum update_outcome outcome = UPDATE_APPLIED;
+	struct result why = {.code = LR_SUCCESS};
 	int rc = update_apply(s->txn, &s->ctx, c, &s->arena, &outcome, &why);
 
 	if (rc == RC_REFUSED)

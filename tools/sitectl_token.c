@@ -158,8 +158,8 @@ static int put_online(struct making *m)
 static int apply(struct making *m, struct store_txn *t, const struct update_context *ctx,
 		 struct change *c)
 {
-	enum update_outcome outcome;
-	struct result why;
+	enum update_outcome outcome = UPDATE_APPLIED;
+	struct result why = {.code = LR_SUCCESS};
 	int rc = update_apply(t, ctx, c, &m->arena, &outcome, &why);
 
 	if (rc == RC_REFUSED && c->kind == CHANGE_DELETE && why.code == LR_NO_SUCH_OBJECT)

@@ -287,8 +287,8 @@ static void foreign_site(struct base *b, bool with_servers)
 		"objectClass: organizationalUnit\nobjectClass: mailSite\nou: S2\n",
 		"objectClass: container\ncn: Configuration\n",
 		"objectClass: container\ncn: Servers\n",
-		"objectClass: directoryServer\ncn: host\nserverURI: ldap://s2:389\n"
-		"serverURI: ldaps://s2:636\n"};
+		("objectClass: directoryServer\ncn: host\nserverURI: ldap://s2:389\n"
+		 "serverURI: ldaps://s2:636\n")};
 	struct uuid nc = {{0x52}}, parent;
 	struct store_txn *t;
 	struct entry e;
