@@ -1,5 +1,6 @@
 #include "dird/filter.h"
 
+#include "dird/sound.h"
 #include "lib/dn.h"
 
 struct match {
@@ -76,10 +77,11 @@ static enum filter_result compare(const struct filter *f, struct span v)
 		return truth(span_cmp(v, f->value) < 0);
 	case FILTER_SUBSTR:
 		return truth(match_parts(f, v));
+	case FILTER_APPROX:
+		return truth(sound_match(f->value, v));
 	case FILTER_OR:
 	case FILTER_NOT:
 	case FILTER_PRESENT:
-	case FILTER_APPROX:
 	case FILTER_EXTENSIBLE:
 	case FILTER_UNDEFINED:
 		break;

@@ -20,7 +20,7 @@ enum filter_kind {
 	FILTER_GE,
 	FILTER_LE,
 	FILTER_PRESENT,
-	FILTER_APPROX, /* evaluated as equality */
+	FILTER_APPROX, /* of text: sounds alike (dird/sound.h); else as equality */
 	FILTER_EXTENSIBLE,
 	FILTER_UNDEFINED, /* unknown type, or an assertion that is not of its syntax */
 };
@@ -43,8 +43,8 @@ struct filter {
 			   filter_spaces() */
 	bool dn_attrs;  /* extensible :dn: */
 	const struct schema_rule *rule; /* extensible: the rule named, or NULL */
-	enum filter_kind match; /* how `value` is compared: EQUAL, SUBSTR, GE, LE, or AND for
-				   "less than" of an ordering rule in an extensible match */
+	enum filter_kind match; /* how `value` is compared: EQUAL, SUBSTR, GE, LE, APPROX, or AND
+				   for "less than" of an ordering rule in an extensible match */
 };
 
 enum filter_result { FILTER_FALSE, FILTER_TRUE, FILTER_UNKNOWN };

@@ -275,6 +275,11 @@ static enum schema_norm norm_for(const struct schema_attr *at, enum filter_kind 
 	return kind == FILTER_GE || kind == FILTER_LE ? at->ordering : at->equality;
 }
 
+static bool is_text(enum schema_norm norm)
+{
+	return norm == SCHEMA_NORM_IGNORE || norm == SCHEMA_NORM_EXACT || norm == SCHEMA_NORM_LIST;
+}
+
 static int read_ava(struct reader *r, enum filter_kind kind, struct span body, struct filter *f)
 {
 	struct span description, value;
@@ -291,6 +296,10 @@ static int read_ava(struct reader *r, enum filter_kind kind, struct span body, s
 	if (rc != RC_OK || f->kind == FILTER_UNDEFINED)
 		return rc;
 	set_norm(r, f, norm_for(f->at, kind));
+	if (kind == FILTER_APPROX && is_text(f->norm)) {
+		f->norm = SCHEMA_NORM_SOUND;
+		f->match = FILTER_APPROX;
+	}
 	return set_value(r, f, value);
 }
 

@@ -39,7 +39,7 @@ static struct choice nothing(void)
 /* Is the type indexed, in the form the item compares in? */
 static bool is_indexed(const struct filter *f, const struct schema_attr *at)
 {
-	if (f->match == FILTER_PRESENT)
+	if (f->match == FILTER_PRESENT || f->match == FILTER_APPROX)
 		return at->is_indexed;
 	if (f->norm == SCHEMA_NORM_ACCENTS)
 		return at->accents_hash != 0;
@@ -123,6 +123,7 @@ static int item_plan(struct planner *p, const struct filter *f, struct choice *o
 	case FILTER_AND: /* less than */
 		return type_ranges(p, f, INDEX_LE, f->value, out);
 	case FILTER_PRESENT:
+	case FILTER_APPROX:
 		return type_ranges(p, f, INDEX_ALL, none, out);
 	case FILTER_SUBSTR:
 		if (f->prefix.n != 0)
@@ -130,7 +131,6 @@ static int item_plan(struct planner *p, const struct filter *f, struct choice *o
 		return type_ranges(p, f, INDEX_ALL, none, out);
 	case FILTER_OR:
 	case FILTER_NOT:
-	case FILTER_APPROX:
 	case FILTER_EXTENSIBLE:
 	case FILTER_UNDEFINED:
 		break;

@@ -32,6 +32,7 @@ enum schema_norm {
 	SCHEMA_NORM_OID_FIRST, /* objectIdentifierFirstComponentMatch */
 	SCHEMA_NORM_ACCENTS,   /* caseIgnoreAccentsMatch: text_prepare(TEXT_IGNORE_ACCENTS) */
 	SCHEMA_NORM_COLLATE,   /* collationOrderingMatch: collate_key() */
+	SCHEMA_NORM_SOUND,     /* approximate match of text: sound_code(), sound_match() */
 };
 
 /** A matching rule the server knows (RFC 4517 §4, RFC 4530, RFC 4523). */

@@ -2,6 +2,7 @@
 #include "dird/schema_def.h"
 
 #include "dird/collate.h"
+#include "dird/sound.h"
 #include "lib/dn.h"
 
 #define DIGITS_MAX 65535
@@ -398,6 +399,7 @@ int schema_normalize_part(enum schema_norm norm, enum text_part part, struct spa
 	case SCHEMA_NORM_ACCENTS:
 		return text_prepare(value, TEXT_IGNORE_ACCENTS, part, out);
 	case SCHEMA_NORM_COLLATE:
+	case SCHEMA_NORM_SOUND:
 	case SCHEMA_NORM_NONE:
 	case SCHEMA_NORM_DN:
 	case SCHEMA_NORM_INTEGER:
@@ -426,6 +428,8 @@ int schema_normalize(const struct schema *s, enum schema_norm norm, struct span 
 		return schema_normalize_part(norm, TEXT_WHOLE, value, out);
 	case SCHEMA_NORM_COLLATE:
 		return collate_key(value, out);
+	case SCHEMA_NORM_SOUND:
+		return sound_code(value, out);
 	case SCHEMA_NORM_DN:
 		return norm_dn(value, out);
 	case SCHEMA_NORM_INTEGER:

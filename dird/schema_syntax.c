@@ -369,6 +369,7 @@ bool schema_rule_applies(const struct schema_rule *rule, const struct schema_att
 	case SCHEMA_NORM_OID_FIRST:
 		return at->equality == rule->norm || at->ordering == rule->norm ||
 		       at->substr == rule->norm;
+	case SCHEMA_NORM_SOUND:
 	case SCHEMA_NORM_NONE:
 		break;
 	}

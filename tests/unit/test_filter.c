@@ -92,9 +92,19 @@ static const struct {
 	{"(cn<=a)", FILTER_FALSE},
 	{"(createTimestamp>=20240101115959Z)", FILTER_TRUE},
 	{"(manager>=cn=a)", FILTER_UNKNOWN},
-	/* approximate is equality */
+	/* approximate: sounds alike */
 	{"(cn~=ADA HILL)", FILTER_TRUE},
-	{"(cn~=adah)", FILTER_FALSE},
+	{"(cn~=adah hyll)", FILTER_TRUE},
+	{"(cn~=hil)", FILTER_TRUE},
+	{"(cn~=a. hill)", FILTER_TRUE},
+	{"(cn~=hill ada)", FILTER_FALSE},
+	{"(cn~=bill)", FILTER_FALSE},
+	{"(sn~=hugell)", FILTER_TRUE},
+	{"(name~=kauntess)", FILTER_TRUE},
+	{"(uidNumber~=1000)", FILTER_TRUE}, /* no text: equality */
+	{"(uidNumber~=x)", FILTER_UNKNOWN},
+	{"(manager~=CN=Bob,O=Example)", FILTER_TRUE},
+	{"(cn~=\\ff)", FILTER_UNKNOWN},
 	/* substrings */
 	{"(cn=ada*)", FILTER_TRUE},
 	{"(cn=*hill)", FILTER_TRUE},

@@ -45,7 +45,7 @@ static const struct {
 	const char *lo;
 } choices[] = {
 	{"(cn=Ada)", PLAN_RANGES, 1, INDEX_EQUAL, "cn", "ada"},
-	{"(cn~=Ada)", PLAN_RANGES, 1, INDEX_EQUAL, "cn", "ada"},
+	{"(cn~=Ada)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
 	{"(cn=Ad*)", PLAN_RANGES, 1, INDEX_PREFIX, "cn", "ad"},
 	{"(cn=Ad *)", PLAN_RANGES, 1, INDEX_PREFIX, "cn", "ad"},
 	{"(cn=Ad * b)", PLAN_RANGES, 1, INDEX_PREFIX, "cn", "ad"},
