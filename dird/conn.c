@@ -444,7 +444,8 @@ void conn_set_accept(struct conn_set *set, int fd, bool is_local, bool is_tls)
 	struct log_ctx lc;
 	int rc = RC_NOMEM;
 
-	if (set->is_stopping) {
+	if (set->is_stopping ||
+	    (is_tls && tls == NULL)) { /* a reload may take the certificate away */
 		close(fd);
 		mem_free(c);
 		tls_context_free(&tls);
