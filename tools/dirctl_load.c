@@ -351,9 +351,38 @@ static int make_copy(struct load *l)
 	return rc;
 }
 
-static int sync_folder(const char *path)
+static const char *const database_files[] = {"data.mdb", "lock.mdb", "writer.lock"};
+#define DATABASE_FILES (sizeof(database_files) / sizeof(database_files[0]))
+
+/* The daemon's user keeps what is its own when root loads. */
+static int take_over(const char *from, const char *to)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (stat(from, &st) != 0 || chmod(to, st.st_mode & 07777) != 0 ||
+	    (geteuid() == 0 && chown(to, st.st_uid, st.st_gid) != 0))
+		return rc_from_errno(errno);
+	return RC_OK;
+}
+
+static int take_over_all(struct load *l)
+{
+	char from[4096], to[4096];
+	size_t i;
+	int rc = take_over(l->d.config.database, l->beside);
+
+	for (i = 0; rc == RC_OK && i < DATABASE_FILES; i++) {
+		snprintf(from, sizeof(from), "%s/%s", l->d.config.database, database_files[i]);
+		snprintf(to, sizeof(to), "%s/%s", l->beside, database_files[i]);
+		rc = take_over(from, to);
+	}
+	return rc;
+}
+
+static int sync_parent(struct load *l)
+{
+	char *parent = arena_printf(&l->d.arena, "%s/..", l->d.config.database);
+	int fd = parent != NULL ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	int rc = fd < 0 || fsync(fd) != 0 ? rc_from_errno(errno) : RC_OK;
 
 	if (fd >= 0)
@@ -361,41 +390,42 @@ static int sync_folder(const char *path)
 	return rc;
 }
 
-/* One rename decides: before it the old database is there, behind it the new one. */
+/*
+ * The folders change places: before that the old database is there, behind it the new one. Whole
+ * folders, because a reader of the old file may still use the old lock file. Some file systems can
+ * not exchange; then there is a moment without a database.
+ */
 static int swap(struct load *l)
 {
-	char *from = arena_printf(&l->d.arena, "%s/data.mdb", l->beside);
-	char *to = arena_printf(&l->d.arena, "%s/data.mdb", l->d.config.database);
-	struct stat st;
-	int rc = RC_OK;
+	const char *db = l->d.config.database;
+	char *aside = arena_printf(&l->d.arena, "%s.old", l->beside);
+	int rc = aside != NULL ? take_over_all(l) : RC_NOMEM;
 
-	if (from == NULL || to == NULL)
-		return RC_NOMEM;
-	store_close(&l->copy);
-	/* as root: the daemon's user keeps its file */
-	if (stat(to, &st) == 0 && (chmod(from, st.st_mode & 07777) != 0 ||
-				   (geteuid() == 0 && chown(from, st.st_uid, st.st_gid) != 0)))
-		rc = rc_from_errno(errno);
-	if (rc == RC_OK && rename(from, to) != 0)
-		rc = rc_from_errno(errno);
+	if (rc == RC_OK && renameat2(AT_FDCWD, l->beside, AT_FDCWD, db, RENAME_EXCHANGE) != 0) {
+		if (errno != EINVAL && errno != ENOSYS && errno != EXDEV)
+			rc = rc_from_errno(errno);
+		else if (rename(db, aside) != 0 || rename(l->beside, db) != 0 ||
+			 rename(aside, l->beside) != 0)
+			rc = rc_from_errno(errno);
+	}
 	if (rc == RC_OK)
-		rc = sync_folder(l->d.config.database);
+		rc = sync_parent(l);
 	if (rc != RC_OK)
-		cli_error("%s: %s", to, rc_text(rc));
+		cli_error("%s: %s", db, rc_text(rc));
 	return rc;
 }
 
-static void remove_copy(struct load *l)
+/* The copy, or behind swap() what was there before. */
+static void remove_beside(struct load *l)
 {
-	static const char *const names[] = {"data.mdb", "lock.mdb", "writer.lock"};
 	char path[4096];
-	unsigned i;
+	size_t i;
 
 	store_close(&l->copy);
 	if (l->beside == NULL)
 		return;
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", l->beside, names[i]);
+	for (i = 0; i < DATABASE_FILES; i++) {
+		snprintf(path, sizeof(path), "%s/%s", l->beside, database_files[i]);
 		(void)unlink(path);
 	}
 	if (rmdir(l->beside) != 0)
@@ -487,7 +517,7 @@ int dirctl_load(int argc, char **argv)
 	rc = run(l, config);
 	if (rc == RC_OK)
 		report(l, json);
-	remove_copy(l);
+	remove_beside(l);
 	ldif_reader_free(&l->reader);
 	if (l->in != NULL && l->in != stdin)
 		fclose(l->in);
