@@ -303,6 +303,33 @@ static int read_ava(struct reader *r, enum filter_kind kind, struct span body, s
 	return set_value(r, f, value);
 }
 
+/* "\2A" and "\5C" in a part of a substring assertion. Other backslashes stand for themselves. */
+static int unescape_part(struct reader *r, struct span *part)
+{
+	uint8_t *to;
+	size_t i, n = 0;
+
+	if (part->n == 0 || memchr(part->p, '\\', part->n) == NULL)
+		return RC_OK;
+	to = arena_alloc(r->a, part->n);
+	if (to == NULL)
+		return RC_NOMEM;
+	for (i = 0; i < part->n; i++) {
+		struct span hex = span_head(span_from(*part, i + 1), 2);
+
+		to[n] = part->p[i];
+		if (to[n] == '\\' && span_eq_nocase(hex, SPAN_LIT("2a"))) {
+			to[n] = '*';
+			i += 2;
+		} else if (to[n] == '\\' && span_eq_nocase(hex, SPAN_LIT("5c"))) {
+			i += 2;
+		}
+		n++;
+	}
+	*part = span_make(to, n);
+	return RC_OK;
+}
+
 /* The assertion of a substrings rule in an extensible match: "a*b*c" (RFC 4517 §3.3.30). */
 static int read_substring_text(struct reader *r, struct span text, struct filter *f)
 {
@@ -323,6 +350,9 @@ static int read_substring_text(struct reader *r, struct span text, struct filter
 		return RC_NOMEM;
 	do {
 		more = span_cut(&text, '*', &piece);
+		rc = unescape_part(r, &piece);
+		if (rc != RC_OK)
+			break;
 		if (piece.n != 0 && first)
 			rc = set_part(r, f, TEXT_INITIAL, piece, &f->value);
 		else if (piece.n != 0 && !more)
@@ -334,6 +364,26 @@ static int read_substring_text(struct reader *r, struct span text, struct filter
 	return rc == RC_OK ? finish_parts(r, f) : rc;
 }
 
+/* The assertion's form, with what stands around words, is looked for inside the value's. */
+static int set_word(struct reader *r, struct filter *f, struct span word)
+{
+	int rc = set_value(r, f, word);
+
+	f->match = FILTER_SUBSTR;
+	if (rc != RC_OK || f->kind == FILTER_UNDEFINED)
+		return rc;
+	if (f->value.n < 2) {
+		f->kind = FILTER_UNDEFINED;
+		return RC_OK;
+	}
+	f->any = arena_zalloc(r->a, 1, sizeof(*f->any));
+	if (f->any == NULL)
+		return RC_NOMEM;
+	f->any[f->nany++] = f->value;
+	f->value = (struct span){NULL, 0};
+	return RC_OK;
+}
+
 /* How a rule named in an extensible match compares (RFC 4517 §4.2). */
 static int apply_rule(struct reader *r, struct filter *f, struct span value)
 {
@@ -343,6 +393,8 @@ static int apply_rule(struct reader *r, struct filter *f, struct span value)
 		return set_value(r, f, value);
 	}
 	f->norm = f->rule->norm;
+	if (f->norm == SCHEMA_NORM_WORDS || f->norm == SCHEMA_NORM_KEYWORDS)
+		return set_word(r, f, value);
 	switch (f->rule->kind) {
 	case SCHEMA_EQUALITY:
 		f->match = FILTER_EQUAL;

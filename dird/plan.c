@@ -36,10 +36,10 @@ static struct choice nothing(void)
 	return (struct choice){.plan = {.kind = PLAN_NOTHING}};
 }
 
-/* Is the type indexed, in the form the item compares in? */
-static bool is_indexed(const struct filter *f, const struct schema_attr *at)
+/* Is the type indexed, in the form the item compares in? For all rows, in whatever form. */
+static bool is_indexed(const struct filter *f, enum index_kind kind, const struct schema_attr *at)
 {
-	if (f->match == FILTER_PRESENT || f->match == FILTER_APPROX)
+	if (kind == INDEX_ALL)
 		return at->is_indexed;
 	if (f->norm == SCHEMA_NORM_ACCENTS)
 		return at->accents_hash != 0;
@@ -47,10 +47,10 @@ static bool is_indexed(const struct filter *f, const struct schema_attr *at)
 }
 
 /* Then of every subtype, too; their number is *n. */
-static bool all_indexed(const struct filter *f, unsigned *n)
+static bool all_indexed(const struct filter *f, enum index_kind kind, unsigned *n)
 {
 	for (*n = 0; f->types[*n] != NULL; ++*n) {
-		if (!is_indexed(f, f->types[*n]))
+		if (!is_indexed(f, kind, f->types[*n]))
 			return false;
 	}
 	return true;
@@ -91,7 +91,7 @@ static int type_ranges(struct planner *p, const struct filter *f, enum index_kin
 	unsigned i, n;
 
 	*out = scope(p);
-	if (!all_indexed(f, &n))
+	if (!all_indexed(f, kind, &n))
 		return RC_OK;
 	*out = (struct choice){.plan = {.kind = PLAN_RANGES}};
 	out->plan.ranges = arena_zalloc(p->a, both ? 2 * n : n, sizeof(*out->plan.ranges));

@@ -30,9 +30,13 @@ enum schema_norm {
 	SCHEMA_NORM_LIST, /* caseIgnoreListMatch: each line as SCHEMA_NORM_IGNORE, '$' between */
 	SCHEMA_NORM_NAME_UID,  /* uniqueMemberMatch: DN and an optional #'01'B */
 	SCHEMA_NORM_OID_FIRST, /* objectIdentifierFirstComponentMatch */
-	SCHEMA_NORM_ACCENTS,   /* caseIgnoreAccentsMatch: text_prepare(TEXT_IGNORE_ACCENTS) */
-	SCHEMA_NORM_COLLATE,   /* collationOrderingMatch: collate_key() */
-	SCHEMA_NORM_SOUND,     /* approximate match of text: sound_code(), sound_match() */
+	SCHEMA_NORM_INTEGER_FIRST,
+	SCHEMA_NORM_STRING_FIRST, /* directoryStringFirstComponentMatch */
+	SCHEMA_NORM_WORDS, /* wordMatch: " ada hill ", matched if the assertion's form is in it */
+	SCHEMA_NORM_KEYWORDS, /* keywordMatch: ",mail server,unix,", likewise */
+	SCHEMA_NORM_ACCENTS,  /* caseIgnoreAccentsMatch: text_prepare(TEXT_IGNORE_ACCENTS) */
+	SCHEMA_NORM_COLLATE,  /* collationOrderingMatch: collate_key() */
+	SCHEMA_NORM_SOUND,    /* approximate match of text: sound_code(), sound_match() */
 };
 
 /** A matching rule the server knows (RFC 4517 §4, RFC 4530, RFC 4523). */

@@ -98,6 +98,10 @@ extern const struct schema_rule schema_rules[];
 bool schema_is_descr(struct span s);
 bool schema_is_numericoid(struct span s);
 
+/** Forms of SCHEMA_NORM_WORDS and SCHEMA_NORM_KEYWORDS; just " " or "," where there are none. */
+int schema_words(struct span value, struct buf *out) WARN_UNUSED;
+int schema_keywords(struct span value, struct buf *out) WARN_UNUSED;
+
 /** The normal form of a Generalized Time; RC_INVALID if it is none. */
 int schema_time(struct span value, struct buf *out) WARN_UNUSED;
 

@@ -347,18 +347,24 @@ static int norm_oid(const struct schema *s, struct span v, struct buf *out)
 	return buf_rc(out);
 }
 
-static int norm_oid_first(const struct schema *s, struct span v, struct buf *out)
+/* RFC 4517 §4.2.15: "( 2.5.6.6 NAME ...": what an assertion gives alone. */
+static struct span first_component(struct span v)
 {
 	size_t n = 0;
 
 	v = span_trim(v);
-	if (v.n != 0 && v.p[0] == '(') {
-		v = span_trim(span_from(v, 1));
-		while (n < v.n && v.p[n] != ' ')
+	if (v.n == 0 || v.p[0] != '(')
+		return v;
+	v = span_trim(span_from(v, 1));
+	if (v.n != 0 && v.p[0] == '\'') {
+		v = span_from(v, 1);
+		while (n < v.n && v.p[n] != '\'')
 			n++;
-		v = span_head(v, n);
+	} else {
+		while (n < v.n && v.p[n] != ' ' && v.p[n] != ')')
+			n++;
 	}
-	return norm_oid(s, v, out);
+	return span_head(v, n);
 }
 
 /* Postal address: lines apart by '$', each prepared alone; "\24" inside a line stays as it is. */
@@ -409,6 +415,10 @@ int schema_normalize_part(enum schema_norm norm, enum text_part part, struct spa
 	case SCHEMA_NORM_OID:
 	case SCHEMA_NORM_NAME_UID:
 	case SCHEMA_NORM_OID_FIRST:
+	case SCHEMA_NORM_INTEGER_FIRST:
+	case SCHEMA_NORM_STRING_FIRST:
+	case SCHEMA_NORM_WORDS:
+	case SCHEMA_NORM_KEYWORDS:
 		break;
 	}
 	return RC_INVALID;
@@ -445,7 +455,15 @@ int schema_normalize(const struct schema *s, enum schema_norm norm, struct span 
 	case SCHEMA_NORM_NAME_UID:
 		return norm_name_uid(value, out);
 	case SCHEMA_NORM_OID_FIRST:
-		return norm_oid_first(s, value, out);
+		return norm_oid(s, first_component(value), out);
+	case SCHEMA_NORM_INTEGER_FIRST:
+		return norm_integer(first_component(value), out);
+	case SCHEMA_NORM_STRING_FIRST:
+		return text_prepare(first_component(value), TEXT_IGNORE_CASE, TEXT_WHOLE, out);
+	case SCHEMA_NORM_WORDS:
+		return schema_words(value, out);
+	case SCHEMA_NORM_KEYWORDS:
+		return schema_keywords(value, out);
 	case SCHEMA_NORM_NONE:
 		break;
 	}

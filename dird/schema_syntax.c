@@ -291,7 +291,11 @@ const struct schema_rule schema_rules[] = {
 	RULE("2.5.13.23", "uniqueMemberMatch", SYNTAX(34), EQUALITY, NAME_UID),
 	RULE("2.5.13.27", "generalizedTimeMatch", SYNTAX(24), EQUALITY, TIME),
 	RULE("2.5.13.28", "generalizedTimeOrderingMatch", SYNTAX(24), ORDERING, TIME),
+	RULE("2.5.13.29", "integerFirstComponentMatch", SYNTAX(27), EQUALITY, INTEGER_FIRST),
 	RULE("2.5.13.30", "objectIdentifierFirstComponentMatch", SYNTAX(38), EQUALITY, OID_FIRST),
+	RULE("2.5.13.31", "directoryStringFirstComponentMatch", SYNTAX(15), EQUALITY, STRING_FIRST),
+	RULE("2.5.13.32", "wordMatch", SYNTAX(15), EQUALITY, WORDS),
+	RULE("2.5.13.33", "keywordMatch", SYNTAX(15), EQUALITY, KEYWORDS),
 	RULE("2.5.13.34", "certificateExactMatch", SYNTAX(8), EQUALITY, OCTETS),
 	RULE("1.3.6.1.4.1.1466.109.114.1", "caseExactIA5Match", SYNTAX(26), EQUALITY, EXACT),
 	RULE("1.3.6.1.4.1.1466.109.114.2", "caseIgnoreIA5Match", SYNTAX(26), EQUALITY, IGNORE),
@@ -354,6 +358,8 @@ bool schema_rule_applies(const struct schema_rule *rule, const struct schema_att
 	case SCHEMA_NORM_EXACT:
 	case SCHEMA_NORM_ACCENTS:
 	case SCHEMA_NORM_COLLATE:
+	case SCHEMA_NORM_WORDS:
+	case SCHEMA_NORM_KEYWORDS:
 		return is_text(at);
 	case SCHEMA_NORM_OCTETS:
 	case SCHEMA_NORM_NUMERIC:
@@ -367,6 +373,8 @@ bool schema_rule_applies(const struct schema_rule *rule, const struct schema_att
 	case SCHEMA_NORM_LIST:
 	case SCHEMA_NORM_NAME_UID:
 	case SCHEMA_NORM_OID_FIRST:
+	case SCHEMA_NORM_INTEGER_FIRST:
+	case SCHEMA_NORM_STRING_FIRST:
 		return at->equality == rule->norm || at->ordering == rule->norm ||
 		       at->substr == rule->norm;
 	case SCHEMA_NORM_SOUND:

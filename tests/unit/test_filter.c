@@ -31,7 +31,8 @@ static enum filter_result eval(struct fixture *x, const char *text, const struct
 	"userPassword:secret\ncreateTimestamp:20240101120000Z\n"                                   \
 	"entryUUID:550e8400-e29b-41d4-a716-446655440000\ntargetAddress:smtp:a*b(c)\n"              \
 	"postalAddress:Main St 1 $ "                                                               \
-	"Town\ngivenName:Ada\nproxyAddresses:smtp:lovelace@example.com\nhomeDirectory:/home/Ada"
+	"Town\nbusinessCategory:Unix; mail "                                                       \
+	"server\ngivenName:Ada\nproxyAddresses:smtp:lovelace@example.com\nhomeDirectory:/home/Ada"
 
 static const struct {
 	const char *filter;
@@ -140,6 +141,23 @@ static const struct {
 	{"(cn:nosuchMatch:=x)", FILTER_UNKNOWN},
 	{"(cn:integerMatch:=1)", FILTER_UNKNOWN},
 	{"(o:=example)", FILTER_FALSE},
+	{"(targetAddress:caseIgnoreSubstringsMatch:=smtp:a\\5c2ab*)", FILTER_TRUE},
+	{"(targetAddress:caseIgnoreSubstringsMatch:=smtp:a\\5c5cb*)", FILTER_FALSE},
+	/* words, RFC 3698 */
+	{"(cn:wordMatch:=hill)", FILTER_TRUE},
+	{"(cn:wordMatch:=ADA HILL)", FILTER_TRUE},
+	{"(cn:wordMatch:=hil)", FILTER_FALSE},
+	{"(cn:wordMatch:=...)", FILTER_UNKNOWN},
+	{"(:wordMatch:=lovelace)", FILTER_TRUE},
+	{"(!(cn:wordMatch:=hil))", FILTER_TRUE},
+	{"(businessCategory:keywordMatch:=mail server)", FILTER_TRUE},
+	{"(businessCategory:keywordMatch:=server)", FILTER_FALSE},
+	{"(businessCategory:wordMatch:=server)", FILTER_TRUE},
+	{"(businessCategory:keywordMatch:=UNIX)", FILTER_TRUE},
+	{"(businessCategory:keywordMatch:=;)", FILTER_UNKNOWN},
+	{"(uidNumber:wordMatch:=1000)", FILTER_UNKNOWN},
+	{"(cn:integerFirstComponentMatch:=1)", FILTER_UNKNOWN},
+	{"(dITStructureRules:integerFirstComponentMatch:=1)", FILTER_FALSE},
 	/* ours: without accents */
 	{"(sn:caseIgnoreAccentsMatch:=hugel)", FILTER_TRUE},
 	{"(sn:caseIgnoreAccentsMatch:=HU\xcc\x88"
