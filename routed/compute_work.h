@@ -42,7 +42,7 @@ struct compute_work {
 	struct arena a;
 	struct graph g;
 	struct graph_run run[TABLE_CLASSES]; /* run[TABLE_USER].g == NULL: the same as of system */
-	struct span *names; /* by node, as printed; empty: nobody speaks of it */
+	struct span *names;                  /* by node, as printed; empty: nobody speaks of it */
 	struct compute_target *targets;
 	uint32_t ntargets;
 	struct map domains;     /* folded -> index into build.domains */
