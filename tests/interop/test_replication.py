@@ -2,12 +2,14 @@
 # tests/run: build=san timeout=600
 """Replication between three sites beyond test_sites.py: what travels, what does not, and sync clients."""
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -243,6 +245,37 @@ class Replication(unittest.TestCase):
         self.assertEqual(status, 10)
         self.assertIn(self.two.ldap, err)
 
+    def test_10_kills_under_load(self):
+        """R3: whoever is killed, whenever: in the end all show the same, and nothing acknowledged is lost."""
+        rng = random.Random(20261123)
+        acknowledged = {}
+        for turn in range(6):
+            writers = {s.name: threading.Thread(target=self.load, args=(s, turn, acknowledged))
+                       for s in self.sites.values()}
+            for t in writers.values():
+                t.start()
+            victim = self.sites[rng.choice(NAMES)]
+            wait_for("writes under way", lambda: len(acknowledged) > turn * 3 * 40 * 0.5
+                     or not any(t.is_alive() for t in writers.values()))
+            victim.stop("dird", signal.SIGKILL)
+            for t in writers.values():
+                t.join()
+            victim.start("dird")
+        content = "\n".join(self.converge())
+        for dn in acknowledged:
+            self.assertIn(f"dn: {dn}\n", content)
+
+    @staticmethod
+    def load(site, turn, acknowledged):
+        """Add people one by one until it is refused: the site was killed."""
+        for n in range(60):
+            dn = f"cn=L{turn}-{n},cn=Recipients,ou={site.name},{ROOT}"
+            status, _, _ = site.modify(change(dn, f"add\nobjectClass: inetOrgPerson\nsn: L{n}"),
+                                       check=False)
+            if status != 0:
+                return
+            acknowledged[dn] = True
+
     # --- sync clients -----------------------------------------------------------------------------
 
     def sync(self, site, mode, base=ROOT, what="(objectClass=inetOrgPerson)", more=()):
@@ -353,6 +386,26 @@ class Replication(unittest.TestCase):
                 if a.code is not None:
                     codes[a.id] = a.code
             self.assertEqual(codes, {2: 118, 3: 0})
+
+    def test_27_deaf_client_stops_nobody(self):
+        """R21: of several sessions one reads nothing; the others get all, and later so does it."""
+        host, port = self.one.ldap.split(":")
+        base = f"cn=Recipients,ou=Site2,{ROOT}"
+        clients = [Raw((host, int(port))) for _ in range(6)]
+        for c in clients:
+            self.addCleanup(c.s.close)
+            self.bind(c)
+            c.send(self.sync_search(2, base))
+        for c in clients[1:]:
+            self.until_refreshed(c)
+        for turn in range(3):
+            self.two.modify("".join(replace(f"cn=P{n},{base}", "description", f"{turn}" + "x" * 2000)
+                                    for n in range(300, 700)))
+        last = f"last word {PEOPLE}".encode()
+        self.two.modify(replace(f"cn=P10,{base}", "description", last.decode()))
+        for c in clients[1:] + clients[:1]:
+            while last not in c.answer().body:
+                pass
 
     def bind(self, c):
         c.send(ber.bind(1, f"cn=admin,{ROOT}", PASSWORD))
