@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# tests/run: timeout=280 soak=14400
+# tests/run: timeout=400 soak=14400
 """kill -9 of hub and spokes while all of them write (F1, R3, R7): nothing answered is lost, at quiet all hold
 the same, and nobody is sent again what it had."""
 import json
@@ -21,7 +21,8 @@ ROOT = "o=Example"
 NAMES = ("Hub", "Site1", "Site2")
 PARTNERS = {"Hub": ("Site1", "Site2"), "Site1": ("Hub",), "Site2": ("Hub",)}
 WRITERS = 2  # at each site
-ROUNDS, LONGEST_S = (10000, 13000) if SOAK else (40, 90)
+ROUNDS, LONGEST_S = (10000, 13000) if SOAK else (40, 60)
+STOPPED_S = 60 if SOAK else 15
 BATCH = 1000  # entries that may be under way when a session is cut
 SHOWN = ["*", "entryUUID", "originStamp", "createTimestamp", "creatorsName", "modifyTimestamp",
          "modifiersName", "parentUUID"]
@@ -184,6 +185,60 @@ class KillSites(unittest.TestCase):
             "cn=monitor", ldap.SCOPE_SUBTREE, "(position=*)", ["ncName", "position"])
         return {a["ncName"][0].decode(): int(a["position"][0].decode().split(":")[1])
                 for _, a in found}
+
+    def test_stopped_partner(self):
+        """SIGSTOP of a spoke, then of the hub (F13): the others notice, go on, and reconcile after it."""
+        self.acknowledged = 0
+        for victim in ("Site2", "Hub"):
+            others = [n for n in NAMES if n != victim]
+            for name in NAMES:
+                self.write(name)
+            self.wait_written(self.writers, 50)
+            self.sites[victim].processes["dird"].send_signal(signal.SIGSTOP)
+            self.addCleanup(self.sites[victim].processes["dird"].send_signal, signal.SIGCONT)
+            end = time.monotonic() + STOPPED_S
+            for name in others:
+                if victim in PARTNERS[name]:
+                    wait_for(f"{name} notices", lambda n=name: self.link(n, victim) != "persisting", 30)
+            alive = [w for w in self.writers if w.model.name.split("w")[0] in others]
+            while time.monotonic() < end:
+                self.wait_written(alive, 20)
+                self.assertTrue(all(w.is_alive() for w in alive))
+            if victim == "Site2":
+                for w in alive:
+                    w.stop()
+                for w in alive:
+                    w.check()
+                wait_for("the two others hold the same", lambda: self.content(self.sites["Hub"])
+                         == self.content(self.sites["Site1"]), 60)
+            self.sites[victim].processes["dird"].send_signal(signal.SIGCONT)
+            self.stop_writing()
+            self.settle()
+            self.converge()
+
+    def test_stopped_for_moments(self):
+        """Shorter than a heartbeat, or just about one, many times."""
+        self.acknowledged = 0
+        for name in NAMES:
+            self.write(name)
+        end = time.monotonic() + STOPPED_S / 2
+        while time.monotonic() < end:
+            name = self.random.choice(NAMES)
+            process = self.sites[name].processes["dird"]
+            others = [w for w in self.writers if w.model.name.split("w")[0] != name]
+            process.send_signal(signal.SIGSTOP)
+            try:
+                self.wait_written(others, self.random.randint(1, 1500))
+            finally:
+                process.send_signal(signal.SIGCONT)
+        self.stop_writing()
+        self.settle()
+        self.converge()
+
+    def link(self, name, partner):
+        [(_, found), *_] = connect(self.sites[name].ldapi).search_ext_s(
+            "cn=monitor", ldap.SCOPE_SUBTREE, f"(partnerName={partner})", ["linkState"])
+        return found["linkState"][0].decode()
 
     def restart_all(self):
         """Nothing changes meanwhile: nothing is sent."""
