@@ -276,6 +276,34 @@ class Replication(unittest.TestCase):
                 return
             acknowledged[dn] = True
 
+    def test_11_triangle(self):
+        """R6: with a ring of links each change is applied once and costs little more than a star."""
+        links = {(self.one, self.two): None, (self.two, self.one): None}
+        for site, other in links:
+            links[site, other] = dn = (f"cn=To {other.name},cn=Directory Replication,"
+                                       f"cn=Configuration,ou={site.name},{ROOT}")
+            site.modify(change(dn, "add\nobjectClass: replicationConnector\n"
+                               f"remoteSite: {other.name}\nreplicationURI: ldaps://{other.ldaps}"))
+            self.wait_persisting(site, other.name)
+        edges = [(self.hub, "Site1"), (self.hub, "Site2"), (self.one, "Hub"), (self.one, "Site2"),
+                 (self.two, "Hub"), (self.two, "Site1")]
+        before = sum(self.entries_in(*e) for e in edges)
+        self.one.modify(people("Site1", range(6000, 6100)))
+        self.converge()
+        cost = sum(self.entries_in(*e) for e in edges) - before
+        self.assertGreaterEqual(cost, 200)
+        self.assertLessEqual(cost, 100 * len(edges))
+        self.assertEqual(self.refused(), 0)
+        self.hub.stop("dird")  # the two go on without it
+        self.one.modify(replace(f"cn=P300,cn=Recipients,ou=Site1,{ROOT}", "sn", "Around"))
+        wait_for("the change takes the other way",
+                 lambda: self.two.count(ROOT, "(sn=Around)") == 1)
+        self.hub.start("dird")
+        for (site, _), dn in links.items():
+            site.modify(change(dn, "delete"))
+        self.converge()
+        wait_for("the links are gone", lambda: not self.monitor(self.one, "Site2", "linkState"))
+
     # --- sync clients -----------------------------------------------------------------------------
 
     def sync(self, site, mode, base=ROOT, what="(objectClass=inetOrgPerson)", more=()):
