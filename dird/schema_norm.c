@@ -347,7 +347,7 @@ static int norm_oid(const struct schema *s, struct span v, struct buf *out)
 	return buf_rc(out);
 }
 
-/* RFC 4517 §4.2.15: "( 2.5.6.6 NAME ...": what an assertion gives alone. */
+/* RFC 4517 §4.2.14, §4.2.18, §4.2.25: "( 2.5.6.6 NAME ...": what an assertion gives alone. */
 static struct span first_component(struct span v)
 {
 	size_t n = 0;

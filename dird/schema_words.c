@@ -1,4 +1,4 @@
-/* wordMatch and keywordMatch (RFC 3698 §2): what words and keywords are is up to the server. */
+/* wordMatch, keywordMatch (RFC 4517 §4.2.32, §4.2.21): what words are is up to the server. */
 #include "dird/schema_def.h"
 
 #include <unicode/uchar.h>

@@ -143,7 +143,7 @@ static const struct {
 	{"(o:=example)", FILTER_FALSE},
 	{"(targetAddress:caseIgnoreSubstringsMatch:=smtp:a\\5c2ab*)", FILTER_TRUE},
 	{"(targetAddress:caseIgnoreSubstringsMatch:=smtp:a\\5c5cb*)", FILTER_FALSE},
-	/* words, RFC 3698 */
+	/* words, RFC 4517 §4.2.32; keywords, §4.2.21 */
 	{"(cn:wordMatch:=hill)", FILTER_TRUE},
 	{"(cn:wordMatch:=ADA HILL)", FILTER_TRUE},
 	{"(cn:wordMatch:=hil)", FILTER_FALSE},
