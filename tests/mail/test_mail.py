@@ -99,9 +99,11 @@ class World:
         site.start("routed")
 
     def _start_postfix(self, name):
+        # The hub's Postfix asks over the local socket, the others over TCP.
+        at = (f"unix:{self.sites[name].path('routed', 'socketmap')}" if name == "Hub"
+              else f"inet:127.0.0.1:{SOCKETMAP_PORT}")
         postfix = servers.Postfix(os.path.join(self.folder, name + "-postfix"), self.hosts[name],
-                                  domain(name),
-                                  f"socketmap:inet:127.0.0.1:{SOCKETMAP_PORT}:transport")
+                                  domain(name), f"socketmap:{at}:transport")
         self.postfix[name] = postfix
         self.children.append(postfix)
 
