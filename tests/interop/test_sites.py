@@ -135,20 +135,22 @@ class Sites(unittest.TestCase):
 
     def test_07_kill_while_writing(self):
         """Every acknowledged write survives kill -9 of any site, and reaches everyone."""
-        acknowledged = []
+        acknowledged, enough = [], threading.Event()
 
         def writer(first):
-            for n in range(first, first + 300):
-                if self.one.add(person("Site1", n), check=False)[0] != 0:
+            for n in range(first, first + 1000):
+                if enough.is_set() or self.one.add(person("Site1", n), check=False)[0] != 0:
                     return
                 acknowledged.append(n)
         for turn, victim in enumerate((self.hub, self.one, self.two, self.hub), 1):
-            enough = len(acknowledged) + 15
+            before = len(acknowledged)
+            enough.clear()
             thread = threading.Thread(target=writer, args=(turn * 1000,))
             thread.start()
-            wait_for("some writes", lambda e=enough: len(acknowledged) >= e, 60)
+            wait_for("some writes", lambda b=before: len(acknowledged) >= b + 15, 60)
             victim.stop("dird", signal.SIGKILL)
             victim.start("dird")
+            enough.set()
             thread.join(120)
             self.assertFalse(thread.is_alive())
             self.converge()

@@ -109,7 +109,8 @@ smtpd_peername_lookup = no
 smtp_tls_security_level = none
 biff = no
 
-transport_maps = {transport}
+transport_maps = {maps}:transport
+recipient_canonical_maps = {maps}:recipient
 virtual_mailbox_domains = {domain}
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = static:all/
@@ -147,10 +148,10 @@ postlog   unix-dgram n - n - 1 postlogd
 class Postfix(Child):
     """A Postfix of its own on one host. All users of its domain share one Maildir.
 
-    transport   the value of transport_maps
+    socketmap   where routed answers: "unix:PATH" or "inet:ADDRESS:PORT"
     """
 
-    def __init__(self, folder, host, domain, transport):
+    def __init__(self, folder, host, domain, socketmap):
         self.folder, self.host, self.domain = folder, host, domain
         etc = os.path.join(folder, "etc")
         mail = os.path.join(folder, "mail")
@@ -159,7 +160,8 @@ class Postfix(Child):
         shutil.chown(os.path.join(folder, "data"), "postfix")
         os.chown(mail, MAILBOX_UID, MAILBOX_UID)
         write(os.path.join(etc, "main.cf"), MAIN_CF.format(
-            folder=folder, domain=domain, transport=transport, daemons=DAEMONS, uid=MAILBOX_UID))
+            folder=folder, domain=domain, maps="socketmap:" + socketmap, daemons=DAEMONS,
+            uid=MAILBOX_UID))
         write(os.path.join(etc, "master.cf"), MASTER_CF)
         for name in ("postfix-files", "postfix-script", "post-install"):
             shutil.copy(os.path.join(POSTFIX_FILES, name), etc)

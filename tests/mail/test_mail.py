@@ -27,6 +27,7 @@ NAMES = ("Hub", "Site1", "Site2")
 NUMBERS = {"Hub": 10, "Site1": 11, "Site2": 12}
 NEIGHBOURS = {"Hub": ("Site1", "Site2"), "Site1": ("Hub",), "Site2": ("Hub",)}
 SOCKETMAP_PORT = 2600
+SHARED_DOMAIN = "example.org"
 SYSTEM_ADDRESS = "system-attendant@site2.example.com"
 ARRIVES_S = 60
 CHANGES_S = 120
@@ -49,11 +50,14 @@ def site_ldif(name, users):
     """The connected domains of the site's connector, and some people."""
     lines = [f"dn: {ims(name)}", "changetype: modify", "replace: connectedDomains"]
     lines += [f"connectedDomains: {n};1;SMTP:{domain(n)}" for n in NEIGHBOURS[name]]
+    lines += ["", f"dn: ou={name},o=Example", "changetype: modify", "add: siteSharedDomain",
+              f"siteSharedDomain: {SHARED_DOMAIN}"]
     for user in users:
         lines += ["", f"dn: cn={user} {name},cn=Recipients,ou={name},o=Example",
                   "changetype: add", "objectClass: inetOrgPerson", "objectClass: mailRecipient", f"sn: {name}",
                   f"mail: {user.lower()}@{domain(name)}",
-                  f"proxyAddresses: SMTP:{user.lower()}@{domain(name)}"]
+                  f"proxyAddresses: SMTP:{user.lower()}@{domain(name)}",
+                  f"proxyAddresses: smtp:{user.lower()}.{name.lower()}@{SHARED_DOMAIN}"]
     return "\n".join(lines) + "\n"
 
 
@@ -103,7 +107,7 @@ class World:
         at = (f"unix:{self.sites[name].path('routed', 'socketmap')}" if name == "Hub"
               else f"inet:127.0.0.1:{SOCKETMAP_PORT}")
         postfix = servers.Postfix(os.path.join(self.folder, name + "-postfix"), self.hosts[name],
-                                  domain(name), f"socketmap:{at}:transport")
+                                  domain(name), at)
         self.postfix[name] = postfix
         self.children.append(postfix)
 
@@ -198,11 +202,15 @@ class Mail(unittest.TestCase):
         finally:
             world.hosts["Hub"].link("up")
 
-    def test_5_flag_cleared_two_hops(self):
+    def test_5_shared_domain_finds_the_home_site(self):
+        """A domain of all three sites, without an MX: only the address list tells where bob is."""
+        self.assertEqual(self.way(f"bob.site2@{SHARED_DOMAIN}"), [mx("Site1"), mx("Site2")])
+
+    def test_6_flag_cleared_two_hops(self):
         world.set_flag()
         self.becomes("Site1", "Hub", "Site2")
 
-    def test_6_clean_stop(self):
+    def test_7_clean_stop(self):
         for site in world.sites.values():
             for program in ("routed", "dird"):
                 site.stop(program)
