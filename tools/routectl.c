@@ -10,6 +10,10 @@ static const struct cli_verb verbs[] = {
 	{"accept", routectl_accept, "use a table that is held back"},
 	{"compute", routectl_compute,
 	 "compute one site's routes from an LDIF file, without a server"},
+	{"trace", routectl_trace, "follow mail hop by hop over the tables of all sites"},
+	{"simulate", routectl_simulate, "what a change would do to the routes of every site"},
+	{"check", routectl_check, "what is odd in sites and connectors"},
+	{"diff", routectl_diff, "compare two tables"},
 	{NULL, NULL, NULL},
 };
 
@@ -18,7 +22,9 @@ static const struct cli_tool tool = {
 	.summary = "mail routes: look at them, explain them, compute them",
 	.verbs = verbs,
 	.examples = "  routectl explain --config /var/lib/waypost/routed.conf bob@s2.example.com\n"
-		    "  routectl compute --ldif organisation.ldif --site Site1\n",
+		    "  routectl compute --ldif organisation.ldif --site Site1\n"
+		    "  routectl simulate --ldif organisation.ldif --set 'IMS "
+		    "(Site1):onlySystemMessagesUseCDs=TRUE'\n",
 };
 
 int main(int argc, char **argv)

@@ -1,14 +1,10 @@
 #include "tools/routectl.h"
 
 #include "lib/dn.h"
-#include "lib/ldif.h"
 #include "routed/compute.h"
 #include "tools/cli.h"
 #include "tools/routectl_print.h"
-
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
+#include "tools/routectl_source.h"
 
 #define OUTPUT_MAX_BYTES ((size_t)1 << 31)
 
@@ -64,9 +60,9 @@ static int to_attrs(struct arena *a, const struct ldif_record *rec, struct model
 }
 
 /* The normalized DN is the key: a second record of one DN replaces the first. */
-static int put_record(struct model *m, struct arena *a, const struct ldif_record *rec,
-		      const char **why)
+static int put_record(void *model, struct arena *a, const struct ldif_record *rec, const char **why)
 {
+	struct model *m = model;
 	struct model_attr *attrs;
 	unsigned changes = 0;
 	struct span key;
@@ -87,106 +83,6 @@ static int put_record(struct model *m, struct arena *a, const struct ldif_record
 	return rc == RC_TOOBIG ? RC_INVALID : rc;
 }
 
-/* A record that was left out as a whole, named by its DN where it has one. */
-static void tell_record(const char *path, unsigned long line, struct span dn, const char *why)
-{
-	struct model_ignored record = {
-		.dn = dn, .attribute = SPAN_LIT("dn"), .value = dn, .reason = why};
-	struct buf b;
-
-	buf_init(&b, OUTPUT_MAX_BYTES);
-	if (dn.n != 0)
-		model_ignored_write(&record, &b);
-	else
-		buf_puts(&b, why);
-	fprintf(stderr, "%s:%lu: %s\n", path, line, buf_cstr(&b));
-	buf_fini(&b);
-}
-
-/* *ignored counts the records that were left out; each has been told. */
-static int read_records(FILE *f, const char *path, struct model *m, unsigned long *ignored)
-{
-	struct ldif_reader *reader = NULL;
-	int rc = ldif_reader_new(f, false, &reader);
-	struct arena a;
-
-	arena_init(&a);
-	while (rc == RC_OK) {
-		struct ldif_record rec = {.line = 0};
-		unsigned long line = 0;
-		const char *why = "";
-
-		rc = ldif_read(reader, &a, &rec, &line, &why);
-		if (rc == RC_OK) {
-			line = rec.line;
-			rc = put_record(m, &a, &rec, &why);
-		} else {
-			rec.dn = (struct span){NULL, 0};
-		}
-		if (rc == RC_INVALID) {
-			tell_record(path, line, rec.dn, why);
-			(*ignored)++;
-			rc = RC_OK;
-		}
-		arena_fini(&a);
-	}
-	ldif_reader_free(&reader);
-	return rc == RC_DONE ? RC_OK : rc;
-}
-
-static int read_ldif(const char *path, struct model *m, unsigned long *ignored)
-{
-	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-	int rc;
-
-	if (f == NULL) {
-		rc = rc_from_errno(errno);
-		cli_error("%s: %s", path, strerror(errno));
-		return rc;
-	}
-	rc = read_records(f, path, m, ignored);
-	if (rc != RC_OK)
-		cli_error("%s: %s", path, rc_text(rc));
-	if (f != stdin)
-		fclose(f);
-	return rc;
-}
-
-static int write_to(FILE *f, const struct buf *b)
-{
-	if (b->n != 0 && fwrite(b->p, 1, b->n, f) != b->n)
-		return RC_IO;
-	return fflush(f) == 0 ? RC_OK : RC_IO;
-}
-
-/* Every ignored value on standard error, a line each; *n is raised by their number. */
-static int tell_ignored(const struct model *m, bool sum, unsigned long *n)
-{
-	struct model_ignored *ignored;
-	struct arena a;
-	struct buf b;
-	size_t count = 0, i;
-	int rc;
-
-	arena_init(&a);
-	buf_init(&b, OUTPUT_MAX_BYTES);
-	rc = model_ignored(m, &a, &ignored, &count);
-	for (i = 0; i < count && rc == RC_OK; i++) {
-		model_ignored_write(&ignored[i], &b);
-		buf_putc(&b, '\n');
-	}
-	*n += count;
-	if (*n != 0 && sum)
-		buf_printf(&b, "%lu %s ignored\n", *n, *n == 1 ? "object" : "objects");
-	if (rc == RC_OK)
-		rc = buf_rc(&b);
-	if (rc == RC_OK)
-		rc = write_to(stderr, &b);
-	buf_fini(&b);
-	arena_fini(&a);
-	return rc;
-}
-
 static int print_table(const struct table *t, bool json)
 {
 	struct buf b;
@@ -196,9 +92,7 @@ static int print_table(const struct table *t, bool json)
 		return routectl_print_rows(t, t->rows, t->nrows);
 	buf_init(&b, OUTPUT_MAX_BYTES);
 	table_json(t, &b);
-	rc = buf_rc(&b);
-	if (rc == RC_OK)
-		rc = write_to(stdout, &b);
+	rc = routectl_flush(stdout, &b);
 	buf_fini(&b);
 	return rc;
 }
@@ -212,11 +106,11 @@ static int compute_and_print(struct model *m, const struct options *o, unsigned 
 		rc = compute_table(m, span_of(o->site), &t);
 	if (rc == RC_NOTFOUND) {
 		cli_error("%s has no site %s", o->ldif, o->site);
-		(void)!tell_ignored(m, !o->json, ignored);
+		(void)!routectl_tell_ignored(m, !o->json, ignored);
 		return rc;
 	}
 	if (rc == RC_OK)
-		rc = tell_ignored(m, !o->json, ignored);
+		rc = routectl_tell_ignored(m, !o->json, ignored);
 	if (rc == RC_OK)
 		rc = print_table(t, o->json);
 	if (rc != RC_OK)
@@ -236,7 +130,7 @@ int routectl_compute(int argc, char **argv)
 		return status;
 	rc = model_new(&m);
 	if (rc == RC_OK)
-		rc = read_ldif(o.ldif, m, &ignored);
+		rc = routectl_read_ldif(o.ldif, put_record, m, &ignored);
 	if (rc == RC_OK)
 		rc = compute_and_print(m, &o, &ignored);
 	model_free(&m);
