@@ -41,6 +41,17 @@ static int add_key(struct key_writer *w, uint32_t attr, const struct buf *form)
 	return RC_OK;
 }
 
+/* Then the form without accents is the same. */
+static bool is_ascii(struct span s)
+{
+	uint8_t all = 0;
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		all |= s.p[i];
+	return all < 0x80;
+}
+
 static int add_value(struct key_writer *w, const struct schema_attr *at, struct span value)
 {
 	int rc;
@@ -51,7 +62,7 @@ static int add_value(struct key_writer *w, const struct schema_attr *at, struct 
 		return RC_OK; /* matches no assertion either */
 	if (rc == RC_OK)
 		rc = add_key(w, at->hash, &w->normal);
-	if (rc != RC_OK || at->accents_hash == 0)
+	if (rc != RC_OK || at->accents_hash == 0 || is_ascii(buf_span(&w->normal)))
 		return rc;
 	buf_clear(&w->plain);
 	rc = schema_normalize(w->s, SCHEMA_NORM_ACCENTS, buf_span(&w->normal), &w->plain);

@@ -30,6 +30,7 @@ enum schema_norm {
 	SCHEMA_NORM_LIST, /* caseIgnoreListMatch: each line as SCHEMA_NORM_IGNORE, '$' between */
 	SCHEMA_NORM_NAME_UID,  /* uniqueMemberMatch: DN and an optional #'01'B */
 	SCHEMA_NORM_OID_FIRST, /* objectIdentifierFirstComponentMatch */
+	SCHEMA_NORM_CERT,      /* certificateExactMatch: serial number and issuer */
 	SCHEMA_NORM_INTEGER_FIRST,
 	SCHEMA_NORM_STRING_FIRST, /* directoryStringFirstComponentMatch */
 	SCHEMA_NORM_WORDS, /* wordMatch: " ada hill ", matched if the assertion's form is in it */

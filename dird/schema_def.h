@@ -98,6 +98,9 @@ extern const struct schema_rule schema_rules[];
 bool schema_is_descr(struct span s);
 bool schema_is_numericoid(struct span s);
 
+/** The form of SCHEMA_NORM_CERT, of a certificate or of an assertion. */
+int schema_certificate(const struct schema *s, struct span value, struct buf *out) WARN_UNUSED;
+
 /** Forms of SCHEMA_NORM_WORDS and SCHEMA_NORM_KEYWORDS; just " " or "," where there are none. */
 int schema_words(struct span value, struct buf *out) WARN_UNUSED;
 int schema_keywords(struct span value, struct buf *out) WARN_UNUSED;

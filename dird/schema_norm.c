@@ -415,6 +415,7 @@ int schema_normalize_part(enum schema_norm norm, enum text_part part, struct spa
 	case SCHEMA_NORM_OID:
 	case SCHEMA_NORM_NAME_UID:
 	case SCHEMA_NORM_OID_FIRST:
+	case SCHEMA_NORM_CERT:
 	case SCHEMA_NORM_INTEGER_FIRST:
 	case SCHEMA_NORM_STRING_FIRST:
 	case SCHEMA_NORM_WORDS:
@@ -456,6 +457,8 @@ int schema_normalize(const struct schema *s, enum schema_norm norm, struct span 
 		return norm_name_uid(value, out);
 	case SCHEMA_NORM_OID_FIRST:
 		return norm_oid(s, first_component(value), out);
+	case SCHEMA_NORM_CERT:
+		return schema_certificate(s, value, out);
 	case SCHEMA_NORM_INTEGER_FIRST:
 		return norm_integer(first_component(value), out);
 	case SCHEMA_NORM_STRING_FIRST:

@@ -4,6 +4,7 @@
 #include "lib/dn.h"
 
 #define SYNTAX(n) "1.3.6.1.4.1.1466.115.121.1." #n
+#define CERT_ASSERTION "1.3.6.1.1.15.1"
 #define OURS "2.25.120308962880139523094286593576329080187"
 
 /* RFC 4517 §3.2: PrintableCharacter, as a bit per code 0x20..0x7f. */
@@ -257,6 +258,7 @@ const struct schema_syntax schema_syntaxes[] = {
 	{SYNTAX(54), "LDAP Syntax Description", check_description},
 	{SYNTAX(58), "Substring Assertion", check_text},
 	{"1.3.6.1.1.16.1", "UUID", check_uuid},
+	{CERT_ASSERTION, "X.509 Certificate Exact Assertion", check_text},
 	{"1.3.6.1.4.1.4203.666.11.2.1", "Change Sequence Number", check_csn},
 	{NULL, NULL, NULL},
 };
@@ -296,7 +298,7 @@ const struct schema_rule schema_rules[] = {
 	RULE("2.5.13.31", "directoryStringFirstComponentMatch", SYNTAX(15), EQUALITY, STRING_FIRST),
 	RULE("2.5.13.32", "wordMatch", SYNTAX(15), EQUALITY, WORDS),
 	RULE("2.5.13.33", "keywordMatch", SYNTAX(15), EQUALITY, KEYWORDS),
-	RULE("2.5.13.34", "certificateExactMatch", SYNTAX(8), EQUALITY, OCTETS),
+	RULE("2.5.13.34", "certificateExactMatch", CERT_ASSERTION, EQUALITY, CERT),
 	RULE("1.3.6.1.4.1.1466.109.114.1", "caseExactIA5Match", SYNTAX(26), EQUALITY, EXACT),
 	RULE("1.3.6.1.4.1.1466.109.114.2", "caseIgnoreIA5Match", SYNTAX(26), EQUALITY, IGNORE),
 	RULE("1.3.6.1.4.1.1466.109.114.3", "caseIgnoreIA5SubstringsMatch", SYNTAX(58), SUBSTRINGS,
@@ -373,6 +375,7 @@ bool schema_rule_applies(const struct schema_rule *rule, const struct schema_att
 	case SCHEMA_NORM_LIST:
 	case SCHEMA_NORM_NAME_UID:
 	case SCHEMA_NORM_OID_FIRST:
+	case SCHEMA_NORM_CERT:
 	case SCHEMA_NORM_INTEGER_FIRST:
 	case SCHEMA_NORM_STRING_FIRST:
 		return at->equality == rule->norm || at->ordering == rule->norm ||

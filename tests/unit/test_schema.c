@@ -451,6 +451,141 @@ static void normal_forms_compare_as_their_rules(void **state)
 	buf_fini(&b);
 }
 
+static void put_rdn(struct buf *b, const char *oid, unsigned tag, struct span value)
+{
+	size_t set = tlv_open(b, TLV_SET), pair = tlv_open(b, TLV_SEQUENCE);
+
+	tlv_put(b, 0x06, span_of(oid));
+	tlv_put(b, tag, value);
+	tlv_close(b, pair);
+	tlv_close(b, set);
+}
+
+/* As much of a certificate as is looked at, and some more to make it as long as real ones. */
+static void make_certificate(struct buf *b, struct span serial)
+{
+	static const uint8_t rest[200];
+	size_t cert = tlv_open(b, TLV_SEQUENCE), body = tlv_open(b, TLV_SEQUENCE), at;
+
+	at = tlv_open(b, TLV_CONTEXT_CONS(0));
+	tlv_put_int(b, TLV_INTEGER, 2);
+	tlv_close(b, at);
+	tlv_put(b, TLV_INTEGER, serial);
+	tlv_put(b, TLV_SEQUENCE, SPAN_LIT("\x06\x01\x2a"));
+	at = tlv_open(b, TLV_SEQUENCE);
+	put_rdn(b, "\x55\x04\x06", 0x13, SPAN_LIT("DE"));
+	put_rdn(b, "\x55\x04\x0a", 0x14, SPAN_LIT("Ex\xe4mple, Inc."));
+	put_rdn(b, "\x55\x04\x03", 0x1e, SPAN_LIT("\0C\0A\x20\xac"));
+	put_rdn(b, "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01", 0x16, SPAN_LIT("CA@example.com"));
+	tlv_close(b, at);
+	tlv_put(b, TLV_OCTETS, span_make(rest, sizeof(rest)));
+	tlv_close(b, body);
+	tlv_close(b, cert);
+}
+
+static const struct {
+	struct span serial;
+	const char *assertion;
+	bool equal;
+} certificates[] = {
+	{SPAN_LIT("\x01"),
+	 "{ serialNumber 1, issuer rdnSequence:\"emailAddress=ca@example.com,CN=ca\u20ac,"
+	 "O=Ex\u00e4mple\\, Inc.,C=DE\" }",
+	 true},
+	{SPAN_LIT("\x01"),
+	 "{serialNumber 001,issuer rdnSequence:\"1.2.840.113549.1.9.1=ca@example.com, "
+	 "2.5.4.3=CA\u20ac , o=\"\"Ex\u00e4mple, Inc.\"\",c=de\"}",
+	 true},
+	{SPAN_LIT("\x01"), "1$emailAddress=ca@example.com,CN=ca\u20ac,O=Ex\u00e4mple\\, Inc.,C=DE",
+	 true},
+	{SPAN_LIT("\x00\xff\xff\xff\xff\xff\xff\xff\xff"),
+	 "18446744073709551615$emailAddress=ca@example.com,CN=ca\u20ac,O=Ex\u00e4mple\\, "
+	 "Inc.,C=DE",
+	 true},
+	{SPAN_LIT("\xff\x00"),
+	 "-256$emailAddress=ca@example.com,CN=ca\u20ac,O=Ex\u00e4mple\\, Inc.,C=DE", true},
+	{SPAN_LIT("\x80"),
+	 "-128$emailAddress=ca@example.com,CN=ca\u20ac,O=Ex\u00e4mple\\, Inc.,C=DE", true},
+	{SPAN_LIT("\x02"), "1$emailAddress=ca@example.com,CN=ca\u20ac,O=Ex\u00e4mple\\, Inc.,C=DE",
+	 false},
+	{SPAN_LIT("\x01"), "1$CN=ca\u20ac,O=Ex\u00e4mple\\, Inc.,C=DE", false},
+};
+
+/* RFC 4523 §2.5, §3.1 */
+static void a_certificate_is_serial_and_issuer(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"1",
+		"x$o=a",
+		"1$nonsense",
+		"{ }",
+		"{ serialNumber 1 }",
+		"{ serialNumber 1, issuer rdnSequence:\"o=a }",
+		"{ serialNumber 1, issuer rdnSequence:\"o=a\" } x",
+		"{ serialNumber -, issuer rdnSequence:\"o=a\" }",
+		"{ serialNumber 1, issuer rdnSequence:\"o=a\"",
+		"{ serialNumber 1, issuer rdnSequence:\"",
+	};
+	struct buf der, a, b;
+	unsigned i;
+
+	(void)state;
+	buf_init(&der, 65536);
+	buf_init(&a, 65536);
+	buf_init(&b, 65536);
+	for (i = 0; i < UNIT_COUNT(certificates); i++) {
+		buf_clear(&der);
+		buf_clear(&a);
+		make_certificate(&der, certificates[i].serial);
+		assert_int_equal(schema_normalize(schema, SCHEMA_NORM_CERT, buf_span(&der), &a), 0);
+		assert_int_equal(normal(SCHEMA_NORM_CERT, certificates[i].assertion, &b), RC_OK);
+		if (span_eq(buf_span(&a), buf_span(&b)) != certificates[i].equal)
+			fail_msg("%s: %s, %s", certificates[i].assertion, buf_cstr(&a),
+				 buf_cstr(&b));
+	}
+	for (i = 0; i < UNIT_COUNT(bad); i++)
+		assert_int_equal(normal(SCHEMA_NORM_CERT, bad[i], &a), RC_INVALID);
+	/* cut anywhere it is no certificate, and never read beyond its end */
+	for (i = 0; i < der.n; i++) {
+		uint8_t *part = mem_alloc(i + 1);
+
+		memcpy(part, der.p, i);
+		buf_clear(&a);
+		assert_int_equal(schema_normalize(schema, SCHEMA_NORM_CERT, span_make(part, i), &a),
+				 RC_INVALID);
+		mem_free(part);
+	}
+	/* DER that is none is compared as it is */
+	assert_int_equal(normal(SCHEMA_NORM_CERT, "\x30\x03\x02\x01\x01", &a), RC_OK);
+	unit_assert_span(buf_span(&a), SPAN_LIT("x\x30\x03\x02\x01\x01"));
+	buf_fini(&der);
+	buf_fini(&a);
+	buf_fini(&b);
+}
+
+static int certificate_once(void *arg)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, 65536);
+	rc = schema_normalize(schema, SCHEMA_NORM_CERT, buf_span(arg), &b);
+	buf_fini(&b);
+	return rc;
+}
+
+static void certificates_survive_want_of_memory(void **state)
+{
+	struct buf der;
+
+	(void)state;
+	buf_init(&der, 65536);
+	make_certificate(&der, SPAN_LIT("\x01"));
+	unit_fail_allocations(certificate_once, &der);
+	buf_fini(&der);
+}
+
 /* The short way to the normal form of a DN gives what lib/dn.h gives. */
 static void plain_dns_are_normalized_alike(void **state)
 {
@@ -730,6 +865,8 @@ int main(void)
 		unit_heap_test(loading_survives_want_of_memory),
 		unit_heap_test(values_are_checked_by_syntax),
 		unit_heap_test(normal_forms_compare_as_their_rules),
+		unit_heap_test(a_certificate_is_serial_and_issuer),
+		unit_heap_test(certificates_survive_want_of_memory),
 		unit_heap_test(plain_dns_are_normalized_alike),
 		unit_heap_test(bad_requests_are_refused),
 		unit_heap_test(requests_are_brought_into_stored_form),
