@@ -21,7 +21,8 @@ static void prepare(void)
 		ONE("objectClass", "person"), ONE("cn", "Ada  Hill"),
 		ONE("sn", "H\xc3\xbcgel"),    ONE("uidNumber", "1000"),
 		ONE("member", "cn=a,o=b"),    ONE("createTimestamp", "20240101000000Z"),
-		ONE("description", "\xff")};
+		ONE("description", "\xff"),   ONE("userCertificate", "\x30\x03\x02\x01\x01"),
+		ONE("title", "Mail, server")};
 	enum entry_run runs[sizeof(attrs) / sizeof(attrs[0])] = {ENTRY_PUBLIC};
 	struct attr_list list = {attrs, sizeof(attrs) / sizeof(attrs[0])};
 	struct entry_head head = {.rdn = SPAN_LIT("cn=ada hill"),

@@ -348,6 +348,49 @@ class OtherRules(unittest.TestCase):
             self.assertIn(f"NAME '{name}'", rules)
 
 
+def certificate():
+    """A real one as DER; its serial number and issuer as openssl writes them."""
+    SITE.certificate("person", "/C=DE/O=Example, Inc./CN=Ada Hill/emailAddress=ada@example.com")
+    out = run("openssl", "x509", "-in", SITE.path("person.crt"), "-noout", "-serial", "-issuer",
+              "-nameopt", "RFC2253")
+    serial, issuer = (line.split("=", 1)[1] for line in out.splitlines())
+    der = subprocess.run(["openssl", "x509", "-in", SITE.path("person.crt"), "-outform", "DER"],
+                         check=True, stdout=subprocess.PIPE).stdout
+    return der, int(serial, 16), issuer
+
+
+class Certificates(unittest.TestCase):
+    """RFC 4523 §2.5 and §3.1, on both servers."""
+
+    def ask(self, c):
+        der, serial, issuer = certificate()
+        dn = f"uid=hill,ou=people,{BASE}"
+        c.modify_s(dn, [(ldap.MOD_REPLACE, "userCertificate;binary", der)])
+        gser = f'{{ serialNumber %d, issuer rdnSequence:"{issuer}" }}'
+        for value, uids in ((gser % serial, {"hill"}), (gser % (serial + 1), set()),
+                            ((gser % serial).replace("CN=", "OU="), set())):
+            value = escaped(value)
+            self.assertEqual(found(c, f"(userCertificate={value})"), uids)
+            self.assertEqual(found(c, f"(userCertificate:certificateExactMatch:={value})"), uids)
+        self.assertTrue(c.compare_s(dn, "userCertificate;binary", (gser % serial).encode()))
+        with self.assertRaises(ldap.TYPE_OR_VALUE_EXISTS):
+            c.modify_s(dn, [(ldap.MOD_ADD, "userCertificate;binary", der)])
+        c.modify_s(dn, [(ldap.MOD_DELETE, "userCertificate;binary", der)])
+        self.assertEqual(found(c, "(userCertificate=*)"), set())
+
+    def test_here(self):
+        self.ask(admin())
+
+    def test_slapd(self):
+        if SLAPD is None or MODULES is None:
+            self.skipTest("slapd is not installed")
+        slapd = Slapd()
+        self.addCleanup(slapd.close)
+        for dn, attributes in entries():
+            slapd.c.add_s(dn, list(attributes.items()))
+        self.ask(slapd.c)
+
+
 class BesideSlapd(unittest.TestCase):
     def test_same_questions(self):
         if SLAPD is None or MODULES is None:

@@ -580,9 +580,12 @@ static void reading_survives_want_of_memory(void **state)
 	(void)state;
 	buf_init(&b, 65536);
 	assert_int_equal(
-		filter_from_text(SPAN_LIT("(&(cn=a*b *c)(anr=x y)(|(sn;lang-de=\xc3\xbc)(!(member="
-					  "cn=a,o=b)))(:dn:caseIgnoreMatch:=x))"),
-				 &b, NULL),
+		filter_from_text(
+			SPAN_LIT("(&(cn=a*b *c)(anr=x y)(|(sn;lang-de=\xc3\xbc)(!(member="
+				 "cn=a,o=b)))(:dn:caseIgnoreMatch:=x)(cn~=ada b)"
+				 "(cn:wordMatch:=ada)(cn:caseIgnoreAccentsSubstringsMatch:="
+				 "\xc3\xa4\\5c2a*b *c))"),
+			&b, NULL),
 		RC_OK);
 	unit_fail_allocations(read_once, &b);
 	buf_fini(&b);
