@@ -158,6 +158,24 @@ static enum table_class classify(const struct table *t, const struct lookup_key 
 	return table_classify(t, key->address);
 }
 
+enum table_class lookup_sender(const struct table *t, struct span sender, bool null_is_system,
+			       struct buf *scratch)
+{
+	struct lookup_key k;
+
+	if (sender.n == 0 || span_eq(sender, SPAN_LIT("<>")))
+		return null_is_system ? TABLE_SYSTEM : TABLE_USER;
+	return lookup_key(sender, scratch, &k) == RC_OK ? classify(t, &k) : TABLE_USER;
+}
+
+void lookup_put_line(struct span name, struct buf *out)
+{
+	size_t i;
+
+	for (i = 0; i < name.n; i++)
+		buf_putc(out, name.p[i] >= ' ' && name.p[i] != 0x7f ? name.p[i] : '?');
+}
+
 static void judge(struct lookup_answer *out)
 {
 	switch (out->result.status) {
@@ -247,7 +265,7 @@ static void put_answer(const struct table *t, const struct lookup_answer *a, str
 		break;
 	case LOOKUP_NO_ROUTE:
 		buf_puts(reply, "OK retry:4.4.4 no mail route to site ");
-		buf_put(reply, table_text(t, a->result.row->target));
+		lookup_put_line(table_text(t, a->result.row->target), reply);
 		break;
 	case LOOKUP_LOCAL:
 	case LOOKUP_SHARED:

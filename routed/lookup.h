@@ -60,6 +60,16 @@ int lookup_route(const struct table *t, const struct lookup_key *key, enum table
 		 struct lookup_answer *out) WARN_UNUSED;
 
 /**
+ * The class that a sender gives to a message (M3): a system address of any site, and the null
+ * sender if `null_is_system`. `scratch` is overwritten.
+ */
+enum table_class lookup_sender(const struct table *t, struct span sender, bool null_is_system,
+			       struct buf *scratch);
+
+/** Append a name for people in an answer of one line: control bytes become '?'. */
+void lookup_put_line(struct span name, struct buf *out);
+
+/**
  * Append the socketmap reply of the `transport` map: "OK smtp:hub.example.com", "NOTFOUND ",
  * "TEMP reason", "PERM reason". A NULL table means that none was ever complete: TEMP (M14).
  */

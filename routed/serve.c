@@ -1,87 +1,20 @@
 #include "routed/serve.h"
 
-#include "lib/arena.h"
 #include "lib/log.h"
-#include "routed/lookup.h"
-#include "routed/netstring.h"
+#include "routed/oneshot.h"
+#include "routed/serve_private.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_CONNECTIONS 4096
-#define BACKLOG 128
 #define IN_BYTES ((size_t)16 * 1024)
 #define OUT_MAX_BYTES ((size_t)1024 * 1024)
-#define SOCKET_MODE 0666
 
 static_assert(IN_BYTES >= NETSTRING_REQUEST_MAX_BYTES + NETSTRING_OVERHEAD_BYTES,
 	      "a request must fit");
-
-union stream {
-	uv_handle_t handle;
-	uv_stream_t stream;
-	uv_pipe_t pipe;
-	uv_tcp_t tcp;
-};
-
-struct listener {
-	union stream io;
-	struct serve *serve;
-	char *path; /* of a unix socket, unlinked at the end */
-	struct listener *next;
-};
-
-struct conn {
-	union stream io;
-	struct serve *serve;
-	struct gal_request request;
-	uv_write_t write;
-	bool waiting; /* for the directory */
-	bool writing; /* the peer is slow: nothing is read until it took what there is */
-	bool reading;
-	bool closing;
-	uint8_t *in; /* IN_BYTES */
-	size_t in_n;
-	struct buf out;
-	struct conn *prev, *next;
-};
-
-struct serve {
-	uv_loop_t *loop;
-	struct serve_source source;
-	struct listener *listeners;
-	struct conn *conns;
-	struct buf scratch; /* folded key */
-	struct buf reply;   /* of one request */
-	struct serve_stats stats;
-	unsigned handles; /* open ones */
-	bool closing;
-	void (*on_closed)(void *arg);
-	void *closed_arg;
-};
-
-static int map_error(int uv_rc)
-{
-	switch (uv_rc) { /* codes of the library */
-	case 0:
-		return RC_OK;
-	case UV_EADDRINUSE:
-		return RC_BUSY;
-	case UV_EACCES:
-	case UV_EPERM:
-		return RC_DENIED;
-	case UV_ENOMEM:
-		return RC_NOMEM;
-	case UV_EINVAL:
-	case UV_ENAMETOOLONG:
-		return RC_INVALID;
-	default:
-		return RC_IO;
-	}
-}
+static_assert(IN_BYTES > POLICY_REQUEST_MAX_BYTES && IN_BYTES > ONESHOT_REQUEST_MAX_BYTES,
+	      "a request must fit");
 
 /* --- end of life --- */
 
@@ -92,6 +25,7 @@ static void serve_free(struct serve *s)
 
 	buf_fini(&s->scratch);
 	buf_fini(&s->reply);
+	buf_fini(&s->home);
 	mem_free(s);
 	if (on_closed != NULL)
 		on_closed(arg);
@@ -109,6 +43,7 @@ static void on_conn_closed(uv_handle_t *handle)
 	struct conn *c = handle->data;
 	struct serve *s = c->serve;
 
+	policy_message_fini(&c->message);
 	buf_fini(&c->out);
 	mem_free(c->in);
 	mem_free(c);
@@ -130,7 +65,7 @@ static void conn_close(struct conn *c)
 	uv_close(&c->io.handle, on_conn_closed);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+void serve_on_listener_closed(uv_handle_t *handle)
 {
 	struct listener *l = handle->data;
 	struct serve *s = l->serve;
@@ -138,69 +73,6 @@ static void on_listener_closed(uv_handle_t *handle)
 	mem_free(l->path);
 	mem_free(l);
 	release(s);
-}
-
-/* --- answers --- */
-
-static void count(struct serve *s, struct span reply)
-{
-	s->stats.requests++;
-	if (span_starts(reply, SPAN_LIT("OK ")))
-		s->stats.ok++;
-	else if (span_starts(reply, SPAN_LIT("NOTFOUND")))
-		s->stats.notfound++;
-	else if (span_starts(reply, SPAN_LIT("TEMP")))
-		s->stats.temp++;
-	else
-		s->stats.perm++;
-}
-
-static void put_reply(struct conn *c, struct span reply)
-{
-	count(c->serve, reply);
-	if (reply.n > NETSTRING_REPLY_MAX_BYTES)
-		reply = SPAN_LIT("PERM the answer is too long");
-	netstring_write(&c->out, reply);
-}
-
-static void unknown_map(struct span map, struct buf *reply)
-{
-	char text[LOG_TEXT_BYTES];
-
-	buf_printf(reply, "PERM unknown map name %s, there are transport and recipient",
-		   log_text(map, text));
-}
-
-/* One request; RC_MORE when its reply comes later. */
-static int answer(struct conn *c, struct span request)
-{
-	struct serve *s = c->serve;
-	struct span map;
-	struct span key = request;
-	int rc = RC_OK;
-
-	buf_clear(&s->reply);
-	if (!span_cut(&key, ' ', &map)) {
-		buf_puts(&s->reply, "PERM request is not: map, blank, key");
-	} else if (span_eq(map, SPAN_LIT("transport"))) {
-		lookup_transport(s->source.table(s->source.arg), key, &s->scratch, &s->reply);
-	} else if (span_eq(map, SPAN_LIT("recipient"))) {
-		rc = s->source.recipient(s->source.arg, key, &c->request, &s->reply);
-		if (rc == RC_MORE)
-			return RC_MORE;
-		if (rc != RC_OK) {
-			buf_clear(&s->reply);
-			buf_printf(&s->reply, "TEMP %s", rc_text(rc));
-		}
-	} else {
-		unknown_map(map, &s->reply);
-	}
-	if (buf_rc(&s->reply) != RC_OK) {
-		buf_clear(&s->reply);
-		buf_puts(&s->reply, "TEMP out of memory");
-	}
-	put_reply(c, buf_span(&s->reply));
-	return RC_OK;
 }
 
 /* --- streams --- */
@@ -220,11 +92,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	struct conn *c = stream->data;
 
 	(void)buf;
-	if (n < 0) {
+	if (n == UV_EOF && c->protocol == SERVE_EXIM && c->in_n != 0 && c->in_n < IN_BYTES)
+		c->in[c->in_n++] = '\n'; /* the end of the stream ends the line as well */
+	else if (n < 0)
 		conn_close(c);
-		return;
-	}
-	c->in_n += (size_t)n;
+	else
+		c->in_n += (size_t)n;
 	pump(c);
 }
 
@@ -284,15 +157,14 @@ static bool answer_all(struct conn *c)
 	size_t at = 0;
 	int rc = RC_OK;
 
-	while (rc == RC_OK && !c->waiting) {
+	while (rc == RC_OK && !c->waiting && !c->last) {
 		struct span request;
 		size_t used;
 
-		rc = netstring_read(span_make(c->in + at, c->in_n - at),
-				    NETSTRING_REQUEST_MAX_BYTES, &request, &used);
+		rc = serve_read(c->protocol, span_make(c->in + at, c->in_n - at), &request, &used);
 		if (rc != RC_OK)
 			break;
-		c->waiting = answer(c, request) == RC_MORE;
+		c->waiting = serve_answer(c, request) == RC_MORE;
 		at += used;
 	}
 	memmove(c->in, c->in + at, c->in_n - at);
@@ -306,12 +178,14 @@ static void pump(struct conn *c)
 		return;
 	if (!answer_all(c)) {
 		c->serve->stats.broken++;
-		log_warn(NULL, "serve.broken", "what=\"not a socketmap request\" bytes=%zu",
+		log_warn(NULL, "serve.broken", "what=\"not a request of this socket\" bytes=%zu",
 			 c->in_n);
 		conn_close(c);
 		return;
 	}
 	flush(c);
+	if (c->last && !c->writing)
+		conn_close(c);
 	set_reading(c, !c->writing && !c->waiting);
 }
 
@@ -319,17 +193,12 @@ static void on_recipient(struct gal_request *r, struct span reply)
 {
 	struct conn *c = r->data;
 
-	put_reply(c, reply);
+	serve_answer_recipient(c, reply);
 	c->waiting = false;
 	pump(c);
 }
 
-static int stream_init(uv_loop_t *loop, bool tcp, union stream *io)
-{
-	return tcp ? uv_tcp_init(loop, &io->tcp) : uv_pipe_init(loop, &io->pipe, 0);
-}
-
-static void on_connection(uv_stream_t *server, int status)
+void serve_on_connection(uv_stream_t *server, int status)
 {
 	struct listener *l = server->data;
 	struct serve *s = l->serve;
@@ -341,14 +210,16 @@ static void on_connection(uv_stream_t *server, int status)
 	c = mem_zalloc(1, sizeof(*c));
 	if (c != NULL)
 		c->in = mem_alloc(IN_BYTES);
-	if (c == NULL || c->in == NULL || stream_init(s->loop, tcp, &c->io) != 0) {
+	if (c == NULL || c->in == NULL || serve_stream_init(s->loop, tcp, &c->io) != 0) {
 		if (c != NULL)
 			mem_free(c->in);
 		mem_free(c);
 		return;
 	}
 	buf_init(&c->out, OUT_MAX_BYTES);
+	policy_message_init(&c->message);
 	c->serve = s;
+	c->protocol = l->protocol;
 	c->io.handle.data = c;
 	c->request.data = c;
 	c->request.on_reply = on_recipient;
@@ -367,82 +238,6 @@ static void on_connection(uv_stream_t *server, int status)
 	set_reading(c, true);
 }
 
-/* --- listeners --- */
-
-static int bind_unix(struct listener *l, const char *path)
-{
-	int rc;
-
-	l->path = mem_strdup(path);
-	if (l->path == NULL)
-		return UV_ENOMEM;
-	(void)unlink(path);
-	rc = uv_pipe_bind(&l->io.pipe, path);
-	if (rc == 0 && chmod(path, SOCKET_MODE) != 0)
-		rc = UV_EACCES;
-	return rc;
-}
-
-/* "host:port", "[v6]:port" */
-static int bind_inet(struct listener *l, struct span where)
-{
-	struct sockaddr_storage addr;
-	char host[64];
-	char *end;
-	size_t colon = where.n;
-	long port;
-	int rc;
-
-	while (colon != 0 && where.p[colon - 1] != ':')
-		colon--;
-	if (colon < 2 || colon > sizeof(host))
-		return UV_EINVAL;
-	port = strtol((const char *)where.p + colon, &end, 10);
-	if (*end != '\0' || port <= 0 || port > 65535)
-		return UV_EINVAL;
-	where = span_head(where, colon - 1);
-	if (where.n > 2 && where.p[0] == '[' && where.p[where.n - 1] == ']')
-		where = span_make(where.p + 1, where.n - 2);
-	(void)snprintf(host, sizeof(host), "%.*s", SPAN_ARG(where));
-	rc = uv_ip4_addr(host, (int)port, (struct sockaddr_in *)&addr);
-	if (rc != 0)
-		rc = uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)&addr);
-	return rc != 0 ? rc : uv_tcp_bind(&l->io.tcp, (const struct sockaddr *)&addr, 0);
-}
-
-int serve_listen(struct serve *s, const char *address, char why[static SERVE_WHY_BYTES])
-{
-	struct span where = span_of(address);
-	bool tcp = span_starts(where, SPAN_LIT("inet:"));
-	struct listener *l;
-	int rc;
-
-	if (!tcp && !span_starts(where, SPAN_LIT("unix:"))) {
-		(void)snprintf(why, SERVE_WHY_BYTES, "%s: neither unix:PATH nor inet:HOST:PORT",
-			       address);
-		return RC_INVALID;
-	}
-	l = mem_zalloc(1, sizeof(*l));
-	if (l == NULL)
-		return RC_NOMEM;
-	l->serve = s;
-	rc = stream_init(s->loop, tcp, &l->io);
-	if (rc != 0) {
-		mem_free(l);
-		return map_error(rc);
-	}
-	l->io.handle.data = l;
-	l->next = s->listeners;
-	s->listeners = l;
-	s->handles++;
-	rc = tcp ? bind_inet(l, span_from(where, 5)) : bind_unix(l, address + 5);
-	if (rc == 0)
-		rc = uv_listen(&l->io.stream, BACKLOG, on_connection);
-	if (rc != 0)
-		(void)snprintf(why, SERVE_WHY_BYTES, "%s: %s", address, uv_strerror(rc));
-	return map_error(rc);
-}
-
 int serve_new(uv_loop_t *loop, const struct serve_source *source, struct serve **out)
 {
 	struct serve *s = mem_zalloc(1, sizeof(*s));
@@ -453,6 +248,7 @@ int serve_new(uv_loop_t *loop, const struct serve_source *source, struct serve *
 	s->loop = loop;
 	s->source = *source;
 	buf_init(&s->scratch, 4 * NETSTRING_REQUEST_MAX_BYTES);
+	buf_init(&s->home, NETSTRING_REPLY_MAX_BYTES);
 	buf_init(&s->reply, NETSTRING_REPLY_MAX_BYTES + NETSTRING_OVERHEAD_BYTES);
 	return RC_OK;
 }
@@ -472,7 +268,7 @@ void serve_close(struct serve **ps, void (*on_closed)(void *arg), void *arg)
 		s->listeners = l->next;
 		if (l->path != NULL)
 			(void)unlink(l->path);
-		uv_close(&l->io.handle, on_listener_closed);
+		uv_close(&l->io.handle, serve_on_listener_closed);
 	}
 	if (s->handles == 0)
 		serve_free(s);

@@ -1,7 +1,9 @@
 /*
- * The socketmap server: Postfix asks, one table answers.
+ * The sockets of mail servers: they ask, one table answers.
  *
- *   conn: bytes ─► netstring ─► "map key" ─► lookup (transport) or gal (recipient) ─► netstring
+ *   socketmap: bytes ─► netstring ─► "map key" ─► lookup (transport) or gal (recipient) ─►
+ * netstring policy:    lines ─► policy (by sender and recipient) ─► "action=…" Exim:      line ─►
+ * oneshot ─► line, then the connection ends
  *
  * Replies keep the order of the requests of a connection, also of pipelined ones: a recipient that
  * the directory has to be asked for holds back what follows on that connection, and only that.
@@ -14,12 +16,19 @@
 
 #include <uv.h>
 
+enum serve_protocol {
+	SERVE_SOCKETMAP, /* socketmap_table(5) */
+	SERVE_POLICY,    /* SMTPD_POLICY_README */
+	SERVE_EXIM,      /* oneshot.h */
+};
+
 /** What a request is answered from; called on the loop. */
 struct serve_source {
 	const struct table *(*table)(void *arg); /* NULL: none was ever complete */
 	/* a recipient; as gal_lookup(), without RC_FULL */
 	int (*recipient)(void *arg, struct span key, struct gal_request *r, struct buf *reply);
 	void *arg;
+	bool null_sender_is_system;
 };
 
 struct serve_stats {
@@ -34,10 +43,10 @@ int serve_new(uv_loop_t *loop, const struct serve_source *source, struct serve *
 #define SERVE_WHY_BYTES 200
 
 /**
- * Listen on "unix:/path" (a stale socket file is replaced) or "inet:host:port".
+ * Listen with one protocol on "unix:/path" (a stale socket file is replaced) or "inet:host:port".
  * Returns  RC_OK; RC_INVALID, RC_BUSY, RC_DENIED, RC_IO with a text in `why`.
  */
-int serve_listen(struct serve *s, const char *address,
+int serve_listen(struct serve *s, enum serve_protocol protocol, const char *address,
 		 char why[static SERVE_WHY_BYTES]) WARN_UNUSED;
 
 /** Close listeners and connections, then call on_closed. */

@@ -156,17 +156,32 @@ static int start_threads(struct server *s)
 	return rc;
 }
 
-static int start_sockets(struct server *s)
+static int listen_all(struct server *s, enum serve_protocol protocol, const struct conf_list *list)
 {
-	struct serve_source source = {current_table, server_on_recipient, s};
 	char why[SERVE_WHY_BYTES] = "";
 	unsigned i;
-	int rc = serve_new(&s->loop, &source, &s->serve);
+	int rc = RC_OK;
 
-	for (i = 0; i < s->settings->socketmaps.n && rc == RC_OK; i++)
-		rc = serve_listen(s->serve, s->settings->socketmaps.items[i], why);
+	for (i = 0; i < list->n && rc == RC_OK; i++)
+		rc = serve_listen(s->serve, protocol, list->items[i], why);
 	if (rc != RC_OK)
 		log_error(NULL, "server.listen", "why=\"%s\"", why[0] != '\0' ? why : rc_text(rc));
+	return rc;
+}
+
+static int start_sockets(struct server *s)
+{
+	const struct settings *c = s->settings;
+	struct serve_source source = {current_table, server_on_recipient, s,
+				      c->null_sender_is_system};
+	int rc = serve_new(&s->loop, &source, &s->serve);
+
+	if (rc == RC_OK)
+		rc = listen_all(s, SERVE_SOCKETMAP, &c->socketmaps);
+	if (rc == RC_OK)
+		rc = listen_all(s, SERVE_POLICY, &c->policies);
+	if (rc == RC_OK)
+		rc = listen_all(s, SERVE_EXIM, &c->exims);
 	if (rc == RC_OK)
 		rc = ctl_new(&s->loop, s->settings->control, server_on_control, s, &s->ctl);
 	return rc;

@@ -5,9 +5,10 @@
 struct raw {
 	struct settings s;
 	const char *log_level;
+	const char *null_sender;
 };
 
-#define NKEYS 20
+#define NKEYS 23
 
 static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 {
@@ -22,6 +23,12 @@ static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 		 "folder for the route table and sockets"},
 		{"socketmap", CONF_STRINGS, &s->socketmaps, 0, 0, true,
 		 "unix:PATH or inet:ADDRESS:PORT for the mail server; repeatable"},
+		{"policy", CONF_STRINGS, &s->policies, 0, 0, false,
+		 "unix:PATH or inet:ADDRESS:PORT of Postfix's policy service; repeatable"},
+		{"exim", CONF_STRINGS, &s->exims, 0, 0, false,
+		 "unix:PATH or inet:ADDRESS:PORT for Exim's readsocket; repeatable"},
+		{"null-sender", CONF_STRING, &r->null_sender, 0, 0, false,
+		 "class of messages without a sender, user or system (user)"},
 		{"control", CONF_PATH, &s->control, 0, 0, true, "socket of routectl"},
 		{"bind-dn", CONF_STRING, &s->bind_dn, 0, 0, false,
 		 "name to bind with instead of SASL EXTERNAL"},
@@ -52,7 +59,7 @@ static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 }
 
 /* "unix:" paths are relative to the folder of the file, as all paths in it. */
-static int resolve_socketmaps(const char *path, struct arena *a, struct conf_list *list)
+static int resolve_sockets(const char *path, struct arena *a, struct conf_list *list)
 {
 	const char *slash = strrchr(path, '/');
 	size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0;
@@ -68,6 +75,12 @@ static int resolve_socketmaps(const char *path, struct arena *a, struct conf_lis
 			return RC_NOMEM;
 	}
 	return RC_OK;
+}
+
+static bool null_sender_parse(const char *word, bool *is_system)
+{
+	*is_system = strcmp(word, "system") == 0;
+	return *is_system || strcmp(word, "user") == 0;
 }
 
 static int check(const char *path, struct arena *a, struct raw *r, struct buf *errors)
@@ -96,6 +109,11 @@ static int check(const char *path, struct arena *a, struct raw *r, struct buf *e
 			   path, r->log_level);
 		rc = RC_INVALID;
 	}
+	if (!null_sender_parse(r->null_sender, &r->s.null_sender_is_system)) {
+		buf_printf(errors, "%s: null-sender: \"%s\" is not user or system\n", path,
+			   r->null_sender);
+		rc = RC_INVALID;
+	}
 	return rc;
 }
 
@@ -109,6 +127,7 @@ int settings_read(const char *path, struct arena *a, struct settings *out, struc
 		      .reconnect_max_ms = 60000,
 		      .publish = true},
 		.log_level = "info",
+		.null_sender = "user",
 	};
 	struct conf_key keys[NKEYS];
 	int rc;
@@ -118,7 +137,11 @@ int settings_read(const char *path, struct arena *a, struct settings *out, struc
 	if (rc == RC_OK)
 		rc = check(path, a, &r, errors);
 	if (rc == RC_OK)
-		rc = resolve_socketmaps(path, a, &r.s.socketmaps);
+		rc = resolve_sockets(path, a, &r.s.socketmaps);
+	if (rc == RC_OK)
+		rc = resolve_sockets(path, a, &r.s.policies);
+	if (rc == RC_OK)
+		rc = resolve_sockets(path, a, &r.s.exims);
 	*out = r.s;
 	return rc;
 }

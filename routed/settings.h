@@ -14,6 +14,9 @@ struct settings {
 	const char *state;           /* folder of table, sockets, lock */
 	const char *control;         /* path of the control socket */
 	struct conf_list socketmaps; /* "unix:/absolute/path" or "inet:host:port" */
+	struct conf_list policies;   /* the same for Postfix's policy service */
+	struct conf_list exims;      /* the same for Exim's readsocket */
+	bool null_sender_is_system;
 	unsigned quiet_ms, ceiling_ms;
 	unsigned timeout_ms, heartbeat_ms, reconnect_max_ms;
 	bool publish;

@@ -105,6 +105,7 @@ inet_interfaces = all
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8 192.0.2.0/24
 smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_recipient_restrictions = check_policy_service {policy}
 smtpd_peername_lookup = no
 smtp_tls_security_level = none
 biff = no
@@ -149,9 +150,10 @@ class Postfix(Child):
     """A Postfix of its own on one host. All users of its domain share one Maildir.
 
     socketmap   where routed answers: "unix:PATH" or "inet:ADDRESS:PORT"
+    policy      the same of its policy service
     """
 
-    def __init__(self, folder, host, domain, socketmap):
+    def __init__(self, folder, host, domain, socketmap, policy):
         self.folder, self.host, self.domain = folder, host, domain
         etc = os.path.join(folder, "etc")
         mail = os.path.join(folder, "mail")
@@ -160,8 +162,8 @@ class Postfix(Child):
         shutil.chown(os.path.join(folder, "data"), "postfix")
         os.chown(mail, MAILBOX_UID, MAILBOX_UID)
         write(os.path.join(etc, "main.cf"), MAIN_CF.format(
-            folder=folder, domain=domain, maps="socketmap:" + socketmap, daemons=DAEMONS,
-            uid=MAILBOX_UID))
+            folder=folder, domain=domain, maps="socketmap:" + socketmap, policy=policy,
+            daemons=DAEMONS, uid=MAILBOX_UID))
         write(os.path.join(etc, "master.cf"), MASTER_CF)
         for name in ("postfix-files", "postfix-script", "post-install"):
             shutil.copy(os.path.join(POSTFIX_FILES, name), etc)

@@ -28,7 +28,9 @@ NUMBERS = {"Hub": 10, "Site1": 11, "Site2": 12}
 NEIGHBOURS = {"Hub": ("Site1", "Site2"), "Site1": ("Hub",), "Site2": ("Hub",)}
 SOCKETMAP_PORT = 2600
 SHARED_DOMAIN = "example.org"
+POLICY_PORT = 2601
 SYSTEM_ADDRESS = "system-attendant@site2.example.com"
+SYSTEM_SENDER = "directory@site1.example.com"
 ARRIVES_S = 60
 CHANGES_S = 120
 
@@ -85,6 +87,8 @@ class World:
             self.sites[name].modify(site_ldif(name, ("Ada", "Bob")))
         self.sites["Site2"].modify("dn: ou=Site2,o=Example\nchangetype: modify\n"
                                    f"add: systemAddress\nsystemAddress: {SYSTEM_ADDRESS}\n")
+        self.sites["Site1"].modify("dn: ou=Site1,o=Example\nchangetype: modify\n"
+                                   f"add: systemAddress\nsystemAddress: {SYSTEM_SENDER}\n")
         for name in NAMES:
             self._start_postfix(name)
 
@@ -98,7 +102,8 @@ class World:
         else:
             site.join(self.sites["Hub"].token(name), "o=Example")
         with open(site.path("routed.conf"), "a", encoding="ascii") as f:
-            f.write(f"socketmap inet:127.0.0.1:{SOCKETMAP_PORT}\n")
+            f.write(f"socketmap inet:127.0.0.1:{SOCKETMAP_PORT}\n"
+                    f"policy inet:127.0.0.1:{POLICY_PORT}\nnull-sender system\n")
         site.start("dird")
         site.start("routed")
 
@@ -107,14 +112,14 @@ class World:
         at = (f"unix:{self.sites[name].path('routed', 'socketmap')}" if name == "Hub"
               else f"inet:127.0.0.1:{SOCKETMAP_PORT}")
         postfix = servers.Postfix(os.path.join(self.folder, name + "-postfix"), self.hosts[name],
-                                  domain(name), at)
+                                  domain(name), at, f"inet:127.0.0.1:{POLICY_PORT}")
         self.postfix[name] = postfix
         self.children.append(postfix)
 
     def replicated(self):
         """Does every site hold the connectors and people of all?"""
-        wanted = f"(|(objectClass=imsConnector)(mail=*)(systemAddress={SYSTEM_ADDRESS}))"
-        return all(s.count("o=Example", wanted) == 10
+        wanted = "(|(objectClass=imsConnector)(mail=*)(systemAddress=*))"
+        return all(s.count("o=Example", wanted) == 11
                    for s in self.sites.values())
 
     def set_flag(self, *values):
@@ -161,11 +166,12 @@ class Mail(unittest.TestCase):
         if self._outcome.result.failures or self._outcome.result.errors:
             print(world.logs())
 
-    def way(self, recipient="bob@" + domain("Site2"), timeout=ARRIVES_S):
+    def way(self, recipient="bob@" + domain("Site2"), timeout=ARRIVES_S,
+            sender="ada@" + domain("Site1")):
         """Send one message from Site1; the mail hosts it crossed, in order."""
         Mail.number += 1
         subject = f"message {Mail.number}"
-        world.postfix["Site1"].send("ada@" + domain("Site1"), recipient, subject)
+        world.postfix["Site1"].send(sender, recipient, subject)
         message = wait_for(f"{subject} arrives at Site2",
                            lambda: world.postfix["Site2"].delivered(subject), timeout)
         received = message.get_all("Received")
@@ -193,7 +199,13 @@ class Mail(unittest.TestCase):
         self.assertEqual(self.way(), [mx("Site1"), mx("Site2")])
 
     def test_3_system_message_keeps_to_the_hub(self):
-        self.assertEqual(self.way(SYSTEM_ADDRESS), [mx("Site1"), mx("Hub"), mx("Site2")])
+        """M3: by its recipient, its sender, and the null sender as configured here."""
+        over_the_hub = [mx("Site1"), mx("Hub"), mx("Site2")]
+        self.assertEqual(self.way(SYSTEM_ADDRESS), over_the_hub)
+        self.assertEqual(self.way(sender=SYSTEM_SENDER), over_the_hub)
+        self.assertEqual(self.way(sender=SYSTEM_SENDER.upper()), over_the_hub)
+        self.assertEqual(self.way(sender=""), over_the_hub)
+        self.assertEqual(self.way(), [mx("Site1"), mx("Site2")])
 
     def test_4_flag_set_hub_down(self):
         world.hosts["Hub"].link("down")
