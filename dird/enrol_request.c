@@ -74,8 +74,8 @@ static int find_uuid(const struct attr_list *attrs, struct uuid *out)
 
 static int read_position(struct span *rest, struct position *out)
 {
-	struct span invocation;
-	int64_t epoch, usn;
+	struct span invocation = {NULL, 0};
+	int64_t epoch = 0, usn = 0;
 	int rc = tlv_read_int(rest, TLV_INTEGER, &epoch);
 
 	if (rc == RC_OK)
