@@ -5,6 +5,8 @@
 static const struct cli_verb verbs[] = {
 	{"show", routectl_show, "the route table of the running routed"},
 	{"explain", routectl_explain, "why mail for an address goes where it goes"},
+	{"import-reg", routectl_import_reg,
+	 "the switch in a registry export as a directory change"},
 	{"status", routectl_status, "state of the running routed"},
 	{"resync", routectl_resync, "load everything again from the directory"},
 	{"accept", routectl_accept, "use a table that is held back"},

@@ -7,6 +7,7 @@ int routectl_compute(int argc, char **argv);
 int routectl_diff(int argc, char **argv);
 int routectl_trace(int argc, char **argv);
 int routectl_simulate(int argc, char **argv);
+int routectl_import_reg(int argc, char **argv);
 int routectl_check(int argc, char **argv);
 int routectl_show(int argc, char **argv);
 int routectl_explain(int argc, char **argv);

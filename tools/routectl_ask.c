@@ -91,21 +91,42 @@ static bool exchange(const char *path, const char *line, struct buf *reply)
 	return true;
 }
 
+/* What is wrong has been said. */
+static int read_settings(const char *config, struct arena *a, struct settings *out)
+{
+	struct buf errors;
+	int rc;
+
+	buf_init(&errors, (size_t)64 * 1024);
+	rc = settings_read(config, a, out, &errors);
+	if (rc != RC_OK)
+		cli_error("%s", errors.n != 0 ? buf_cstr(&errors) : rc_text(rc));
+	buf_fini(&errors);
+	return rc;
+}
+
+char *routectl_organisation(const char *config)
+{
+	struct settings settings;
+	struct arena a;
+	char *root = NULL;
+
+	arena_init(&a);
+	if (read_settings(config, &a, &settings) == RC_OK)
+		root = mem_strdup(settings.organisation);
+	arena_fini(&a);
+	return root;
+}
+
 bool routectl_ask(const char *config, const char *line, struct buf *reply)
 {
 	struct settings settings;
-	struct buf errors;
 	struct arena a;
 	bool ok;
-	int rc;
 
 	arena_init(&a);
-	buf_init(&errors, (size_t)64 * 1024);
-	rc = settings_read(config, &a, &settings, &errors);
-	if (rc != RC_OK)
-		cli_error("%s", errors.n != 0 ? buf_cstr(&errors) : rc_text(rc));
-	ok = rc == RC_OK && exchange(settings.control, line, reply);
-	buf_fini(&errors);
+	ok = read_settings(config, &a, &settings) == RC_OK &&
+	     exchange(settings.control, line, reply);
 	arena_fini(&a);
 	return ok;
 }

@@ -9,3 +9,7 @@
  * Returns  true; false when it cannot be reached or refuses: cli_error() has said why.
  */
 bool routectl_ask(const char *config, const char *line, struct buf *reply);
+
+/** The organisation's DN from a routed.conf, to be freed with mem_free(); NULL: cli_error() has
+ * said why. */
+char *routectl_organisation(const char *config);

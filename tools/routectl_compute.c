@@ -11,7 +11,7 @@
 struct options {
 	const char *ldif;
 	const char *site;
-	bool json;
+	bool json, gwart;
 };
 
 static bool parse_options(int argc, char **argv, struct options *o, int *status)
@@ -21,6 +21,8 @@ static bool parse_options(int argc, char **argv, struct options *o, int *status)
 		 true},
 		{"site", 's', CLI_TEXT, &o->site, "SITE", "the site whose routes are wanted", true},
 		{"json", 'j', CLI_FLAG, &o->json, NULL, "one JSON object a line", false},
+		{"gwart", 0, CLI_FLAG, &o->gwart, NULL, "user rows in the classic text form",
+		 false},
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL, false},
 	};
 	const struct cli_usage usage = {
@@ -97,6 +99,29 @@ static int print_table(const struct table *t, bool json)
 	return rc;
 }
 
+/* The organisation is what is above the site's object. */
+static int print_gwart(const struct model *m, const struct table *t, const char *site)
+{
+	struct buf root;
+	struct arena a;
+	struct dn dn;
+	uint32_t i;
+	int rc = model_find_site(m, span_of(site), &i);
+
+	arena_init(&a);
+	buf_init(&root, DN_MAX_BYTES * 4);
+	if (rc == RC_OK)
+		rc = dn_parse(&a, m->sites[i].dn, &dn, NULL);
+	if (rc == RC_OK) {
+		dn = dn_ancestor(dn, 1);
+		dn_write(&dn, &root);
+		rc = routectl_print_gwart(t, buf_span(&root), TABLE_USER);
+	}
+	buf_fini(&root);
+	arena_fini(&a);
+	return rc;
+}
+
 static int compute_and_print(struct model *m, const struct options *o, unsigned long *ignored)
 {
 	struct table *t = NULL;
@@ -112,7 +137,7 @@ static int compute_and_print(struct model *m, const struct options *o, unsigned 
 	if (rc == RC_OK)
 		rc = routectl_tell_ignored(m, !o->json, ignored);
 	if (rc == RC_OK)
-		rc = print_table(t, o->json);
+		rc = o->gwart ? print_gwart(m, t, o->site) : print_table(t, o->json);
 	if (rc != RC_OK)
 		cli_error("%s", rc_text(rc));
 	table_free(&t);
@@ -121,7 +146,7 @@ static int compute_and_print(struct model *m, const struct options *o, unsigned 
 
 int routectl_compute(int argc, char **argv)
 {
-	struct options o = {NULL, NULL, false};
+	struct options o = {.ldif = NULL};
 	unsigned long ignored = 0;
 	struct model *m = NULL;
 	int rc, status;

@@ -13,7 +13,7 @@
 
 struct show {
 	const char *config, *cls;
-	bool json;
+	bool json, gwart;
 	struct buf reply;
 	struct span head; /* status lines */
 	struct table *table;
@@ -116,6 +116,28 @@ static int print_rows(const struct show *s)
 	return routectl_print_rows(s->table, s->table->rows + first, n);
 }
 
+static int print_gwart(const struct show *s)
+{
+	bool system = s->cls != NULL && strcmp(s->cls, "system") == 0;
+	char *root = routectl_organisation(s->config);
+	int rc = root != NULL ? routectl_print_gwart(s->table, span_of(root),
+						     system ? TABLE_SYSTEM : TABLE_USER)
+			      : RC_INVALID;
+
+	mem_free(root);
+	return rc;
+}
+
+static int print_table(const struct show *s)
+{
+	if (s->gwart)
+		return print_gwart(s);
+	if (s->json)
+		return print_json(s);
+	print_head(s);
+	return print_rows(s);
+}
+
 static int show(struct show *s)
 {
 	unsigned nignored;
@@ -124,15 +146,13 @@ static int show(struct show *s)
 	if (!routectl_ask(s->config, "table", &s->reply))
 		return CLI_FAILED;
 	rc = split(s);
-	if (rc == RC_OK && !s->json)
-		print_head(s);
 	if (rc == RC_OK)
-		rc = s->json ? print_json(s) : print_rows(s);
+		rc = print_table(s);
 	if (rc != RC_OK) {
 		cli_error("the table that routed sent: %s", rc_text(rc));
 		return CLI_FAILED;
 	}
-	nignored = print_ignored(s->head, s->json ? stderr : stdout);
+	nignored = print_ignored(s->head, s->json || s->gwart ? stderr : stdout);
 	return nignored != 0 ? CLI_FAILED : CLI_DONE;
 }
 
@@ -143,6 +163,8 @@ int routectl_show(int argc, char **argv)
 		{"config", 'c', CLI_TEXT, &s.config, "FILE", "routed.conf of the site", true},
 		{"class", 0, CLI_TEXT, &s.cls, "CLASS", "only user or only system rows", false},
 		{"json", 0, CLI_FLAG, &s.json, NULL, "one JSON object a row", false},
+		{"gwart", 0, CLI_FLAG, &s.gwart, NULL,
+		 "the classic text form, of user rows unless --class system", false},
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -161,6 +183,10 @@ int routectl_show(int argc, char **argv)
 		return status;
 	if (s.cls != NULL && strcmp(s.cls, "user") != 0 && strcmp(s.cls, "system") != 0) {
 		cli_error("--class %s: it is user or system", s.cls);
+		return CLI_USAGE;
+	}
+	if (s.json && s.gwart) {
+		cli_error("either --json or --gwart");
 		return CLI_USAGE;
 	}
 	buf_init(&s.reply, REPLY_MAX_BYTES);

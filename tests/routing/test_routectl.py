@@ -217,5 +217,63 @@ class Routectl(unittest.TestCase):
         self.assertEqual((rc, out, err),
                          (0, "Loop check: 7 destinations at 3 sites: no loop\n", ""))
 
+    # --- import-reg, and the classic form ---
+
+    def reg(self, name, data, encoding):
+        path = os.path.join(self.folder, name)
+        with open(path, "wb") as f:
+            f.write(data.replace("\n", "\r\n").encode(encoding))
+        return path
+
+    def test_import_reg(self):
+        """The proposal is a change that simulate takes, and makes the flag effective (E3 to E2)."""
+        key = "[HKEY_LOCAL_MACHINE\\SYSTEM\\%s\\Services\\MSExchangeIMC\\Parameters]\n"
+        value = '"OnlySystemMessagesUseCDs"=dword:%08x\n'
+        on = key % "CurrentControlSet" + value % 1
+        old = key % "ControlSet001" + value % 0
+        want = None
+        for path in (self.reg("a.reg", "REGEDIT4\n\n" + on, "latin-1"),
+                     self.reg("b.reg", "Windows Registry Editor Version 5.00\n\n" + old + on + old,
+                              "utf-16")):
+            rc, out, err = run("import-reg", "--ldif", NET, "--site", "Site2", path)
+            self.assertEqual((rc, err), (0, ""))
+            self.assertIn("# sitectl connector set --config dird.conf --site 'Site2' "
+                          "'Internet Mail Service (Site2)' onlySystemMessagesUseCDs=TRUE\n", out)
+            got = self.simulate("--change", self.file("proposal.ldif", out))
+            self.assertEqual(got, self.simulate("--set", FLAG_ON))
+            self.assertIn(want, (None, out))
+            want = out
+        rc, out, _ = run("import-reg", "--ldif", NET, "--site", "Site1",
+                         self.reg("c.reg", "REGEDIT4\n" + on, "latin-1"))
+        self.assertEqual((rc, out.split(":")[0]), (0, "# nothing to change"))
+        off = self.reg("off.reg", "REGEDIT4\n" + old, "latin-1")
+        self.assertIn("onlySystemMessagesUseCDs: FALSE\n",
+                      run("import-reg", "--ldif", NET, "--site", "Site1", off)[1])
+
+    def test_import_reg_refuses(self):
+        key = "REGEDIT4\n[HKLM\\CurrentControlSet\\MSExchangeIMC\\Parameters]\n"
+        on = self.reg("on.reg", key + '"OnlySystemMessagesUseCDs"=dword:1\n', "latin-1")
+        for text, args, status, told in (
+                (key, (), 1, "does not set"),
+                (key + '"OnlySystemMessagesUseCDs"="1"\n', (), 2, "no DWORD"),
+                (key + '"OnlySystemMessagesUseCDs"=dword:1\n"OnlySystemMessagesUseCDs"=-\n', (), 1,
+                 "does not set"),
+                (key + "nonsense\n", (), 2, ":3: "), ("no export\n", (), 2, "no registry export")):
+            rc, out, err = run("import-reg", "--ldif", NET, "--site", "Site1", *args,
+                               self.reg("x.reg", text, "latin-1"))
+            self.assertEqual((rc, out), (status, ""), text)
+            self.assertIn(told, err)
+        for args, told in ((("--site", "Site9"), "Site9"),
+                           (("--site", "Hub", "--connector", "Other"), "Other")):
+            rc, out, err = run("import-reg", "--ldif", NET, *args, on)
+            self.assertEqual((rc, out), (2, ""))
+            self.assertIn(told, err)
+
+    def test_gwart(self):
+        self.assertEqual(run("compute", "--ldif", NET, "--site", "Site1", "--gwart"),
+                         (0, "EX,/O=Example/OU=Hub;,1,Internet Mail Service (Site1)\n"
+                          "EX,/O=Example/OU=Site2;,2,Internet Mail Service (Site1)\n"
+                          "SMTP,*;,2,Internet Mail Service (Site1),\n", ""))
+
 
 tap.main()
