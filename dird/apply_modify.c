@@ -4,35 +4,46 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static int mod_add(struct apply_work *w, const struct schema_attr *at, const struct attr *mod)
+static int mod_add(struct apply_work *w, const struct schema_attr *at, const struct attr *mod,
+		   bool is_permissive)
 {
 	struct attr *to = apply_find_or_new(w, mod->type);
-	unsigned i, found;
+	struct attr fresh = {.type = mod->type};
+	unsigned i, found = 0;
 	int rc;
 
 	if (mod->nvalues == 0)
 		return apply_refuse(w, LR_PROTOCOL_ERROR, "add without values", mod->type);
-	for (i = 0; to->nvalues != 0 && i < mod->nvalues; i++) {
-		rc = apply_match(w, at, to, mod->values[i], &found);
+	fresh.values = arena_zalloc(w->x->arena, mod->nvalues, sizeof(*fresh.values));
+	if (fresh.values == NULL)
+		return RC_NOMEM;
+	for (i = 0; i < mod->nvalues; i++) {
+		rc = to->nvalues != 0 ? apply_match(w, at, to, mod->values[i], &found) : RC_OK;
 		if (rc != RC_OK)
 			return rc;
-		if (found < to->nvalues)
+		if (found == to->nvalues)
+			fresh.values[fresh.nvalues++] = mod->values[i];
+		else if (!is_permissive)
 			return result_set(w->why, w->x->arena, LR_VALUE_EXISTS,
 					  "%s: value \"%s\" exists already",
 					  apply_show(w, mod->type),
 					  apply_show_value(w, at, mod->values[i]));
 	}
-	return apply_append(w, to, mod);
+	return fresh.nvalues != 0 ? apply_append(w, to, &fresh) : RC_OK;
 }
 
-static int mod_delete(struct apply_work *w, const struct schema_attr *at, const struct attr *mod)
+static int mod_delete(struct apply_work *w, const struct schema_attr *at, const struct attr *mod,
+		      bool is_permissive)
 {
 	struct attr *from = apply_find(w, mod->type);
 	unsigned i, found;
 	int rc = RC_OK;
 
-	if (from == NULL || from->nvalues == 0)
+	if (from == NULL || from->nvalues == 0) {
+		if (is_permissive)
+			return RC_OK;
 		return apply_refuse(w, LR_NO_SUCH_ATTRIBUTE, "no such attribute", mod->type);
+	}
 	if (mod->nvalues == 0) {
 		from->nvalues = 0;
 		return RC_OK;
@@ -43,6 +54,8 @@ static int mod_delete(struct apply_work *w, const struct schema_attr *at, const 
 				    mod->type);
 	for (i = 0; rc == RC_OK && i < mod->nvalues; i++) {
 		rc = apply_match(w, at, from, mod->values[i], &found);
+		if (rc == RC_OK && found == from->nvalues && is_permissive)
+			continue;
 		if (rc == RC_OK && found == from->nvalues)
 			return result_set(w->why, w->x->arena, LR_NO_SUCH_ATTRIBUTE,
 					  "%s: no value \"%s\"", apply_show(w, mod->type),
@@ -135,10 +148,10 @@ static int modify_one(struct apply_work *w, const struct change *c, const struct
 				    m->type);
 	switch (mod->op) {
 	case CHANGE_OP_ADD:
-		rc = mod_add(w, at, m);
+		rc = mod_add(w, at, m, c->is_permissive);
 		break;
 	case CHANGE_OP_DELETE:
-		rc = mod_delete(w, at, m);
+		rc = mod_delete(w, at, m, c->is_permissive);
 		break;
 	case CHANGE_OP_REPLACE:
 		mod_replace(w, m);

@@ -41,8 +41,10 @@ struct change {
 	struct dn dn;             /* ADD MODIFY DELETE RENAME: target */
 	struct span actor;        /* DN for creatorsName, modifiersName */
 	bool may_set_operational; /* restore and load: keep given entryUUID, timestamps, creators */
-	bool replace_existing;    /* ADD of bulk load: the root or a site entry of the file replaces
-				     ours */
+	bool is_permissive; /* MODIFY: values to add that are there, and values to delete that are
+			       not, are passed over */
+	bool replace_existing; /* ADD of bulk load: the root or a site entry of the file replaces
+				  ours */
 
 	struct attr_list attrs;  /* ADD, PUT (PUT: with operational attributes) */
 	struct change_mod *mods; /* MODIFY */

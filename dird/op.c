@@ -2,7 +2,6 @@
 
 #include "dird/conn.h"
 #include "dird/op_impl.h"
-#include "dird/sync.h"
 #include "lib/log.h"
 
 /* What may be asked of each operation. Bind, unbind and abandon are looked at before. */
@@ -116,7 +115,8 @@ void op_finish_result(struct op *op, enum ldap_result code, const char *text)
 
 void op_finish_refused(struct op *op, const struct result *why)
 {
-	op->result = *why;
+	if (why != &op->result)
+		op->result = *why;
 	op_finish(op, (struct span){NULL, 0}, NULL, 0);
 }
 
@@ -210,29 +210,6 @@ void op_stop_endless(struct conn *c, bool silently)
 		conn_disconnect(c, LR_UNAVAILABLE, "the server stops");
 }
 
-/* RFC 4511 §4.1.11: a critical control that the operation does not know. */
-static bool has_unknown_critical(const struct msg *m)
-{
-	static const char *const of_search[] = {OP_OID_PAGED, SYNC_OID_REQUEST, NULL};
-	const char *const *oid;
-	unsigned i;
-
-	for (i = 0; i < m->ncontrols; i++) {
-		if (!m->controls[i].critical)
-			continue;
-		if (m->op != MSG_BIND_REQUEST && m->op != MSG_EXTENDED_REQUEST &&
-		    span_eq(m->controls[i].oid, SPAN_LIT(OP_OID_MANAGE_DSA_IT)))
-			continue;
-		for (oid = of_search; m->op == MSG_SEARCH_REQUEST && *oid != NULL; oid++) {
-			if (span_eq(m->controls[i].oid, span_of(*oid)))
-				break;
-		}
-		if (m->op != MSG_SEARCH_REQUEST || *oid == NULL)
-			return true;
-	}
-	return false;
-}
-
 static struct op *op_new(struct conn *c, struct arena *arena, const struct msg *msg)
 {
 	struct op *op = mem_zalloc(1, sizeof(*op));
@@ -254,6 +231,7 @@ void op_start(struct conn *c, struct arena *arena, const struct msg *msg)
 {
 	const struct kind *kind = kind_of(msg->op);
 	struct op *op;
+	int rc;
 
 	if (msg->op == MSG_UNBIND) {
 		conn_close(c);
@@ -273,8 +251,11 @@ void op_start(struct conn *c, struct arena *arena, const struct msg *msg)
 		return;
 	}
 	conn_link(c, op);
-	if (has_unknown_critical(&op->msg))
-		op_finish_result(op, LR_CRITICAL_EXTENSION, "unknown critical control");
+	rc = op_controls_read(op);
+	if (rc == RC_REFUSED)
+		op_finish_refused(op, &op->result);
+	else if (rc != 0)
+		op_finish_error(op, rc, "controls");
 	else
 		kind->run(op);
 }
@@ -308,57 +289,4 @@ int op_normal_dn(struct arena *a, const struct dn *dn, struct span *out)
 	}
 	buf_fini(&b);
 	return rc;
-}
-
-/* The URIs of a referral entry (RFC 3296), NULL-terminated, or NULL. */
-static const char *const *referrals_of(struct op *op, struct store_txn *t, uint64_t eid)
-{
-	struct entry_attr at;
-	struct entry e;
-	struct span *uris;
-	const char **out;
-	unsigned n, i;
-
-	if (store_entry(t, eid, &e) != 0 || !op_entry_is_referral(&e, &at) ||
-	    op_values(&op->arena, &at, &uris, &n) != 0)
-		return NULL;
-	out = arena_zalloc(&op->arena, n + 1, sizeof(*out));
-	for (i = 0; out != NULL && i < n; i++) {
-		out[i] = arena_str(&op->arena, uris[i]);
-		if (out[i] == NULL)
-			return NULL;
-	}
-	return out;
-}
-
-static struct span dn_of(struct op *op, struct store_txn *t, uint64_t eid)
-{
-	struct buf dn;
-	struct span out = {NULL, 0};
-
-	buf_init(&dn, DN_MAX_BYTES);
-	if (store_dn(t, eid, &dn) == 0)
-		out = arena_span(&op->arena, buf_span(&dn));
-	buf_fini(&dn);
-	return out;
-}
-
-int op_find_entry(struct op *op, struct store_txn *t, const struct dn *dn, uint64_t *eid_out)
-{
-	bool manage = msg_control(&op->msg, OP_OID_MANAGE_DSA_IT) != NULL;
-	const char *const *uris = NULL;
-	unsigned depth = 0;
-	int rc = store_find(t, dn, eid_out, &depth);
-
-	if (rc != 0 && rc != RC_NOTFOUND)
-		return rc;
-	if (*eid_out != 0 && !manage)
-		uris = referrals_of(op, t, *eid_out);
-	if (rc == 0 && uris == NULL)
-		return 0;
-	op->result = (struct result){.code = uris != NULL ? LR_REFERRAL : LR_NO_SUCH_OBJECT};
-	op->result.referrals = uris;
-	if (*eid_out != 0)
-		op->result.matched = dn_of(op, t, *eid_out);
-	return RC_REFUSED;
 }

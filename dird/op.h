@@ -10,6 +10,7 @@
 
 #include "dird/acl.h"
 #include "dird/msg.h"
+#include "dird/op_control.h"
 #include "dird/store.h"
 #include "dird/write.h"
 
@@ -22,6 +23,7 @@ struct op {
 	struct arena arena; /* everything of this request; the frame is copied into it */
 	struct msg msg;
 	struct identity identity; /* the connection's at the time of the request */
+	struct op_controls controls;
 	struct result result;
 	bool is_abandoned; /* no further message may be sent */
 	bool is_endless;   /* set by an operation that has no end of its own (persistent sync): a
@@ -97,8 +99,6 @@ int op_parse_dn(struct op *op, struct span text, struct dn *out) WARN_UNUSED;
 int op_find_entry(struct op *op, struct store_txn *t, const struct dn *dn,
 		  uint64_t *eid_out) WARN_UNUSED;
 
-#define OP_OID_MANAGE_DSA_IT "2.16.840.1.113730.3.4.2"
-#define OP_OID_PAGED "1.2.840.113556.1.4.319"
 #define OP_OID_START_TLS "1.3.6.1.4.1.1466.20037"
 #define OP_OID_WHO_AM_I "1.3.6.1.4.1.4203.1.11.3"
 #define OP_OID_CANCEL "1.3.6.1.1.8"

@@ -109,6 +109,8 @@ void op_compare(struct op *op)
 		return;
 	}
 	rc = op_find_entry(op, t, &dn, &eid);
+	if (rc == 0 && op->controls.assertion != NULL)
+		rc = op_assert(op, t, eid, &op->result);
 	if (rc == 0)
 		rc = store_entry(t, eid, &e);
 	if (rc == 0)

@@ -7,8 +7,36 @@
 #include "dird/op.h"
 #include "dird/server.h"
 
+/** Does the entry name this class? */
+bool op_entry_has_class(const struct entry *e, const char *class);
+
 /** Does the entry have class referral? *ref_out is its `ref` attribute (RFC 3296 §2). */
 bool op_entry_is_referral(const struct entry *e, struct entry_attr *ref_out);
+
+/**
+ * Find the entry a request names, as op_find_entry() does, with the refusal in *why. Any thread
+ * that has the transaction.
+ */
+int op_resolve(struct op *op, struct store_txn *t, const struct dn *dn, uint64_t *eid_out,
+	       struct result *why) WARN_UNUSED;
+
+/** Does the assertion control hold for this entry? RC_REFUSED: 122 in *why. Any thread that has the
+ * transaction. */
+int op_assert(struct op *op, struct store_txn *t, uint64_t eid, struct result *why) WARN_UNUSED;
+
+/**
+ * Append the URI to give to a client that met a referral entry (RFC 3296 §5, §6).
+ * ref: a `ref` value. `below`: how many RDNs of `target` lie below the referral entry; they go in
+ * front of the name in the URI, or all of `target` stands where the URI names nothing. suffix:
+ * "??sub" or "". Scope, filter and extensions of the value are left out; what is no LDAP URI is
+ * appended as it is.
+ */
+int op_referral_uri(struct span ref, const struct dn *target, unsigned below, const char *suffix,
+		    struct buf *out) WARN_UNUSED;
+/** The same for all values of `ref`, in the arena, each ended by a NUL. */
+int op_referral_uris(struct arena *a, const struct entry_attr *ref, const struct dn *target,
+		     unsigned below, const char *suffix, struct span **out,
+		     unsigned *n_out) WARN_UNUSED;
 
 /** The values of a stored attribute as a list in the arena (the spans point into the record). */
 int op_values(struct arena *a, const struct entry_attr *at, struct span **out,

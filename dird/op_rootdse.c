@@ -1,7 +1,6 @@
 #include "dird/op_impl.h"
 #include "dird/enrol.h"
 #include "dird/repl.h"
-#include "dird/sync.h"
 #include "lib/clock.h"
 
 #include <stdio.h>
@@ -108,8 +107,6 @@ static int add(struct list *l, struct draft *d, const char *dn, unsigned depth)
 
 static int add_root_dse(struct list *l)
 {
-	static const char *const controls[] = {OP_OID_MANAGE_DSA_IT, OP_OID_PAGED, SYNC_OID_REQUEST,
-					       NULL};
 	static const char *const features[] = {
 		"1.3.6.1.1.14",           /* increment, RFC 4525 */
 		"1.3.6.1.4.1.4203.1.5.1", /* + , RFC 3673 */
@@ -128,7 +125,7 @@ static int add_root_dse(struct list *l)
 	put(&d, "namingContexts", s->config.organisation);
 	put(&d, "subschemaSubentry", "cn=Subschema");
 	put(&d, "supportedLDAPVersion", "3");
-	put_values(&d, "supportedControl", controls);
+	put_values(&d, "supportedControl", op_controls_known());
 	put_values(&d, "supportedExtension", extensions);
 	put_values(&d, "supportedFeatures", features);
 	put(&d, "supportedSASLMechanisms", "EXTERNAL");

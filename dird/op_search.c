@@ -18,30 +18,45 @@ static bool has_dn_match(const struct filter *f)
 	return f->dn_attrs;
 }
 
-static int look_for_referrals(struct op *op, struct store_txn *t, struct search *s)
+/* Does any entry have this class? */
+static int look_for_class(struct op *op, struct store_txn *t, const char *class,
+			  struct index_range *range, bool *out)
 {
 	struct span type = SPAN_LIT("objectClass");
 	const struct schema_attr *at = schema_attr(op->server->schema, type);
 	struct buf key;
 	int rc;
 
-	if (at == NULL || !at->is_indexed || msg_control(&op->msg, OP_OID_MANAGE_DSA_IT) != NULL)
+	if (at == NULL || !at->is_indexed)
 		return 0;
 	buf_init(&key, 256);
-	rc = schema_normalize(op->server->schema, at->equality, SPAN_LIT("referral"), &key);
+	rc = schema_normalize(op->server->schema, at->equality, span_of(class), &key);
 	if (rc == 0) {
-		s->referral_range = (struct index_range){
+		*range = (struct index_range){
 			.attr = at->hash,
 			.kind = INDEX_EQUAL,
 			.lo = arena_span(&op->arena, buf_span(&key)),
 		};
-		if (s->referral_range.lo.p == NULL)
+		if (range->lo.p == NULL)
 			rc = RC_NOMEM;
 		else
-			s->has_referrals = store_range_count(t, &s->referral_range, 1) != 0;
+			*out = store_range_count(t, range, 1) != 0;
 	}
 	buf_fini(&key);
 	return rc == RC_INVALID ? 0 : rc;
+}
+
+static int look_for_special(struct op *op, struct store_txn *t, struct search *s)
+{
+	struct index_range range;
+	int rc = 0;
+
+	if (!op->controls.manage_dsa_it)
+		rc = look_for_class(op, t, "referral", &s->referral_range, &s->has_referrals);
+	s->subentries = op->controls.subentries;
+	if (rc == 0)
+		rc = look_for_class(op, t, "subentry", &range, &s->has_subentries);
+	return rc;
 }
 
 static int open_plan(struct op *op, struct store_txn *t, struct search *s)
@@ -80,8 +95,10 @@ static int open_base(struct op *op, const struct dn *dn, struct search *s)
 	if (rc != 0)
 		return rc;
 	rc = op_find_entry(op, t, dn, &s->base);
+	if (rc == 0 && op->controls.assertion != NULL)
+		rc = op_assert(op, t, s->base, &op->result);
 	if (rc == 0)
-		rc = look_for_referrals(op, t, s);
+		rc = look_for_special(op, t, s);
 	if (rc == 0)
 		rc = open_plan(op, t, s);
 	if (rc == 0 && store_root(t, &root) == 0)
@@ -157,6 +174,10 @@ static void start_virtual(struct op *op, struct search *s, struct span base_norm
 	int rc;
 
 	op->state = s;
+	if (op->controls.assertion != NULL) {
+		search_finish(op, LR_UNWILLING, "an assertion is about a stored entry");
+		return;
+	}
 	set_limits(op, s);
 	op_view_init(&view, op, &s->value);
 	rc = op_virtual_make(op, &op->arena, base_normal, op->msg.u.search.scope, &list, &n);
@@ -248,6 +269,9 @@ void op_search(struct op *op)
 		if (msg_control(&op->msg, OP_OID_PAGED) != NULL)
 			op_finish_result(op, LR_PROTOCOL_ERROR,
 					 "content synchronization does not go with paged results");
+		else if (op->controls.assertion != NULL)
+			op_finish_result(op, LR_UNWILLING,
+					 "content synchronization does not go with an assertion");
 		else
 			sync_start(op, sync);
 		return;

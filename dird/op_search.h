@@ -29,6 +29,8 @@ struct search {
 			     */
 	bool in_referrals;  /* second phase: only these */
 	struct index_range referral_range;
+	bool has_subentries; /* some entry is one */
+	enum op_subentries subentries;
 
 	uint64_t count;                   /* entries sent, of all pages */
 	uint64_t size_limit, deadline_ms; /* 0: none */

@@ -224,15 +224,47 @@ static int found(struct op *op, struct store_txn *t, uint64_t eid, const struct 
 	return rc;
 }
 
-static int send_reference(struct op *op, const struct entry_attr *ref, struct buf *out)
+/* A continuation reference (RFC 3296 §5.2): what is left to search is the entry or its subtree. */
+static int send_reference(struct op *op, struct store_txn *t, uint64_t eid,
+			  const struct entry_attr *ref, struct buf *out)
 {
+	struct search *s = search_of(op);
+	const char *suffix = s->scope == STORE_ONE ? "??base" : "??sub";
+	struct arena a;
 	struct span *uris;
+	struct dn dn;
 	unsigned n;
-	int rc = op_values(&op->arena, ref, &uris, &n);
+	int rc;
 
+	if (op->controls.domain_scope)
+		return 0;
+	arena_init(&a);
+	buf_clear(&s->value);
+	rc = store_dn(t, eid, &s->value);
+	if (rc == 0)
+		rc = dn_parse(&a, buf_span(&s->value), &dn, NULL);
+	if (rc == 0)
+		rc = op_referral_uris(&a, ref, &dn, 0, suffix, &uris, &n);
 	if (rc == 0 && n != 0)
 		msg_write_reference(out, op->msg.id, uris, n);
-	return rc;
+	arena_fini(&a);
+	return rc == RC_NOTFOUND ? 0 : rc;
+}
+
+/* Subentries and others (RFC 3672 §3). */
+static bool is_seen(const struct search *s, const struct entry *e)
+{
+	bool is_subentry = s->has_subentries && op_entry_has_class(e, "subentry");
+
+	switch (s->subentries) {
+	case OP_SUBENTRIES_HIDDEN:
+		return !is_subentry || s->scope == STORE_BASE;
+	case OP_SUBENTRIES_ONLY:
+		return is_subentry;
+	case OP_SUBENTRIES_NONE:
+		return !is_subentry;
+	}
+	return true;
 }
 
 static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op_view *view,
@@ -249,8 +281,8 @@ static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op
 	if (!in_scope(s, t, eid, &e))
 		return 0;
 	if (s->has_referrals && op_entry_is_referral(&e, &ref))
-		return s->in_referrals ? send_reference(op, &ref, out) : 0;
-	if (s->in_referrals)
+		return s->in_referrals ? send_reference(op, t, eid, &ref, out) : 0;
+	if (s->in_referrals || !is_seen(s, &e))
 		return 0;
 	if (s->needs_dn) {
 		buf_clear(&s->dn_normal);

@@ -18,3 +18,10 @@ struct change *op_change_new(struct op *op, enum change_kind kind, struct span d
  * writer, answer with its result.
  */
 void op_submit(struct op *op, struct change *c);
+
+/**
+ * The same for several changes, all or none; the last one is of the entry that the request names.
+ * done (may be NULL: answer with the result) gets what became of them instead of the client.
+ */
+void op_submit_all(struct op *op, struct change *changes, unsigned n,
+		   void (*done)(struct op *op, int rc, const struct result *why));

@@ -48,7 +48,9 @@
 	X(LR_TOO_LATE, 120, "tooLate")                                                             \
 	X(LR_CANNOT_CANCEL, 121, "cannotCancel")                                                   \
 	X(LR_ASSERTION_FAILED, 122, "assertionFailed")                                             \
-	X(LR_SYNC_REFRESH_REQUIRED, 4096, "e-syncRefreshRequired")
+	X(LR_AUTHORIZATION_DENIED, 123, "authorizationDenied")                                     \
+	X(LR_SYNC_REFRESH_REQUIRED, 4096, "e-syncRefreshRequired")                                 \
+	X(LR_NO_OPERATION, 16654, "noOperation")
 
 enum ldap_result {
 #define LR_ENUM(name, value, text) name = value,

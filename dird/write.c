@@ -63,12 +63,19 @@ static int apply_request(struct writer *w, struct store_txn *t, struct write_req
 		if (rc == RC_OK)
 			r->counts[outcome]++;
 	}
+	if (rc == RC_OK && r->after != NULL)
+		rc = r->after(r, t, &r->result);
 	return rc;
+}
+
+static bool is_alone(const struct write_req *r)
+{
+	return r->is_alone || r->nchanges > 1;
 }
 
 /*
  * RC_MORE: the map has grown, do it again. Each request's rc is set when this is RC_OK. A refused
- * change has written nothing; a request of several changes has the transaction for itself.
+ * change has written nothing; a request that may be undone has the transaction for itself.
  */
 static int try_batch(struct writer *w, struct write_req *batch)
 {
@@ -81,7 +88,8 @@ static int try_batch(struct writer *w, struct write_req *batch)
 	w->ctx.wall_us = w->clock->wall_us(w->clock);
 	for (r = batch; r != NULL && store_error(t) == RC_OK; r = r->next)
 		r->rc = apply_request(w, t, r);
-	if (batch->nchanges > 1 && batch->rc == RC_REFUSED) {
+	if (store_error(t) == RC_OK && is_alone(batch) &&
+	    (batch->is_trial || batch->rc == RC_REFUSED)) {
 		store_write_abort(&t);
 		return RC_OK;
 	}
@@ -191,7 +199,7 @@ static struct write_req *take_batch(struct writer *w)
 	while (w->first == NULL && !w->is_stopping)
 		pthread_cond_wait(&w->wake, &w->mutex);
 	batch = r = w->first;
-	while (r != NULL && r->nchanges < 2 && r->next != NULL && r->next->nchanges < 2 &&
+	while (r != NULL && !is_alone(r) && r->next != NULL && !is_alone(r->next) &&
 	       n++ < BATCH_MAX_REQUESTS)
 		r = r->next;
 	if (r != NULL) {

@@ -30,6 +30,13 @@ struct write_req {
 	 * token). RC_REFUSED with *why.
 	 */
 	int (*check)(struct write_req *req, struct store_txn *t, struct result *why);
+	/**
+	 * Called there after the changes, may be NULL: what they made (post-read control). May
+	 * refuse, too, if `is_alone`.
+	 */
+	int (*after)(struct write_req *req, struct store_txn *t, struct result *why);
+	bool is_alone; /* a transaction of its own; requests of several changes have it anyway */
+	bool is_trial; /* check everything, then undo it (no-op control); needs is_alone */
 
 	/* out */
 	int rc; /* RC_OK: durable; RC_REFUSED: see result; else an internal error */

@@ -41,15 +41,50 @@ def bind_external(number):
 PRESENT = tlv(0x87, b"objectClass")
 
 
-def search(number, base, scope=2, what=PRESENT, attributes=(), limit=0):
+def search(number, base, scope=2, what=PRESENT, attributes=(), limit=0, *controls):
     return message(number, tlv(0x63, octets(base), integer(scope, 0x0a), integer(0, 0x0a),
                                integer(limit), integer(0), tlv(0x01, b"\0"), what,
-                               tlv(0x30, *map(octets, attributes))))
+                               tlv(0x30, *map(octets, attributes))), *controls)
 
 
-def extended(number, oid, value=None):
+def attributes(values, tag=0x30):
+    """A list of attributes from a dict."""
+    return tlv(tag, *(tlv(0x30, octets(name), tlv(0x31, *map(octets, v)))
+                      for name, v in values.items()))
+
+
+def add(number, dn, values, *controls):
+    return message(number, tlv(0x68, octets(dn), attributes(values)), *controls)
+
+
+def modify(number, dn, mods, *controls):
+    """mods: (0 add, 1 delete, 2 replace, 3 increment; attribute; values)."""
+    return message(number, tlv(0x66, octets(dn), tlv(0x30, *(
+        tlv(0x30, integer(op, 0x0a), tlv(0x30, octets(name), tlv(0x31, *map(octets, values))))
+        for op, name, values in mods))), *controls)
+
+
+def delete(number, dn, *controls):
+    return message(number, tlv(0x4a, dn.encode()), *controls)
+
+
+def moddn(number, dn, rdn, *controls, superior=None, keep=False):
+    return message(number, tlv(0x6c, octets(dn), octets(rdn), tlv(0x01, b"\0" if keep else b"\xff"),
+                               tlv(0x80, superior.encode()) if superior is not None else b""),
+                   *controls)
+
+
+def compare(number, dn, name, value, *controls):
+    return message(number, tlv(0x6e, octets(dn), tlv(0x30, octets(name), octets(value))), *controls)
+
+
+def equal(name, value):
+    return tlv(0xa3, octets(name), octets(value))
+
+
+def extended(number, oid, value=None, *controls):
     return message(number, tlv(0x77, tlv(0x80, oid.encode()),
-                               tlv(0x81, value) if value is not None else b""))
+                               tlv(0x81, value) if value is not None else b""), *controls)
 
 
 def split(data):
@@ -67,6 +102,23 @@ def split(data):
     return data[0], data[at:at + n], data[at + n:]
 
 
+def elements(data):
+    """All elements of data: [(tag, body)]."""
+    out = []
+    while data:
+        tag, body, data = split(data)
+        out.append((tag, body))
+    return out
+
+
+def entry(body):
+    """DN and attributes of a SearchResultEntry's contents."""
+    _, dn, rest = split(body)
+    return dn.decode(), {
+        name.decode(): [v for _, v in elements(split(rest_)[1])]
+        for _, one in elements(split(rest)[1]) for _, name, rest_ in [split(one)]}
+
+
 class Answer:
     """id, op (the APPLICATION tag) and, of a result, code, matched and text."""
 
@@ -80,6 +132,23 @@ class Answer:
             self.code = int.from_bytes(code, "big")
             _, self.matched, rest = split(rest)
             _, self.text, self.extra = split(rest)
+
+    @property
+    def controls(self):
+        """{OID: value} of the answer's controls."""
+        out = {}
+        for _, one in elements(split(self.rest)[1]) if self.rest else []:
+            parts = elements(one)
+            out[parts[0][1].decode()] = parts[-1][1] if parts[-1][0] == 4 and len(parts) > 1 else None
+        return out
+
+    @property
+    def referrals(self):
+        """URIs of a referral result or of a continuation reference."""
+        if self.op == 0x73:
+            return [uri.decode() for _, uri in elements(self.body)]
+        return [uri.decode() for tag, body in elements(self.extra) if tag == 0xa3
+                for _, uri in elements(body)]
 
 
 class Raw:

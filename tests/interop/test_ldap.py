@@ -342,7 +342,7 @@ class Search(Case):
     def test_referral_entry(self):
         result = self.c.search_s(BASE, ldap.SCOPE_SUBTREE, "(cn=ada hill)", ["1.1"])
         self.assertEqual([uris for dn, uris in result if dn is None],
-                         [["ldap://other.example.com/ou=elsewhere,o=Example"]])
+                         [["ldap://other.example.com/ou=elsewhere,o=Example??sub"]])
         self.c.set_option(ldap.OPT_REFERRALS, 0)
         for base in ("ou=elsewhere,o=Example", "cn=x,ou=elsewhere,o=Example"):
             why = self.fails(ldap.REFERRAL, self.find, "(cn=*)", base, ldap.SCOPE_BASE)

@@ -1,0 +1,67 @@
+/*
+ * The controls of a request: which there are, to which operations they belong, what they ask.
+ *
+ * One table (op_control.c) is what a request is checked against and what the root DSE advertises.
+ * Values are read into struct op_controls before the operation runs.
+ */
+#pragma once
+
+#include "dird/acl.h"
+#include "dird/msg.h"
+
+struct op;
+struct op_selection;
+
+#define OP_OID_MANAGE_DSA_IT "2.16.840.1.113730.3.4.2"
+#define OP_OID_PAGED "1.2.840.113556.1.4.319"
+#define OP_OID_ASSERTION "1.3.6.1.1.12"
+#define OP_OID_PRE_READ "1.3.6.1.1.13.1"
+#define OP_OID_POST_READ "1.3.6.1.1.13.2"
+#define OP_OID_PERMISSIVE "1.2.840.113556.1.4.1413"
+#define OP_OID_NO_OP "1.3.6.1.4.1.4203.1.10.2"
+#define OP_OID_RELAX "1.3.6.1.4.1.4203.666.5.12"
+#define OP_OID_TREE_DELETE "1.2.840.113556.1.4.805"
+#define OP_OID_DOMAIN_SCOPE "1.2.840.113556.1.4.1339"
+#define OP_OID_PROXY "2.16.840.1.113730.3.4.18"
+#define OP_OID_SESSION_TRACKING "1.3.6.1.4.1.21008.108.63.1"
+#define OP_OID_SUBENTRIES "1.3.6.1.4.1.4203.1.10.1"
+
+/** Which entries a search sees (RFC 3672 §3). */
+enum op_subentries {
+	OP_SUBENTRIES_HIDDEN, /* no control: in a base search only */
+	OP_SUBENTRIES_ONLY,   /* TRUE */
+	OP_SUBENTRIES_NONE,   /* FALSE: not even there */
+};
+
+struct op_controls {
+	bool manage_dsa_it; /* RFC 3296 */
+	bool permissive;    /* what is there may be added, what is not may be deleted */
+	bool no_op;         /* everything but the change */
+	bool relax;         /* operational attributes may be given (administrators) */
+	bool tree_delete;
+	bool domain_scope; /* no continuation references */
+	bool has_proxy;
+	enum op_subentries subentries;
+	struct filter *assertion;                  /* RFC 4528; NULL: none */
+	struct op_selection *pre_read, *post_read; /* RFC 4527; NULL: not asked for */
+};
+
+/**
+ * Check the controls of a request and read those that are known (RFC 4511 §4.1.11).
+ * Returns  RC_OK with op->controls filled; RC_REFUSED with op->result: 12 for an unknown critical
+ *          control, 2 for a malformed or repeated one, 123, 50 ...; else our own error.
+ */
+int op_controls_read(struct op *op) WARN_UNUSED;
+
+/** The OIDs of the table, NULL-terminated: for the root DSE. */
+const char *const *op_controls_known(void);
+
+/** Decode a whole value with this tag, nothing behind it. RC_INVALID. */
+int op_control_body(const struct msg_control *c, uint8_t tag, struct span *body_out) WARN_UNUSED;
+
+/* one reader each; errors as op_controls_read() */
+int op_control_assertion(struct op *op, const struct msg_control *c) WARN_UNUSED;
+int op_control_pre_read(struct op *op, const struct msg_control *c) WARN_UNUSED;
+int op_control_post_read(struct op *op, const struct msg_control *c) WARN_UNUSED;
+int op_control_proxy(struct op *op, const struct msg_control *c) WARN_UNUSED;
+int op_control_subentries(struct op *op, const struct msg_control *c) WARN_UNUSED;

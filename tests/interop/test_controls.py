@@ -1,0 +1,502 @@
+#!/usr/bin/python3
+# tests/run: timeout=300
+"""Request controls, one class per RFC, against dird and, where it knows them, against slapd."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap  # noqa: E402
+from waypost import free_port, wait_for  # noqa: E402
+import ber  # noqa: E402
+from ber import Raw  # noqa: E402
+from dird_site import ADMIN, DirdSite  # noqa: E402
+
+BASE, LAB = "o=Example", "ou=lab,o=Example"
+ANN, REMOTE = "cn=Ann,ou=lab,o=Example", "ou=remote,ou=lab,o=Example"
+WHOAMI = "1.3.6.1.4.1.4203.1.11.3"
+MANAGE = ber.control("2.16.840.1.113730.3.4.2", True)
+DIRD = SLAPD = None
+
+TREE = [
+    (LAB, {"objectClass": ["organizationalUnit"], "ou": ["lab"]}),
+    (ANN, {"objectClass": ["inetOrgPerson"], "cn": ["Ann"], "sn": ["Hill"], "title": ["one", "two"],
+           "mail": ["ann@example.com", "a@example.net"], "userPassword": ["hunter2"]}),
+    ("cn=Bob,ou=lab,o=Example", {"objectClass": ["inetOrgPerson"], "cn": ["Bob"], "sn": ["Ash"]}),
+    (REMOTE, {"objectClass": ["referral", "extensibleObject"], "ou": ["remote"],
+              "ref": ["ldap://b.example.com/ou=Far%20away,o=Example", "ldap://c.example.com"]}),
+]
+
+
+class Slapd:
+    """OpenLDAP with the same tree."""
+
+    def __init__(self):
+        self.program = shutil.which("slapd", path=os.environ["PATH"] + ":/usr/sbin")
+        self.process, self.folder = None, tempfile.mkdtemp(prefix="waypost-slapd-")
+        self.address = ("127.0.0.1", free_port())
+
+    def start(self):
+        conf, schema = os.path.join(self.folder, "slapd.conf"), "/etc/ldap/schema"
+        modules = "/usr/lib/ldap"
+        os.mkdir(os.path.join(self.folder, "db"))
+        with open(conf, "w", encoding="ascii") as f:
+            f.write("".join(f"include {schema}/{n}.schema\n" for n in
+                            ("core", "cosine", "inetorgperson")))
+            f.write(f"modulepath {modules}\nmoduleload back_mdb\nmoduleload sssvlv\n"
+                    f"database mdb\nsuffix {BASE}\nrootdn {ADMIN}\nrootpw secret\n"
+                    f"directory {self.folder}/db\noverlay sssvlv\naccess to * by * read\n")
+        host, port = self.address
+        self.process = subprocess.Popen(
+            [self.program, "-f", conf, "-h", f"ldap://{host}:{port}", "-d", "0"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("slapd", self._answers)
+
+    def _answers(self):
+        assert self.process.poll() is None, "slapd ended"
+        try:
+            self.client().__exit__()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    def client(self):
+        c = Raw(self.address)
+        c.send(ber.bind(1, ADMIN, "secret"))
+        assert c.result(1).code == 0
+        return c
+
+    def close(self):
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(20)
+        shutil.rmtree(self.folder)
+
+
+def dird_client():
+    c = Raw(DIRD.path("ldapi"))
+    c.send(ber.bind_external(1))
+    assert c.result(1).code == 0
+    return c
+
+
+def setUpModule():
+    global DIRD, SLAPD
+    DIRD = DirdSite()
+    DIRD.start()
+    with dird_client() as c:
+        c.send(ber.add(2, BASE, {"objectClass": ["organization", "mailOrganization"], "o": ["Example"]}))
+        assert c.result(2).code == 0
+    SLAPD = Slapd()
+    if SLAPD.program is not None:
+        SLAPD.start()
+        with SLAPD.client() as c:
+            c.send(ber.add(2, BASE, {"objectClass": ["organization"], "o": ["Example"]}))
+            assert c.result(2).code == 0
+
+
+def tearDownModule():
+    DIRD.close()
+    SLAPD.close()
+
+
+class Case(unittest.TestCase):
+    """Every test begins with TREE as it is written above."""
+
+    client = staticmethod(dird_client)
+
+    def setUp(self):
+        self.c = self.client()
+        self.addCleanup(self.c.__exit__)
+        self.n = 100
+        self.clear()
+        for dn, values in TREE:
+            self.code(0, ber.add, dn, values, MANAGE)
+
+    def clear(self):
+        self.assertIn(self.ask(ber.delete, LAB, MANAGE, TreeDelete.CONTROL).code, (0, 32))
+
+    def clear_one_by_one(self):
+        names = [a for a in self.all(ber.search, LAB, 2, ber.PRESENT, ["1.1"], 0, MANAGE) if a.code is None]
+        for a in sorted(names, key=lambda a: -len(ber.split(a.body)[1])):
+            self.code(0, ber.delete, ber.split(a.body)[1].decode(), MANAGE)
+
+    def all(self, make, *args, **named):
+        """All answers to a request."""
+        self.n += 1
+        self.c.send(make(self.n, *args, **named))
+        out = []
+        while True:
+            a = self.c.answer()
+            assert a is not None, "closed by the server"
+            if a.id == self.n:
+                out.append(a)
+            if a.id == self.n and a.code is not None:
+                return out
+
+    def ask(self, make, *args, **named):
+        return self.all(make, *args, **named)[-1]
+
+    def code(self, code, make, *args, **named):
+        a = self.ask(make, *args, **named)
+        self.assertEqual(a.code, code, a.text)
+        return a
+
+    def find(self, *args):
+        """{DN: attributes} of a search that succeeds."""
+        answers = self.all(ber.search, *args)
+        self.assertEqual(answers[-1].code, 0, answers[-1].text)
+        return dict(ber.entry(a.body) for a in answers if a.op == 0x64)
+
+    def read(self, dn, *attributes):
+        [(_, got)] = self.find(dn, 0, ber.PRESENT, attributes).items()
+        return got
+
+
+class OnSlapd(Case):
+    """Run the tests of a class once more with slapd as the server."""
+
+    @classmethod
+    def setUpClass(cls):
+        if SLAPD.program is None:
+            raise unittest.SkipTest("slapd is not installed")
+
+    @staticmethod
+    def client():
+        return SLAPD.client()
+
+    clear = Case.clear_one_by_one
+
+
+class General(Case):
+    """RFC 4511 §4.1.11"""
+
+    def test_unknown(self):
+        for critical, code in ((True, 12), (False, 0)):
+            self.code(code, ber.search, LAB, 0, ber.PRESENT, (), 0, ber.control("1.2.3", critical))
+            self.code(code, ber.compare, ANN, "sn", "Hill", ber.control("1.2.3", critical)) \
+                if critical else None
+
+    def test_not_for_this_operation(self):
+        tree_delete = "1.2.840.113556.1.4.805"
+        self.code(12, ber.search, LAB, 0, ber.PRESENT, (), 0, ber.control(tree_delete, True))
+        self.code(0, ber.search, LAB, 0, ber.PRESENT, (), 0, ber.control(tree_delete))
+
+    def test_twice(self):
+        self.code(2, ber.search, LAB, 0, ber.PRESENT, (), 0, MANAGE, MANAGE)
+
+    def test_session_tracking_is_ignored(self):
+        self.code(0, ber.search, LAB, 0, ber.PRESENT, (), 0,
+                  ber.control("1.3.6.1.4.1.21008.108.63.1", True, b"\x30\0"))
+
+    def test_all_that_is_advertised_is_known(self):
+        [dse] = self.find("", 0, ber.PRESENT, ["supportedControl"]).values()
+        for oid in dse["supportedControl"]:
+            kinds = [
+                (ber.search, (LAB, 0, ber.PRESENT, (), 0)),
+                (ber.modify, (LAB, [(2, "description", ["x"])])),
+                (ber.delete, ("ou=none,ou=lab,o=Example",)),
+                (ber.add, ("ou=none,ou=none,ou=lab,o=Example", {"objectClass": ["device"], "cn": ["x"]}))]
+            codes = [self.ask(make, *args, ber.control(oid.decode(), True, b"\xff")).code
+                     for make, args in kinds]
+            self.assertTrue(set(codes) - {12}, (oid, codes))
+
+
+class Referrals(Case):
+    """RFC 3296"""
+
+    def uris(self, a):
+        return [urllib.parse.unquote(uri) for uri in a.referrals]
+
+    def test_operations(self):
+        below = "cn=x,cn=y," + REMOTE
+        for make, args in ((ber.compare, ("ou", "remote")), (ber.modify, ([(2, "description", ["x"])],)),
+                           (ber.delete, ()), (ber.moddn, ("ou=other",))):
+            a = self.code(10, make, REMOTE, *args)
+            self.assertEqual(a.matched.decode(), REMOTE)
+            self.assertEqual(self.uris(a)[0], "ldap://b.example.com/ou=Far away,o=Example")
+            a = self.code(10, make, below, *args)
+            self.assertEqual(self.uris(a)[0], "ldap://b.example.com/cn=x,cn=y,ou=Far away,o=Example")
+        a = self.code(10, ber.add, "cn=x," + REMOTE, {"objectClass": ["device"], "cn": ["x"]})
+        self.assertEqual(self.uris(a)[0], "ldap://b.example.com/cn=x,ou=Far away,o=Example")
+
+    def test_new_superior(self):
+        self.code(71, ber.moddn, ANN, "cn=Ann", superior=REMOTE)
+
+    def test_search_base(self):
+        for scope, word in enumerate(("base", "one", "sub")):
+            a = self.code(10, ber.search, REMOTE, scope)
+            self.assertEqual(self.uris(a)[0], "ldap://b.example.com/ou=Far away,o=Example??" + word)
+
+    def test_continuation(self):
+        for scope, word in ((1, "base"), (2, "sub")):
+            found = [a for a in self.all(ber.search, LAB, scope) if a.op == 0x73]
+            self.assertEqual([self.uris(a)[0] for a in found],
+                             ["ldap://b.example.com/ou=Far away,o=Example??" + word])
+
+    def test_manage(self):
+        self.assertIn("ref", self.find(REMOTE, 0, ber.PRESENT, ["ref"], 0, MANAGE)[REMOTE])
+        self.assertIn(REMOTE, self.find(LAB, 2, ber.PRESENT, ["1.1"], 0, MANAGE))
+        self.code(6, ber.compare, REMOTE, "ou", "remote", MANAGE)
+        self.code(0, ber.modify, REMOTE, [(2, "description", ["x"])], MANAGE)
+        self.code(0, ber.moddn, REMOTE, "ou=else", MANAGE)
+        self.code(0, ber.delete, "ou=else,ou=lab,o=Example", MANAGE)
+
+
+class ReferralsOnDird(Case):
+    def test_uri_without_a_name(self):
+        for dn in (REMOTE, "cn=x," + REMOTE):
+            a = self.code(10, ber.delete, dn)
+            self.assertEqual(a.referrals[1], "ldap://c.example.com/" + dn)
+
+    def test_domain_scope(self):
+        scope = ber.control("1.2.840.113556.1.4.1339", True)
+        self.assertFalse([a for a in self.all(ber.search, LAB, 2, ber.PRESENT, (), 0, scope)
+                          if a.op == 0x73])
+
+    def test_uri_is_escaped(self):
+        dn = "ou=50% \\2c?ü,ou=lab,o=Example"
+        self.code(0, ber.add, dn, {"objectClass": ["referral", "extensibleObject"], "ou": ["50% ,?ü"],
+                                   "ref": ["ldap://x.example.com"]}, MANAGE)
+        [uri] = self.code(10, ber.search, dn, 0).referrals
+        self.assertRegex(uri, r"^ldap://x\.example\.com/ou=50%25%20%5C(,|2[Cc])%3F%C3%BC,ou=lab,"
+                              r"o=Example\?\?base$")
+
+
+class Assertion(Case):
+    """RFC 4528"""
+
+    def test_operations(self):
+        def holds(yes):
+            return ber.control("1.3.6.1.1.12", True, ber.equal("sn", "Hill" if yes else "Moor"))
+        for yes, code in ((False, 122), (True, 0)):
+            self.code(code, ber.modify, ANN, [(2, "title", ["three"])], holds(yes))
+            self.code(code, ber.search, ANN, 0, ber.PRESENT, (), 0, holds(yes))
+            self.code(6 if yes else 122, ber.compare, ANN, "cn", "ann", holds(yes))
+            self.code(code, ber.moddn, ANN, "cn=Ann", holds(yes))
+            self.code(code, ber.add, "cn=New,ou=lab,o=Example",
+                      {"objectClass": ["person"], "cn": ["New"], "sn": ["Hill"]}, holds(yes))
+            self.code(0 if yes else 32, ber.search, "cn=New,ou=lab,o=Example", 0)
+            self.code(code, ber.delete, ANN, holds(yes))
+
+    def test_undefined_is_no_match(self):
+        self.code(122, ber.modify, ANN, [(2, "title", ["x"])],
+                  ber.control("1.3.6.1.1.12", True, ber.equal("noSuchType", "x")))
+        self.assertEqual(self.read(ANN, "title")["title"], [b"one", b"two"])
+
+    def test_malformed(self):
+        for value in (None, b"", b"\x30\0", ber.equal("sn", "Hill") + b"\0"):
+            self.code(2, ber.modify, ANN, [(2, "title", ["x"])], ber.control("1.3.6.1.1.12", True, value))
+
+    def test_no_such_entry(self):
+        self.code(32, ber.delete, "cn=No,ou=lab,o=Example",
+                  ber.control("1.3.6.1.1.12", True, ber.equal("sn", "Hill")))
+
+
+class ReadEntry(Case):
+    """RFC 4527"""
+    PRE, POST = "1.3.6.1.1.13.1", "1.3.6.1.1.13.2"
+
+    def control(self, oid, *attributes):
+        return ber.control(oid, True, ber.tlv(0x30, *map(ber.octets, attributes)))
+
+    def entry_in(self, a, oid):
+        tag, body, rest = ber.split(a.controls[oid])
+        self.assertIn((tag, rest), ((0x64, b""), (0x30, b"")))
+        return ber.entry(body)
+
+    def test_modify(self):
+        a = self.code(0, ber.modify, ANN, [(2, "title", ["three"])], self.control(self.PRE, "title"),
+                      self.control(self.POST, "title"))
+        self.assertEqual(self.entry_in(a, self.PRE), (ANN, {"title": [b"one", b"two"]}))
+        self.assertEqual(self.entry_in(a, self.POST), (ANN, {"title": [b"three"]}))
+
+    def test_add_delete_rename(self):
+        dn = "cn=New,ou=lab,o=Example"
+        a = self.code(0, ber.add, dn, {"objectClass": ["person"], "cn": ["New"], "sn": ["Hill"]},
+                      self.control(self.POST, "sn", "entryUUID"))
+        name, got = self.entry_in(a, self.POST)
+        self.assertEqual((name, got["sn"]), (dn, [b"Hill"]))
+        self.assertEqual(got["entryUUID"], self.read(dn, "entryUUID")["entryUUID"])
+        a = self.code(0, ber.moddn, dn, "cn=Newer", self.control(self.PRE, "cn"), self.control(self.POST, "cn"))
+        self.assertEqual(self.entry_in(a, self.PRE), (dn, {"cn": [b"New"]}))
+        self.assertEqual(self.entry_in(a, self.POST), ("cn=Newer,ou=lab,o=Example", {"cn": [b"Newer"]}))
+        a = self.code(0, ber.delete, "cn=Newer,ou=lab,o=Example", self.control(self.PRE, "*"))
+        self.assertEqual(self.entry_in(a, self.PRE)[1]["sn"], [b"Hill"])
+
+    def test_refused_change_has_none(self):
+        a = self.code(65, ber.modify, ANN, [(2, "sn", [])], self.control(self.PRE, "sn"))
+        self.assertEqual(a.controls, {})
+
+    def test_malformed(self):
+        for value in (None, b"\x04\0", ber.tlv(0x30, b"\x02\x01\0")):
+            self.code(2, ber.delete, ANN, ber.control(self.PRE, True, value))
+
+
+class PermissiveModify(Case):
+    CONTROL = ber.control("1.2.840.113556.1.4.1413", True)
+
+    def test_adds_and_deletes(self):
+        mods = [(0, "title", ["TWO", "three"]), (1, "title", ["nine", "one"]), (1, "description", []),
+                (1, "description", ["x"])]
+        self.code(20, ber.modify, ANN, mods)
+        self.code(0, ber.modify, ANN, mods, self.CONTROL)
+        self.assertEqual(sorted(self.read(ANN, "title")["title"]), [b"three", b"two"])
+
+
+class NoOp(Case):
+    CONTROL = ber.control("1.3.6.1.4.1.4203.1.10.2", True)
+
+    def test_nothing_is_done(self):
+        for make, args in ((ber.modify, (ANN, [(2, "title", ["x"])])), (ber.delete, (ANN,)),
+                           (ber.moddn, (ANN, "cn=Ana")),
+                           (ber.add, ("cn=New,ou=lab,o=Example",
+                                      {"objectClass": ["person"], "cn": ["New"], "sn": ["x"]}))):
+            self.code(16654, make, *args, self.CONTROL)
+        self.assertEqual(self.read(ANN, "title")["title"], [b"one", b"two"])
+        self.assertEqual(len(self.find(LAB, 1)), 2)
+
+    def test_errors_are_told(self):
+        self.code(32, ber.delete, "cn=No,ou=lab,o=Example", self.CONTROL)
+        self.code(65, ber.modify, ANN, [(2, "sn", [])], self.CONTROL)
+
+
+class Relax(Case):
+    CONTROL = ber.control("1.3.6.1.4.1.4203.666.5.12", True)
+    UUID = "12345678-1234-4234-8234-123456789abc"
+
+    def test_operational_attributes(self):
+        dn = "cn=New,ou=lab,o=Example"
+        values = {"objectClass": ["person"], "cn": ["New"], "sn": ["x"], "entryUUID": [self.UUID],
+                  "createTimestamp": ["20010203040506Z"]}
+        self.assertIn(self.ask(ber.add, dn, values).code, (19, 53))
+        self.code(0, ber.add, dn, values, self.CONTROL)
+        got = self.read(dn, "+")
+        self.assertEqual(got["entryUUID"], [self.UUID.encode()])
+        self.assertEqual(got["createTimestamp"], [b"20010203040506Z"])
+
+
+class TreeDelete(Case):
+    CONTROL = ber.control("1.2.840.113556.1.4.805", True)
+
+    def fill(self, count):
+        top = "ou=top,ou=lab,o=Example"
+        self.code(0, ber.add, top, {"objectClass": ["organizationalUnit"], "ou": ["top"]})
+        self.code(0, ber.add, "ou=in," + top, {"objectClass": ["organizationalUnit"], "ou": ["in"]})
+        for start in range(0, count, 500):
+            block = range(start, min(start + 500, count))
+            self.c.send(*(ber.add(1000 + i, f"cn=p{i},ou=in,{top}",
+                                  {"objectClass": ["device"], "cn": [f"p{i}"]}) for i in block))
+            for _ in block:
+                self.assertEqual(self.c.answer().code, 0)
+        return top
+
+    def test_ten_thousand(self):
+        top = self.fill(10000)
+        self.code(66, ber.delete, top)
+        self.code(0, ber.delete, top, self.CONTROL)
+        self.code(32, ber.search, top, 0)
+        self.assertEqual(self.find(LAB, 2, ber.equal("cn", "p77")), {})
+
+    def test_assertion_and_no_op(self):
+        top = self.fill(3)
+        self.code(122, ber.delete, top, self.CONTROL,
+                  ber.control("1.3.6.1.1.12", True, ber.equal("ou", "other")))
+        self.code(16654, ber.delete, top, self.CONTROL, NoOp.CONTROL)
+        self.assertEqual(len(self.find(top, 2)), 5)
+
+    def test_leaf_and_nothing(self):
+        self.code(0, ber.delete, ANN, self.CONTROL)
+        self.code(32, ber.delete, ANN, self.CONTROL)
+
+    def test_root_stays(self):
+        self.code(53, ber.delete, BASE, self.CONTROL)
+        self.assertEqual(self.read(ANN, "sn")["sn"], [b"Hill"])
+
+
+class Subentries(Case):
+    """RFC 3672 §3"""
+
+    def setUp(self):
+        super().setUp()
+        self.code(0, ber.add, "cn=policy,ou=lab,o=Example",
+                  {"objectClass": ["subentry"], "cn": ["policy"], "subtreeSpecification": ["{}"]})
+
+    def names(self, scope, *controls, base=LAB):
+        return sorted(dn.split(",")[0] for dn in self.find(base, scope, ber.PRESENT, ["1.1"], 0, *controls))
+
+    def test_visibility(self):
+        def control(yes):
+            return ber.control("1.3.6.1.4.1.4203.1.10.1", True, ber.tlv(1, b"\xff" if yes else b"\0"))
+        self.assertEqual(self.names(1), ["cn=Ann", "cn=Bob"])
+        self.assertEqual(self.names(1, control(False)), ["cn=Ann", "cn=Bob"])
+        self.assertEqual(self.names(2, control(True)), ["cn=policy"])
+        self.assertEqual(self.names(0, base="cn=policy,ou=lab,o=Example"), ["cn=policy"])
+
+    def test_malformed(self):
+        for value in (None, b"", b"\x02\1\0", b"\1\1\0\0"):
+            self.code(2, ber.search, LAB, 0, ber.PRESENT, (), 0,
+                      ber.control("1.3.6.1.4.1.4203.1.10.1", True, value))
+
+
+class Proxy(Case):
+    """RFC 4370"""
+    OID = "2.16.840.1.113730.3.4.18"
+
+    def control(self, who, critical=True):
+        return ber.control(self.OID, critical, who.encode())
+
+    def whoami(self, *controls):
+        a = self.code(0, ber.extended, WHOAMI, None, *controls)
+        return b"".join(body for tag, body in ber.elements(a.extra) if tag == 0x8b).decode()
+
+    def test_as_a_user(self):
+        as_ann = self.control("dn:" + ANN)
+        self.assertEqual(self.whoami(as_ann).lower(), "dn:" + ANN.lower())
+        self.assertEqual(self.whoami(), "dn:" + ADMIN)
+        self.code(50, ber.modify, ANN, [(2, "title", ["x"])], as_ann)
+        self.assertNotIn("userPassword", self.find(ANN, 0, ber.PRESENT, (), 0, as_ann)[ANN])
+        self.assertIn("userPassword", self.find(ANN, 0)[ANN])
+
+    def test_as_nobody(self):
+        self.assertEqual(self.whoami(self.control("")), "")
+        self.code(50, ber.search, LAB, 0, ber.PRESENT, (), 0, self.control(""))
+
+    def test_denied(self):
+        for who in ("dn:cn=No,o=Example", "u:ann", "dn:nonsense"):
+            self.code(123, ber.search, LAB, 0, ber.PRESENT, (), 0, self.control(who))
+        self.code(2, ber.search, LAB, 0, ber.PRESENT, (), 0, self.control("dn:" + ANN, False))
+        with Raw(("127.0.0.1", DIRD.port)) as c:
+            c.send(ber.bind(1, ANN, "hunter2"))
+            self.assertEqual(c.result(1).code, 0)
+            c.send(ber.search(2, LAB, 0, ber.PRESENT, (), 0, self.control("dn:" + ADMIN)))
+            self.assertEqual(c.result(2).code, 123)
+
+
+# A test that slapd does not pass is taken out; docs/ldap.md says where the two differ.
+
+class ReferralsOnSlapd(OnSlapd, Referrals):
+    test_operations = None  # a compare below a referral entry gives 32
+    test_new_superior = None  # 80
+
+
+class AssertionOnSlapd(OnSlapd, Assertion):
+    test_malformed = None  # an unknown filter choice is undefined there: 122
+
+
+class ReadEntryOnSlapd(OnSlapd, ReadEntry):
+    test_malformed = None  # what is no attribute selection is taken as an empty one
+
+
+class PermissiveOnSlapd(OnSlapd, PermissiveModify):
+    pass
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    tap.main()
