@@ -23,6 +23,7 @@ PARTNERS = {"Hub": ("Site1", "Site2"), "Site1": ("Hub",), "Site2": ("Hub",)}
 WRITERS = 2  # at each site
 ROUNDS, LONGEST_S = (10000, 13000) if SOAK else (40, 60)
 STOPPED_S = 60 if SOAK else 15
+PEOPLE = 20000
 BATCH = 1000  # entries that may be under way when a session is cut
 SHOWN = ["*", "entryUUID", "originStamp", "createTimestamp", "creatorsName", "modifyTimestamp",
          "modifiersName", "parentUUID"]
@@ -96,11 +97,11 @@ class KillSites(unittest.TestCase):
         return {r["context"]: int(r["usn"]) for r in rows if "usn" in r}
 
     @staticmethod
-    def entries_in(site):
-        """{partner: entries}, once every link persists."""
+    def entries_in(site, partner="*"):
+        """{partner: entries}, once every link persists, or the one to this partner."""
         def links():
             found = connect(site.ldapi).search_ext_s("cn=monitor", ldap.SCOPE_SUBTREE,
-                                                     "(partnerName=*)",
+                                                     f"(partnerName={partner})",
                                                      ["partnerName", "linkState", "entriesIn"])
             if all(a["linkState"] == [b"persisting"] for _, a in found):
                 return {a["partnerName"][0].decode(): int(a["entriesIn"][0]) for _, a in found}
@@ -185,6 +186,55 @@ class KillSites(unittest.TestCase):
             "cn=monitor", ldap.SCOPE_SUBTREE, "(position=*)", ["ncName", "position"])
         return {a["ncName"][0].decode(): int(a["position"][0].decode().split(":")[1])
                 for _, a in found}
+
+    def test_first_load_is_cut(self):
+        """R20: a new site dies again and again, and the one it loads from, while it gets everything. Each
+        life goes on where the last one ended."""
+        one = self.sites["Site1"]
+        hub = self.sites["Hub"]
+        path = one.path("people.ldif")
+        with open(path, "w", encoding="ascii") as f:
+            for i in range(PEOPLE):
+                f.write(f"dn: cn=P{i},cn=Recipients,ou=Site1,{ROOT}\nobjectClass: inetOrgPerson\n"
+                        f"sn: P{i}\ndescription: {'x' * 300}\n\n")
+        for site in self.sites.values():
+            site.stop("dird")
+        one.load(path)
+        one.start("dird")
+        for victim, source in (("Hub", "Site1"), ("Site2", "Hub")):
+            self.load_with_deaths(self.sites[victim], self.sites[source])
+        self.converge()
+        for name in NAMES:
+            self.kill(name)
+
+    def load_with_deaths(self, victim, source):
+        held = deaths = 0
+        while held < PEOPLE:
+            victim.start("dird")
+            enough = held + self.random.randint(1, PEOPLE // 4)
+            c = connect(victim.ldapi)
+            wait_for("some more entries", lambda n=enough: self.database_entries(c) > min(n, PEOPLE),
+                     60, step=0.002)
+            if self.random.random() < 0.3:
+                source.stop("dird", signal.SIGKILL)
+                source.start("dird")
+            before, held = held, self.kill_and_count(victim)
+            self.assertGreaterEqual(held, before)
+            deaths += 1
+        victim.start("dird")
+        self.assertLess(self.entries_in(victim, source.name)[source.name], BATCH)
+        print(f"# {victim.name}: {deaths} deaths during the first load")
+
+    @staticmethod
+    def database_entries(c):
+        [(_, found)] = c.search_ext_s("cn=Database,cn=monitor", ldap.SCOPE_BASE, "(objectClass=*)",
+                                      ["entries"])
+        return int(found["entries"][0])
+
+    def kill_and_count(self, site):
+        self.kill(site.name)
+        out = run("dirctl", "stat", "--json", "--config", site.path("dird.conf"))
+        return int(json.loads(out.splitlines()[0])["entries"])
 
     def test_stopped_partner(self):
         """SIGSTOP of a spoke, then of the hub (F13): the others notice, go on, and reconcile after it."""
