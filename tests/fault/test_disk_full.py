@@ -14,6 +14,8 @@ import writes
 from writes import Model, Writer, connect, find, settle
 import ldap
 import tap
+import test_routed_dird
+from test_routed import domain, ims_dn
 from waypost import Site, run, wait_for
 
 MIB = 1 << 20
@@ -59,7 +61,7 @@ class DiskFull(unittest.TestCase):
             kind(path, self.folder)
         except (OSError, subprocess.CalledProcessError) as e:
             self.skipTest(f"cannot mount {kind.__name__}: {e}")
-        self.addCleanup(subprocess.run, ["umount", path], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", path], check=True)
         return path
 
     def make_site(self, name, token=None):
@@ -185,6 +187,49 @@ class DiskFull(unittest.TestCase):
         wait_for("the consumer holds what the hub holds", same, 90, step=0.3)
         self.alive(one)
         self.check(one)
+
+    def test_routed(self):
+        """It cannot keep its table: it goes on answering by the new one, and keeps one when it can."""
+        site = Site(os.path.join(self.folder, "S1"), "S1", domain("S1"))
+        self.addCleanup(site.close)
+        site.init()
+        path = os.path.join(self.folder, "all.ldif")
+        with open(path, "w", encoding="ascii") as f:
+            f.write(test_routed_dird.ldif())
+        site.load(path)
+        state = self.mount("state", tmpfs)
+        shutil.rmtree(site.path("routed"), ignore_errors=True)
+        os.symlink(state, site.path("routed"))
+        site.start("dird")
+        site.start("routed")
+        self.becomes(site, test_routed_dird.VIA_HUB)
+        with open(os.path.join(state, "ballast"), "wb", buffering=0) as f:
+            with self.assertRaises(OSError):
+                while f.write(bytes(4096)) == 4096:
+                    pass
+                raise OSError("short")
+        self.flag(site, "TRUE")
+        self.becomes(site, test_routed_dird.DIRECT)
+        wait_for("routed says why it kept none", lambda: "no space" in site.log("routed"))
+        self.flag(site, "FALSE")
+        self.becomes(site, test_routed_dird.VIA_HUB)
+        os.unlink(os.path.join(state, "ballast"))
+        self.flag(site, "TRUE")
+        self.becomes(site, test_routed_dird.DIRECT)
+        site.stop("dird")
+        site.stop("routed", signal.SIGKILL)
+        site.start("routed")
+        self.becomes(site, test_routed_dird.DIRECT)
+
+    @staticmethod
+    def becomes(site, answer):
+        wait_for(f"the route {answer}",
+                 lambda: site.lookup("transport", test_routed_dird.BOB) == answer)
+
+    @staticmethod
+    def flag(site, value):
+        site.modify(f"dn: {ims_dn('S1')}\nchangetype: modify\nreplace: onlySystemMessagesUseCDs\n"
+                    f"onlySystemMessagesUseCDs: {value}\n")
 
     def write(self, site, model, n):
         w = Writer(site.ldapi, model, limit=n)
