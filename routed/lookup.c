@@ -275,31 +275,72 @@ static void put_answer(const struct table *t, const struct lookup_answer *a, str
 	}
 }
 
+/* The key, and that there is a table; false: `reply` has the answer already. */
+static bool can_look(const struct table *t, struct span key, struct buf *scratch,
+		     struct lookup_key *k, struct buf *reply)
+{
+	int rc = lookup_key(key, scratch, k);
+
+	if (rc == RC_OK && k->kind == LOOKUP_KEY_NONE)
+		buf_puts(reply, "NOTFOUND ");
+	else if (rc == RC_NOMEM)
+		buf_puts(reply, "TEMP out of memory");
+	else if (rc == RC_TOOBIG)
+		buf_puts(reply, "PERM key is too long");
+	else if (rc != RC_OK)
+		buf_puts(reply, "PERM key is no mail address");
+	else if (t == NULL)
+		buf_puts(reply, "TEMP no route table yet");
+	else
+		return true;
+	return false;
+}
+
+static void put_failure(int rc, struct buf *reply)
+{
+	buf_puts(reply, rc == RC_NOMEM ? "TEMP out of memory" : "PERM key is no mail address");
+}
+
 void lookup_transport(const struct table *t, struct span key, struct buf *scratch,
 		      struct buf *reply)
 {
 	struct lookup_answer answer;
 	struct lookup_key k;
-	int rc = lookup_key(key, scratch, &k);
+	int rc;
 
-	if (rc == RC_OK && k.kind == LOOKUP_KEY_NONE) {
-		buf_puts(reply, "NOTFOUND ");
+	if (!can_look(t, key, scratch, &k, reply))
 		return;
-	}
-	if (rc == RC_OK && t == NULL) {
-		buf_puts(reply, "TEMP no route table yet");
-		return;
-	}
-	if (rc == RC_OK)
-		rc = lookup_route(t, &k, TABLE_USER, &answer);
+	rc = lookup_route(t, &k, TABLE_USER, &answer);
 	if (rc == RC_OK)
 		put_answer(t, &answer, reply);
-	else if (rc == RC_NOMEM)
-		buf_puts(reply, "TEMP out of memory");
-	else if (rc == RC_TOOBIG)
-		buf_puts(reply, "PERM key is too long");
 	else
-		buf_puts(reply, "PERM key is no mail address");
+		put_failure(rc, reply);
+}
+
+void lookup_relay_domain(const struct table *t, struct span key, struct buf *scratch,
+			 struct buf *reply)
+{
+	struct lookup_answer answer;
+	struct lookup_key k;
+	struct span asked;
+	int rc;
+
+	if (!can_look(t, key, scratch, &k, reply))
+		return;
+	rc = lookup_route(t, &k, TABLE_SYSTEM, &answer);
+	if (rc != RC_OK) {
+		put_failure(rc, reply);
+		return;
+	}
+	asked = span_from(answer.address, k.domain_at);
+	if (k.kind == LOOKUP_KEY_DOMAIN && answer.result.status == TABLE_FOUND &&
+	    span_eq(table_text(t, answer.result.row->type), SPAN_LIT("EX")) &&
+	    answer.domain.n == asked.n) {
+		buf_puts(reply, "OK ");
+		buf_put(reply, asked);
+	} else {
+		buf_puts(reply, "NOTFOUND ");
+	}
 }
 
 /* --- recipients of shared domains --- */

@@ -76,6 +76,14 @@ void lookup_put_line(struct span name, struct buf *out);
 void lookup_transport(const struct table *t, struct span key, struct buf *scratch,
 		      struct buf *reply);
 
+/**
+ * Append the reply of the `relaydomains` map: "OK domain" for the domain of one other site. Postfix
+ * asks with the parents of a domain itself. A domain of several sites is no answer: some of its
+ * recipients may be here.
+ */
+void lookup_relay_domain(const struct table *t, struct span key, struct buf *scratch,
+			 struct buf *reply);
+
 enum lookup_home {
 	LOOKUP_HOME_OTHER,   /* `reply` got the address */
 	LOOKUP_HOME_HERE,    /* a recipient of this site, or of none */

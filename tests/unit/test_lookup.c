@@ -144,6 +144,51 @@ static void test_transport(void **state)
 	model_free(&m);
 }
 
+static const struct {
+	const char *key, *reply;
+} relay_domains[] = {
+	{"s2.example.com", "OK s2.example.com"},
+	{"S2.Example.com.", "OK s2.example.com"},
+	{"lost.example.com", "OK lost.example.com"},
+	{"b\xc3\xbc"
+	 "cher.example",
+	 "OK xn--bcher-kva.example"},
+	{"host.s2.example.com", "NOTFOUND "},
+	{"s1.example.com", "NOTFOUND "},
+	{"example.com", "NOTFOUND "},
+	{"partner.example", "NOTFOUND "},
+	{"elsewhere.org", "NOTFOUND "},
+	{"bob@s2.example.com", "NOTFOUND "},
+	{"*", "NOTFOUND "},
+	{"", "NOTFOUND "},
+	{"\xff", "PERM key is no mail address"},
+};
+
+static void test_relay_domains(void **state)
+{
+	struct model *m = routing_model((const char *const[]){net, NULL});
+	struct table *t = routing_table(m, "S1");
+	struct buf scratch;
+	struct buf reply;
+	size_t i;
+
+	(void)state;
+	buf_init(&scratch, 1 << 16);
+	buf_init(&reply, 1 << 16);
+	for (i = 0; i < UNIT_COUNT(relay_domains); i++) {
+		buf_clear(&reply);
+		lookup_relay_domain(t, span_of(relay_domains[i].key), &scratch, &reply);
+		unit_assert_span(buf_span(&reply), span_of(relay_domains[i].reply));
+	}
+	buf_clear(&reply);
+	lookup_relay_domain(NULL, SPAN_LIT("s2.example.com"), &scratch, &reply);
+	unit_assert_span(buf_span(&reply), SPAN_LIT("TEMP no route table yet"));
+	buf_fini(&reply);
+	buf_fini(&scratch);
+	table_free(&t);
+	model_free(&m);
+}
+
 /* M14: without a table nothing is known, but "*" and "<>" are no addresses in any table. */
 static void test_no_table(void **state)
 {
@@ -251,11 +296,9 @@ static void test_unique(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_bad_keys),
-		cmocka_unit_test(test_transport),
-		cmocka_unit_test(test_no_table),
-		cmocka_unit_test(test_class_of_the_sender),
+		cmocka_unit_test(test_keys),      cmocka_unit_test(test_bad_keys),
+		cmocka_unit_test(test_transport), cmocka_unit_test(test_relay_domains),
+		cmocka_unit_test(test_no_table),  cmocka_unit_test(test_class_of_the_sender),
 		cmocka_unit_test(test_unique),
 	};
 
