@@ -369,7 +369,8 @@ static int external_site(struct op *op, const struct tls_peer *peer, struct iden
 	if (rc == 0)
 		rc = store_read_begin(op->server->store, &t);
 	if (rc == 0) {
-		range = (struct index_range){at->hash, INDEX_EQUAL, buf_span(&key)};
+		range = (struct index_range){
+			.attr = at->hash, .kind = INDEX_EQUAL, .lo = buf_span(&key)};
 		rc = find_site(op, t, &range, span_of(pin), id);
 		store_read_end(&t);
 	}

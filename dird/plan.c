@@ -67,10 +67,8 @@ static uint64_t count(struct planner *p, const struct index_range *r)
 	return n;
 }
 
-static void add_range(struct planner *p, uint32_t attr, enum index_kind kind, struct span lo,
-		      struct choice *out)
+static void add_range(struct planner *p, struct index_range r, struct choice *out)
 {
-	struct index_range r = {.attr = attr, .kind = kind, .lo = lo};
 	uint64_t entries = count(p, &r);
 
 	if (entries == 0)
@@ -80,15 +78,37 @@ static void add_range(struct planner *p, uint32_t attr, enum index_kind kind, st
 	out->saturated = out->saturated || entries >= p->limit;
 }
 
+/* What every key of a match contains, if keys have the form that the item compares in. */
+static struct span longest_part(const struct filter *f)
+{
+	struct span longest = f->final;
+	unsigned i;
+
+	for (i = 0; i < f->nany; i++) {
+		if (f->any[i].n > longest.n)
+			longest = f->any[i];
+	}
+	if (f->match != FILTER_SUBSTR || f->spaced || !all_indexed(f, INDEX_EQUAL, &i))
+		return (struct span){NULL, 0};
+	return longest;
+}
+
 /*
  * One range for each subtype, all of the same kind and bound. A value without accents is in the
- * first run, one with accents is in both (apply_keys()), so the first will do for every value.
+ * first run, one with accents is in both (apply_keys()), so the first will do where every value
+ * is wanted.
  */
 static int type_ranges(struct planner *p, const struct filter *f, enum index_kind kind,
 		       struct span lo, struct choice *out)
 {
-	bool both = f->norm == SCHEMA_NORM_ACCENTS && kind != INDEX_ALL;
+	struct index_range r = {.kind = kind, .lo = lo};
+	bool both = f->norm == SCHEMA_NORM_ACCENTS;
 	unsigned i, n;
+
+	if (kind == INDEX_ALL) {
+		r.part = longest_part(f);
+		both = both && r.part.n != 0;
+	}
 
 	*out = scope(p);
 	if (!all_indexed(f, kind, &n))
@@ -98,9 +118,11 @@ static int type_ranges(struct planner *p, const struct filter *f, enum index_kin
 	if (out->plan.ranges == NULL)
 		return RC_NOMEM;
 	for (i = 0; i < n; i++) {
-		add_range(p, f->types[i]->hash, kind, lo, out);
+		r.attr = f->types[i]->hash;
+		add_range(p, r, out);
+		r.attr = f->types[i]->accents_hash;
 		if (both)
-			add_range(p, f->types[i]->accents_hash, kind, lo, out);
+			add_range(p, r, out);
 	}
 	if (out->plan.nranges == 0)
 		*out = nothing();

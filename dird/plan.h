@@ -19,6 +19,7 @@ struct index_range {
 		INDEX_ALL,    /* presence: every key of the type */
 	} kind;
 	struct span lo;
+	struct span part; /* INDEX_ALL: only keys that contain it, and cut ones; "" every key */
 };
 
 struct plan {

@@ -113,7 +113,9 @@ struct store_iter;
 /** Walk a scope in tree order. */
 int store_walk(struct store_txn *t, uint64_t base, enum store_scope scope,
 	       struct store_iter **out) WARN_UNUSED;
-/** The union of index ranges, in the order of the ranges; an entry number may come several times.
+/**
+ * The union of index ranges, in the order of the ranges; an entry number may come several times.
+ * Where a range asks for a part of keys, a few that do not contain it come, too.
  */
 int store_ranges(struct store_txn *t, const struct index_range *ranges, unsigned n,
 		 struct store_iter **out) WARN_UNUSED;

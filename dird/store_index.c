@@ -67,6 +67,14 @@ bool store_range_has(const struct index_range *r, struct span key)
 	return false;
 }
 
+bool store_range_wants(const struct index_range *r, struct span key)
+{
+	struct span value = span_from(key, HASH_BYTES);
+
+	return r->part.n == 0 || value.n >= STORE_VALUE_MAX_BYTES ||
+	       (value.n >= r->part.n && memmem(value.p, value.n, r->part.p, r->part.n) != NULL);
+}
+
 uint64_t store_range_count(void *ctx, const struct index_range *r, uint64_t limit)
 {
 	uint8_t key[STORE_KEY_MAX_BYTES];

@@ -75,3 +75,5 @@ size_t store_index_key(uint32_t attr, struct span value, uint8_t key[static STOR
 /* Ranges of the value index: where one starts, and whether a key lies in it. */
 size_t store_range_start(const struct index_range *r, uint8_t key[static STORE_KEY_MAX_BYTES]);
 bool store_range_has(const struct index_range *r, struct span key);
+/** Does a key of the range contain what the range asks for? Keys that were cut may. */
+bool store_range_wants(const struct index_range *r, struct span key);

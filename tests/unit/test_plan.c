@@ -50,6 +50,7 @@ static const struct {
 	{"(cn=Ad *)", PLAN_RANGES, 1, INDEX_PREFIX, "cn", "ad"},
 	{"(cn=Ad * b)", PLAN_RANGES, 1, INDEX_PREFIX, "cn", "ad"},
 	{"(cn=*x)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
+	{"(cn:caseExactSubstringsMatch:=*x)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
 	{"(cn=*)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
 	{"(cn>=m)", PLAN_RANGES, 1, INDEX_GE, "cn", "m"},
 	{"(cn<=m)", PLAN_RANGES, 1, INDEX_LE, "cn", "m"},
@@ -64,7 +65,8 @@ static const struct {
 	 "da)",
 	 PLAN_RANGES, 2, INDEX_EQUAL, "cn", "ada"},
 	{"(cn:caseIgnoreAccentsSubstringsMatch:=Ad*)", PLAN_RANGES, 2, INDEX_PREFIX, "cn", "ad"},
-	{"(cn:caseIgnoreAccentsSubstringsMatch:=*d)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
+	{"(cn:caseIgnoreAccentsSubstringsMatch:=*d)", PLAN_RANGES, 2, INDEX_ALL, "cn", ""},
+	{"(cn:caseIgnoreAccentsSubstringsMatch:=* d)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
 	{"(name:caseIgnoreAccentsMatch:=x)", PLAN_SCOPE, 0, 0, NULL, NULL},
 	{"(anr=Ada)", PLAN_RANGES, 4, INDEX_PREFIX, "cn", "ada"},
 	{"(cn:collationOrderingMatch:=m)", PLAN_SCOPE, 0, 0, NULL, NULL},
@@ -114,6 +116,39 @@ static void the_cheapest_index_is_chosen(void **state)
 					 entry_type_hash(span_of(choices[i].type)));
 			unit_assert_span(plan.ranges[0].lo, span_of(choices[i].lo));
 		}
+		arena_fini(&a);
+	}
+}
+
+/* Only keys with the longest part are asked for, if keys and parts have the same form. */
+static void parts_narrow_a_range(void **state)
+{
+	static const struct {
+		const char *filter, *part;
+	} parts[] = {
+		{"(cn=*Hill*)", "hill"},
+		{"(cn=*a*Hill)", "hill"},
+		{"(cn=*Lovelace*b*c)", "lovelace"},
+		{"(cn=*a b)", "a b"},
+		{"(cn=*a *)", ""}, /* long form, see filter_spaces() */
+		{"(cn=*)", ""},
+		{"(cn=a*hill)", ""}, /* a prefix is better */
+		{"(cn:caseExactSubstringsMatch:=*Hill)", ""},
+		{"(cn:wordMatch:=hill)", ""},
+		{"(cn~=hill)", ""},
+	};
+	struct sizes sizes[] = {{"cn", 100, 0}, {NULL, 0, 0}};
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < UNIT_COUNT(parts); i++) {
+		struct plan plan;
+		struct arena a;
+
+		arena_init(&a);
+		plan = make(&a, parts[i].filter, sizes, 10000);
+		assert_int_equal(plan.nranges, 1);
+		unit_assert_span(plan.ranges[0].part, span_of(parts[i].part));
 		arena_fini(&a);
 	}
 }
@@ -179,7 +214,7 @@ static bool in_range(const struct index_range *r, struct span key)
 	case INDEX_LE:
 		return span_cmp(key, r->lo) <= 0;
 	case INDEX_ALL:
-		return true;
+		return r->part.n == 0 || memmem(key.p, key.n, r->part.p, r->part.n) != NULL;
 	}
 	return false;
 }
@@ -329,6 +364,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		unit_heap_test(the_cheapest_index_is_chosen),
+		unit_heap_test(parts_narrow_a_range),
 		unit_heap_test(a_small_scope_is_walked),
 		unit_heap_test(the_work_is_bounded),
 		unit_heap_test(no_plan_leaves_a_match_out),

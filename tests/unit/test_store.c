@@ -409,11 +409,50 @@ static void ranges(void **state)
 	}
 }
 
+/* All keys that contain the part, hardly any others, wherever the iterator rests. */
+static void parts_of_keys(void **state)
+{
+	const struct index_range r = {.attr = HASH, .kind = INDEX_ALL, .part = SPAN_LIT("needle")};
+	enum { KEYS = 2000, EVERY = 500 };
+	unsigned wanted = 0, others = 0, i;
+	struct base *b = *state;
+	struct store_iter *it;
+	char key[600];
+	uint64_t eid;
+
+	base_begin(b);
+	for (i = 0; i < KEYS; i++) {
+		snprintf(key, sizeof(key), "%05u%s", i, i % EVERY == 7 ? " a needle" : " hay");
+		store_index_put(b->t, HASH, span_of(key), 1000 + i);
+		if (i % EVERY == 7)
+			store_index_put(b->t, HASH, span_of(key), 10000 + i);
+	}
+	memset(key, 'z', sizeof(key)); /* cut: it may contain anything */
+	store_index_put(b->t, HASH, span_make(key, sizeof(key)), 1);
+	store_index_put(b->t, HASH + 1, SPAN_LIT("needle"), 2);
+	assert_int_equal(store_ranges(b->t, &r, 1, &it), RC_OK);
+	while (store_iter_next(it, &eid) == RC_OK) {
+		assert_true(eid != 2);
+		if (eid == 1 || eid % 1000 % EVERY == 7)
+			wanted++;
+		else
+			others++;
+		if (eid % 3 == 0) {
+			assert_int_equal(store_iter_pause(it), RC_OK);
+			assert_int_equal(store_iter_resume(it, b->t), RC_OK);
+		}
+	}
+	store_iter_free(&it);
+	assert_int_equal(wanted, 2 * KEYS / EVERY + 1);
+	assert_true(others >= KEYS / 200 && others < KEYS / 50);
+}
+
 static void union_of_ranges(void **state)
 {
-	const struct index_range r[] = {{HASH, INDEX_EQUAL, SPAN_LIT("b")},
-					{HASH, INDEX_EQUAL, SPAN_LIT("nothing")},
-					{HASH, INDEX_PREFIX, SPAN_LIT("ab")}};
+	const struct index_range r[] = {
+		{.attr = HASH, .kind = INDEX_EQUAL, .lo = SPAN_LIT("b")},
+		{.attr = HASH, .kind = INDEX_EQUAL, .lo = SPAN_LIT("nothing")},
+		{.attr = HASH, .kind = INDEX_PREFIX, .lo = SPAN_LIT("ab")}};
 	static const uint64_t want[] = {105, 205, 102, 202, 103, 203, 104, 204};
 	struct base *b = *state;
 	struct store_iter *it;
@@ -435,7 +474,7 @@ static void union_of_ranges(void **state)
 /* Rows come and go around the place of a waiting iterator. */
 static void ranges_go_on_after_changes(void **state)
 {
-	const struct index_range r = {HASH, INDEX_ALL, SPAN_LIT("")};
+	const struct index_range r = {.attr = HASH, .kind = INDEX_ALL};
 	struct base *b = *state;
 	struct store_iter *it;
 	struct store_txn *t;
@@ -473,7 +512,7 @@ static void ranges_go_on_after_changes(void **state)
 static void long_values_are_cut(void **state)
 {
 	struct base *b = *state;
-	struct index_range r = {HASH, INDEX_EQUAL, {NULL, 0}};
+	struct index_range r = {.attr = HASH, .kind = INDEX_EQUAL};
 	char text[1000];
 
 	memset(text, 'v', sizeof(text));
@@ -542,6 +581,7 @@ int main(void)
 		unit_base_test(hash_collisions),
 		unit_base_test(ranges),
 		unit_base_test(union_of_ranges),
+		unit_base_test(parts_of_keys),
 		unit_base_test(ranges_go_on_after_changes),
 		unit_base_test(long_values_are_cut),
 		unit_base_test(change_order),
