@@ -11,6 +11,8 @@
 
 struct op;
 struct op_selection;
+struct op_sort;
+struct op_vlv;
 
 #define OP_OID_MANAGE_DSA_IT "2.16.840.1.113730.3.4.2"
 #define OP_OID_PAGED "1.2.840.113556.1.4.319"
@@ -25,6 +27,12 @@ struct op_selection;
 #define OP_OID_PROXY "2.16.840.1.113730.3.4.18"
 #define OP_OID_SESSION_TRACKING "1.3.6.1.4.1.21008.108.63.1"
 #define OP_OID_SUBENTRIES "1.3.6.1.4.1.4203.1.10.1"
+
+#define OP_OID_SORT "1.2.840.113556.1.4.473"
+#define OP_OID_SORT_RESPONSE "1.2.840.113556.1.4.474"
+#define OP_OID_VLV "2.16.840.1.113730.3.4.9"
+#define OP_OID_VLV_RESPONSE "2.16.840.1.113730.3.4.10"
+#define OP_OID_VALUES "1.2.826.0.1.3344810.2.3"
 
 /** Which entries a search sees (RFC 3672 §3). */
 enum op_subentries {
@@ -44,6 +52,10 @@ struct op_controls {
 	enum op_subentries subentries;
 	struct filter *assertion;                  /* RFC 4528; NULL: none */
 	struct op_selection *pre_read, *post_read; /* RFC 4527; NULL: not asked for */
+	struct op_sort *sort;                      /* RFC 2891; NULL: not asked for */
+	struct op_vlv *vlv;     /* a window into a sorted answer; NULL: all of it */
+	struct filter **values; /* RFC 3876: only values that match one of these; NULL: all */
+	unsigned nvalues;
 };
 
 /**
@@ -64,4 +76,7 @@ int op_control_assertion(struct op *op, const struct msg_control *c) WARN_UNUSED
 int op_control_pre_read(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_post_read(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_proxy(struct op *op, const struct msg_control *c) WARN_UNUSED;
+int op_control_sort(struct op *op, const struct msg_control *c) WARN_UNUSED;
+int op_control_vlv(struct op *op, const struct msg_control *c) WARN_UNUSED;
+int op_control_values(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_subentries(struct op *op, const struct msg_control *c) WARN_UNUSED;

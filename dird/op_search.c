@@ -139,12 +139,36 @@ void search_begin_page(struct op *op, struct search *s)
 	search_go_on(op);
 }
 
+/* Sorting begins, unless its keys forbid it. false: answered. */
+static bool take_sort(struct op *op, struct search *s)
+{
+	s->sort = op->controls.sort;
+	s->vlv = op->controls.vlv;
+	op->state = s;
+	if (s->vlv != NULL && (s->sort == NULL || s->sort->code != LR_SUCCESS)) {
+		s->vlv->code = s->sort == NULL ? VLV_SORT_MISSING : (int)s->sort->code;
+		search_finish(op, LR_VLV_ERROR,
+			      s->sort == NULL ? "a virtual list view needs a sort control"
+					      : "the list can not be sorted so");
+		return false;
+	}
+	if (s->sort == NULL || s->sort->code == LR_SUCCESS)
+		return true;
+	s->sort->state = SORT_OFF;
+	if (!s->sort->is_critical)
+		return true;
+	search_finish(op, LR_CRITICAL_EXTENSION, "the entries can not be sorted so");
+	return false;
+}
+
 static void start_stored(struct op *op, struct search *s, const struct dn *dn)
 {
 	static const enum store_scope scopes[] = {STORE_BASE, STORE_ONE, STORE_SUB, STORE_CHILDREN};
 	int rc;
 
 	s->scope = scopes[op->msg.u.search.scope];
+	if (!take_sort(op, s))
+		return;
 	s->needs_dn = has_dn_match(s->filter);
 	op->state = s;
 	op->cancel = search_cancel;
@@ -174,9 +198,20 @@ static void start_virtual(struct op *op, struct search *s, struct span base_norm
 	int rc;
 
 	op->state = s;
-	if (op->controls.assertion != NULL) {
-		search_finish(op, LR_UNWILLING, "an assertion is about a stored entry");
+	if (op->controls.assertion != NULL || op->controls.vlv != NULL) {
+		search_finish(op, LR_UNWILLING, "assertions and lists are about stored entries");
 		return;
+	}
+	s->sort = op->controls.sort;
+	if (s->sort != NULL) {
+		s->sort->state = SORT_OFF;
+		if (s->sort->code == LR_SUCCESS && op->msg.u.search.scope != 0)
+			s->sort->code = LR_UNWILLING;
+		if (s->sort->code != LR_SUCCESS && s->sort->is_critical) {
+			search_finish(op, LR_CRITICAL_EXTENSION,
+				      "entries made when they are read are not sorted");
+			return;
+		}
 	}
 	set_limits(op, s);
 	op_view_init(&view, op, &s->value);
@@ -269,9 +304,11 @@ void op_search(struct op *op)
 		if (msg_control(&op->msg, OP_OID_PAGED) != NULL)
 			op_finish_result(op, LR_PROTOCOL_ERROR,
 					 "content synchronization does not go with paged results");
-		else if (op->controls.assertion != NULL)
+		else if (op->controls.assertion != NULL || op->controls.sort != NULL ||
+			 op->controls.vlv != NULL || op->controls.values != NULL)
 			op_finish_result(op, LR_UNWILLING,
-					 "content synchronization does not go with an assertion");
+					 "content synchronization does not go with an assertion, "
+					 "sorting, list views or matched values");
 		else
 			sync_start(op, sync);
 		return;

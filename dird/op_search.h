@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "dird/op_impl.h"
+#include "dird/op_sort.h"
 
 /** Entry numbers; 0 is none. */
 struct eid_set {
@@ -31,6 +31,10 @@ struct search {
 	struct index_range referral_range;
 	bool has_subentries; /* some entry is one */
 	enum op_subentries subentries;
+
+	struct op_sort *sort; /* NULL: as found. In the arena of the first request */
+	struct op_vlv *vlv;
+	uint64_t held; /* the entry after those that could be sorted */
 
 	uint64_t count;                   /* entries sent, of all pages */
 	uint64_t size_limit, deadline_ms; /* 0: none */

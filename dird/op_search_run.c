@@ -59,6 +59,8 @@ void search_free(struct search **sp)
 		return;
 	if (s->iter != NULL)
 		store_iter_free(&s->iter);
+	if (s->sort != NULL)
+		sort_fini(s->sort);
 	mem_free(s->seen.at);
 	buf_fini(&s->parent_dn);
 	buf_fini(&s->scratch);
@@ -82,28 +84,41 @@ struct search *search_new(void)
 	return s;
 }
 
+static void put_control(struct msg_control *list, unsigned *n, struct span oid,
+			const struct buf *value)
+{
+	if (value->n != 0 && buf_rc(value) == 0)
+		list[(*n)++] = (struct msg_control){
+			.oid = oid, .has_value = true, .value = buf_span(value)};
+}
+
 void search_finish(struct op *op, enum ldap_result code, const char *text)
 {
 	struct search *s = search_of(op);
-	struct buf control;
+	struct msg_control list[3];
+	struct buf page, sort, vlv;
+	unsigned n = 0;
 
 	op->result = (struct result){.code = code, .text = text};
-	buf_init(&control, 64);
+	buf_init(&page, 64);
+	buf_init(&sort, DN_MAX_BYTES);
+	buf_init(&vlv, 64);
+	if (s->sort != NULL)
+		sort_write(s->sort, &sort);
+	if (s->vlv != NULL)
+		vlv_write(s->vlv, &vlv);
 	if (s->page_size != 0 || s->has_page_control)
-		op_paged_finish(op, &s, &control);
+		op_paged_finish(op, &s, &page);
 	op->state = NULL;
 	op->cancel = NULL;
 	search_free(&s);
-	if (control.n != 0) {
-		struct msg_control c = {.oid = SPAN_LIT(OP_OID_PAGED),
-					.has_value = true,
-					.value = buf_span(&control)};
-
-		op_finish(op, (struct span){NULL, 0}, &c, 1);
-	} else {
-		op_finish(op, (struct span){NULL, 0}, NULL, 0);
-	}
-	buf_fini(&control);
+	put_control(list, &n, SPAN_LIT(OP_OID_PAGED), &page);
+	put_control(list, &n, SPAN_LIT(OP_OID_SORT_RESPONSE), &sort);
+	put_control(list, &n, SPAN_LIT(OP_OID_VLV_RESPONSE), &vlv);
+	op_finish(op, (struct span){NULL, 0}, list, n);
+	buf_fini(&vlv);
+	buf_fini(&sort);
+	buf_fini(&page);
 }
 
 void search_fail(struct op *op, int rc)
@@ -195,17 +210,12 @@ static bool in_scope(const struct search *s, struct store_txn *t, uint64_t eid,
 }
 
 /* RC_DONE: the search is over, with op->result's code in *code. */
-static int found(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
-		 struct buf *out, enum ldap_result *code)
+static int send_found(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+		      struct buf *out, enum ldap_result *code)
 {
 	struct search *s = search_of(op);
 	int rc;
 
-	if (s->may_repeat) {
-		rc = seen_add(&s->seen, eid);
-		if (rc != 0)
-			return rc == RC_EXISTS ? 0 : rc;
-	}
 	if (s->size_limit != 0 && s->count >= s->size_limit) {
 		*code = LR_SIZE_LIMIT;
 		return RC_DONE;
@@ -222,6 +232,82 @@ static int found(struct op *op, struct store_txn *t, uint64_t eid, const struct 
 		rc = RC_DONE;
 	}
 	return rc;
+}
+
+/* --- sorted answers --- */
+
+/* Too many to be sorted: those we have are sent first, then the others as they are found. */
+static int give_up_sorting(struct search *s, enum ldap_result *code)
+{
+	s->sort->code = LR_ADMIN_LIMIT;
+	s->sort->state = SORT_SENDS;
+	s->sort->at = 0;
+	s->sort->end = s->sort->n;
+	if (s->vlv != NULL)
+		s->vlv->code = LR_ADMIN_LIMIT;
+	if (s->vlv == NULL && !s->sort->is_critical)
+		return 0;
+	*code = LR_ADMIN_LIMIT;
+	return RC_DONE;
+}
+
+static int found(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+		 struct buf *out, enum ldap_result *code)
+{
+	struct search *s = search_of(op);
+	int rc;
+
+	if (s->may_repeat) {
+		rc = seen_add(&s->seen, eid);
+		if (rc != 0)
+			return rc == RC_EXISTS ? 0 : rc;
+	}
+	if (s->sort == NULL || s->sort->state != SORT_GATHERS)
+		return send_found(op, t, eid, e, out, code);
+	rc = sort_add(s->sort, op->server->schema, t, eid, e);
+	if (rc != RC_TOOBIG)
+		return rc;
+	rc = give_up_sorting(s, code);
+	s->held = eid; /* there was no room for this one */
+	return rc;
+}
+
+/* Everything is found: put it in order and begin to send. RC_DONE: there is nothing to send. */
+static int begin_sending(struct op *op, enum ldap_result *code)
+{
+	struct search *s = search_of(op);
+
+	s->sort->state = SORT_SENDS;
+	sort_rows(s->sort);
+	if (s->vlv != NULL)
+		vlv_window(s->vlv, s->sort, op->server->schema);
+	if (s->iter != NULL)
+		store_iter_free(&s->iter);
+	if (s->vlv == NULL || s->vlv->code == 0)
+		return 0;
+	*code = LR_VLV_ERROR;
+	return RC_DONE;
+}
+
+static int send_sorted(struct op *op, struct store_txn *t, struct buf *out, enum ldap_result *code)
+{
+	struct search *s = search_of(op);
+	struct entry e;
+	uint64_t eid;
+	int rc;
+
+	if (s->sort->at < s->sort->end) {
+		eid = s->sort->rows[s->sort->at++].eid;
+	} else if (s->sort->code == LR_SUCCESS) {
+		return RC_DONE;
+	} else {
+		eid = s->held;
+		s->sort->state = SORT_OFF;
+	}
+	rc = store_entry(t, eid, &e);
+	if (rc != 0)
+		return rc == RC_NOTFOUND ? 0 : rc; /* deleted since it was found */
+	return send_found(op, t, eid, &e, out, code);
 }
 
 /* A continuation reference (RFC 3296 §5.2): what is left to search is the entry or its subtree. */
@@ -324,11 +410,18 @@ static int run(struct op *op, struct store_txn *t, struct buf *out, enum ldap_re
 	for (i = 0; i < SEARCH_SLICE_ENTRIES && rc == 0; i++) {
 		if (out->n == 0 && !op_may_send(op))
 			break;
+		if (s->sort != NULL && s->sort->state == SORT_SENDS) {
+			rc = send_sorted(op, t, out, code);
+			continue;
+		}
 		rc = s->iter != NULL ? store_iter_next(s->iter, &eid) : RC_DONE;
 		if (rc == 0)
 			rc = candidate(op, t, eid, &view, out, code);
 		else if (rc == RC_DONE)
 			rc = next_phase(s, t);
+		if (rc == RC_DONE && *code == LR_SUCCESS && s->sort != NULL && !s->page_is_full &&
+		    s->sort->state == SORT_GATHERS)
+			rc = begin_sending(op, code);
 	}
 	return rc;
 }

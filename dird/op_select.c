@@ -39,6 +39,9 @@ struct op_selection {
 	bool all_operational;
 	bool types_only;
 	bool sees_protected;
+	struct filter *const *values; /* return only values that match one; NULL: all */
+	unsigned nvalues;
+	const struct schema *schema;
 	bool computed[COMPUTED_COUNT];
 	struct wanted *wanted;
 };
@@ -169,6 +172,11 @@ int op_selection_make_in(struct op *op, struct arena *a, const struct span *attr
 	if (sel == NULL)
 		return RC_NOMEM;
 	sel->types_only = types_only;
+	sel->schema = op->server->schema;
+	if (!types_only) {
+		sel->values = op->controls.values;
+		sel->nvalues = op->controls.nvalues;
+	}
 	sel->all_user = nattrs == 0;
 	sel->sees_protected = may_see_protected(op);
 	for (i = 0; i < nattrs && rc == 0; i++) {
@@ -281,10 +289,62 @@ static bool options_fit(const struct wanted *w, struct span stored)
 	return w->noptions == 0;
 }
 
+/* Does a value, looked at alone, match one of the items? (RFC 3876 §3) */
+static bool value_matches(const struct op_selection *sel, struct span type, struct span value,
+			  struct buf *record, struct buf *scratch)
+{
+	struct attr one = {.type = type, .values = &value, .nvalues = 1};
+	struct attr_list list = {&one, 1};
+	struct entry_head head = {.parent = 0};
+	enum entry_run run = ENTRY_PUBLIC;
+	struct entry e;
+	unsigned i;
+
+	buf_clear(record);
+	if (entry_build(&head, &list, &run, record) != 0 || entry_open(buf_span(record), &e) != 0)
+		return false;
+	for (i = 0; i < sel->nvalues; i++) {
+		if (filter_match(sel->values[i], sel->schema, &e, NULL, scratch) == FILTER_TRUE)
+			return true;
+	}
+	return false;
+}
+
+/* An attribute without matching values is left out. */
+static void put_matching(const struct op_selection *sel, struct span type, struct span values,
+			 struct buf *out)
+{
+	size_t start = out->n, one = tlv_open(out, TLV_SEQUENCE), set, empty;
+	struct buf record, scratch;
+	struct span value;
+
+	buf_init(&record, UINT32_MAX);
+	buf_init(&scratch, UINT32_MAX);
+	tlv_put(out, TLV_OCTETS, type);
+	set = tlv_open(out, TLV_SET);
+	empty = out->n;
+	while (tlv_expect(&values, TLV_OCTETS, &value) == 0) {
+		if (value_matches(sel, type, value, &record, &scratch))
+			tlv_put(out, TLV_OCTETS, value);
+	}
+	if (out->n == empty) {
+		buf_truncate(out, start);
+	} else {
+		tlv_close(out, set);
+		tlv_close(out, one);
+	}
+	buf_fini(&scratch);
+	buf_fini(&record);
+}
+
 static void put_attr(const struct op_selection *sel, const struct entry_attr *at, struct buf *out)
 {
 	size_t mark;
 
+	if (sel->values != NULL) {
+		put_matching(sel, at->type, at->values, out);
+		return;
+	}
 	if (!sel->types_only) {
 		buf_put(out, at->whole);
 		return;
@@ -302,7 +362,7 @@ static void put_runs(const struct op_selection *sel, const struct entry *e, stru
 	struct entry_attr at;
 	unsigned i;
 
-	if (!sel->types_only) {
+	if (!sel->types_only && sel->values == NULL) {
 		if (sel->all_user)
 			buf_put(out, span_head(e->attrs, user_end));
 		if (sel->all_operational)
@@ -341,14 +401,19 @@ static int put_computed(struct store_txn *t, uint64_t eid, const struct entry *e
 			const struct op_selection *sel, struct buf *out)
 {
 	size_t one, set;
-	struct buf value;
+	struct buf value, set_of;
 	int i, rc = 0;
 
 	for (i = 0; i < COMPUTED_COUNT && rc == 0; i++) {
 		if (!sel->computed[i])
 			continue;
 		buf_init(&value, DN_MAX_BYTES);
-		if (compute(t, eid, e, (enum computed)i, &value)) {
+		if (compute(t, eid, e, (enum computed)i, &value) && sel->values != NULL) {
+			buf_init(&set_of, DN_MAX_BYTES + 8);
+			tlv_put(&set_of, TLV_OCTETS, buf_span(&value));
+			put_matching(sel, span_of(computed_attrs[i].name), buf_span(&set_of), out);
+			buf_fini(&set_of);
+		} else if (value.n != 0) {
 			one = tlv_open(out, TLV_SEQUENCE);
 			tlv_put(out, TLV_OCTETS, span_of(computed_attrs[i].name));
 			set = tlv_open(out, TLV_SET);

@@ -42,6 +42,7 @@
 	X(LR_EXISTS, 68, "entryAlreadyExists")                                                     \
 	X(LR_CLASS_MODS_PROHIBITED, 69, "objectClassModsProhibited")                               \
 	X(LR_AFFECTS_MULTIPLE_DSAS, 71, "affectsMultipleDSAs")                                     \
+	X(LR_VLV_ERROR, 76, "virtualListViewError")                                                \
 	X(LR_OTHER, 80, "other")                                                                   \
 	X(LR_CANCELED, 118, "canceled")                                                            \
 	X(LR_NO_SUCH_OPERATION, 119, "noSuchOperation")                                            \

@@ -478,6 +478,205 @@ class Proxy(Case):
             self.assertEqual(c.result(2).code, 123)
 
 
+def sort_keys(*keys):
+    """Each key: "-cn:2.5.13.3"."""
+    out = []
+    for key in keys:
+        name, _, rule = key.lstrip("-").partition(":")
+        out.append(ber.tlv(0x30, ber.octets(name), ber.tlv(0x80, rule.encode()) if rule else b"",
+                           ber.tlv(0x81, b"\xff") if key.startswith("-") else b""))
+    return ber.tlv(0x30, *out)
+
+
+class Sorting(Case):
+    """A list of people to be sorted."""
+    SORT, SORTED = "1.2.840.113556.1.4.473", "1.2.840.113556.1.4.474"
+    PAGED = "1.2.840.113556.1.4.319"
+    NAMES = ["delta", "Bravo", "alpha", "echo", "Charlie"]
+    LISTED = ber.equal("title", "listed")
+
+    def setUp(self):
+        super().setUp()
+        for i, name in enumerate(self.NAMES):
+            values = {"objectClass": ["inetOrgPerson"], "cn": [name], "sn": [f"s{i % 2}"],
+                      "title": ["listed"], "employeeNumber": [str(i)]}
+            if name != "echo":
+                values["givenName"] = [name[::-1], name]
+            self.code(0, ber.add, f"cn={name},{LAB}", values)
+
+    def sort(self, *keys, critical=True):
+        return ber.control(self.SORT, critical, sort_keys(*keys))
+
+    def request(self, *controls, what=LISTED):
+        return self.all(ber.search, LAB, 2, what, ["cn"], 0, MANAGE, *controls)
+
+    def names(self, answers):
+        return " ".join(ber.entry(a.body)[1]["cn"][0].decode() for a in answers if a.op == 0x64)
+
+    def ordered(self, *keys):
+        answers = self.request(self.sort(*keys))
+        self.assertEqual(answers[-1].code, 0, answers[-1].text)
+        self.assertEqual(answers[-1].controls[self.SORTED][:5], ber.tlv(0x30, ber.integer(0, 0x0a)))
+        return self.names(answers)
+
+
+class Sort(Sorting):
+    """RFC 2891"""
+
+    def test_order(self):
+        self.assertEqual(self.ordered("cn:2.5.13.3"), "alpha Bravo Charlie delta echo")
+        self.assertEqual(self.ordered("-cn:2.5.13.3"), "echo delta Charlie Bravo alpha")
+        self.assertEqual(self.ordered("sn:2.5.13.3", "-cn:2.5.13.3"), "delta Charlie alpha echo Bravo")
+
+    def test_unknown_type(self):
+        answers = self.request(self.sort("noSuchType:2.5.13.3"))
+        self.assertEqual((answers[-1].code, len(answers)), (12, 1))
+        self.assertEqual(answers[-1].controls[self.SORTED][2:5], ber.integer(16, 0x0a))
+
+    def test_rule_does_not_fit(self):
+        answers = self.request(self.sort("cn:1.2.3.4"))
+        self.assertEqual((answers[-1].code, len(answers)), (12, 1))
+        self.assertEqual(answers[-1].controls[self.SORTED][2:5], ber.integer(18, 0x0a))
+
+    def test_malformed(self):
+        for value in (None, b"", b"\x30\0", ber.tlv(0x30, b"\x30\0"), ber.tlv(0x30, ber.octets("cn"))):
+            self.assertEqual(self.request(ber.control(self.SORT, True, value))[-1].code, 2, value)
+
+
+class SortOnDird(Sorting):
+    def test_natural_order(self):
+        self.assertEqual(self.ordered("cn"), "alpha Bravo Charlie delta echo")
+        self.code(0, ber.add, "cn=Älpler," + LAB, {"objectClass": ["person"], "cn": ["Älpler"], "sn": ["x"]})
+        found = self.request(self.sort("cn"), what=ber.equal("objectClass", "person"))
+        self.assertEqual(self.names(found), "alpha Älpler Ann Bob Bravo Charlie delta echo")
+
+    def test_no_value_is_the_largest(self):
+        """RFC 2891 §2.2; of several values the least counts."""
+        self.assertTrue(self.ordered("givenName").endswith(" echo"))
+        self.assertTrue(self.ordered("-givenName").startswith("echo "))
+        self.assertEqual(self.ordered("givenName"), "alpha delta Bravo Charlie echo")
+
+    def test_not_critical(self):
+        answers = self.request(self.sort("noSuchType", critical=False))
+        self.assertEqual((answers[-1].code, len(answers)), (0, 6))
+        self.assertEqual(answers[-1].controls[self.SORTED],
+                         ber.tlv(0x30, ber.integer(16, 0x0a), ber.tlv(0x80, b"noSuchType")))
+
+    def test_with_pages(self):
+        cookie, names = b"", []
+        while True:
+            page = ber.control(self.PAGED, True, ber.tlv(0x30, ber.integer(2), ber.octets(cookie)))
+            answers = self.request(self.sort("-cn"), page)
+            self.assertEqual(answers[-1].code, 0)
+            names.append(self.names(answers))
+            cookie = ber.elements(ber.split(answers[-1].controls[self.PAGED])[1])[1][1]
+            if not cookie:
+                break
+        self.assertEqual(names, ["echo delta", "Charlie Bravo", "alpha"])
+
+    def test_size_limit(self):
+        answers = self.all(ber.search, LAB, 2, self.LISTED, ["cn"], 2, self.sort("cn"))
+        self.assertEqual((answers[-1].code, self.names(answers)), (4, "alpha Bravo"))
+
+    def test_protected_type(self):
+        a = self.request(self.sort("userPassword"), ber.control(Proxy.OID, True, b"dn:" + ANN.encode()))
+        self.assertEqual(a[-1].code, 12)
+
+
+class Vlv(Sorting):
+    """draft-ietf-ldapext-ldapv3-vlv-09"""
+    VLV, LISTED_AT = "2.16.840.1.113730.3.4.9", "2.16.840.1.113730.3.4.10"
+    RULE = "cn:2.5.13.3"
+
+    def window(self, before, after, offset=None, count=0, value=None, critical=True, sort=True):
+        where = (ber.tlv(0x81, value.encode()) if value is not None else
+                 ber.tlv(0xa0, ber.integer(offset), ber.integer(count)))
+        vlv = ber.control(self.VLV, critical, ber.tlv(0x30, ber.integer(before), ber.integer(after), where))
+        answers = self.request(*([self.sort(self.RULE)] if sort else []), vlv)
+        state = None
+        if self.LISTED_AT in answers[-1].controls:
+            state = tuple(int.from_bytes(b, "big") for _, b in
+                          ber.elements(ber.split(answers[-1].controls[self.LISTED_AT])[1])[:3])
+        return answers[-1].code, self.names(answers), state
+
+    def test_by_offset(self):
+        self.assertEqual(self.window(0, 1, 1), (0, "alpha Bravo", (1, 5, 0)))
+        self.assertEqual(self.window(1, 1, 3, 5), (0, "Bravo Charlie delta", (3, 5, 0)))
+        self.assertEqual(self.window(2, 9, 5, 5), (0, "Charlie delta echo", (5, 5, 0)))
+        self.assertEqual(self.window(9, 0, 2, 5), (0, "alpha Bravo", (2, 5, 0)))
+
+    def test_by_value(self):
+        self.assertEqual(self.window(0, 1, value="c"), (0, "Charlie delta", (3, 5, 0)))
+        self.assertEqual(self.window(1, 0, value="Delta"), (0, "Charlie delta", (4, 5, 0)))
+
+    def test_zero_offset(self):
+        self.assertEqual(self.window(0, 1, 0, 5)[0], 76)
+
+
+class VlvOnDird(Vlv):
+    def test_scaled_offset(self):
+        self.assertEqual(self.window(0, 0, 50, 100), (0, "Bravo", (2, 5, 0)))
+        self.assertEqual(self.window(0, 0, 100, 100), (0, "echo", (5, 5, 0)))
+        self.assertEqual(self.window(0, 0, 99), (0, "echo", (5, 5, 0)))
+
+    def test_beyond_the_last(self):
+        self.assertEqual(self.window(1, 3, value="zulu"), (0, "echo", (6, 5, 0)))
+
+    def test_errors(self):
+        self.assertEqual(self.window(0, 1, 0, 5), (76, "", (0, 5, 61)))
+        self.assertEqual(self.window(0, 1, 1, sort=False), (76, "", (0, 0, 60)))
+        page = ber.control(self.PAGED, True, ber.tlv(0x30, ber.integer(2), ber.octets("")))
+        vlv = ber.control(self.VLV, True, ber.tlv(0x30, ber.integer(0), ber.integer(1), ber.tlv(0x81, b"a")))
+        self.assertEqual(self.request(self.sort("cn"), vlv, page)[-1].code, 53)
+        for value in (None, b"", b"\x30\0", ber.tlv(0x30, ber.integer(-1), ber.integer(0), ber.tlv(0x81, b"a")),
+                      ber.tlv(0x30, ber.integer(0), ber.integer(0), ber.tlv(0xa0, ber.integer(1)))):
+            self.assertEqual(self.request(self.sort("cn"), ber.control(self.VLV, True, value))[-1].code, 2)
+
+
+class MatchedValues(Case):
+    """RFC 3876"""
+    OID = "1.2.826.0.1.3344810.2.3"
+
+    def get(self, *items, attributes=()):
+        control = ber.control(self.OID, True, ber.tlv(0x30, *items))
+        return self.find(ANN, 0, ber.PRESENT, attributes, 0, control)[ANN]
+
+    def test_values(self):
+        starts = ber.tlv(0xa4, ber.octets("mail"), ber.tlv(0x30, ber.tlv(0x80, b"ann@")))
+        self.assertEqual(self.get(starts), {"mail": [b"ann@example.com"]})
+        self.assertEqual(self.get(starts, ber.equal("title", "TWO"), attributes=["mail", "title", "sn"]),
+                         {"mail": [b"ann@example.com"], "title": [b"two"]})
+        self.assertEqual(self.get(ber.tlv(0x87, b"title")), {"title": [b"one", b"two"]})
+
+    def test_nothing_matches(self):
+        self.assertEqual(self.get(ber.equal("title", "nine"), attributes=["title", "sn"]), {})
+
+    def test_other_entries(self):
+        control = ber.control(self.OID, True, ber.tlv(0x30, ber.equal("sn", "ash")))
+        self.assertEqual(self.find(LAB, 1, ber.equal("objectClass", "person"), ["sn", "cn"], 0, control),
+                         {ANN: {}, "cn=Bob,ou=lab,o=Example": {"sn": [b"Ash"]}})
+
+
+class MatchedValuesOnDird(MatchedValues):
+    def test_operational(self):
+        self.assertEqual(self.get(ber.equal("entryDN", ANN.upper()), attributes=["entryDN", "sn"]),
+                         {"entryDN": [ANN.encode()]})
+
+    def test_types_only(self):
+        """RFC 3876 §3: the control has no effect then."""
+        control = ber.control(self.OID, True, ber.tlv(0x30, ber.equal("sn", "none")))
+        op = ber.tlv(0x63, ber.octets(ANN), ber.integer(0, 0x0a), ber.integer(0, 0x0a), ber.integer(0),
+                     ber.integer(0), ber.tlv(1, b"\xff"), ber.PRESENT, ber.tlv(0x30, ber.octets("sn")))
+        self.c.send(ber.message(7, op, control))
+        self.assertEqual(ber.entry(self.c.answer().body), (ANN, {"sn": []}))
+        self.assertEqual(self.c.result(7).code, 0)
+
+    def test_malformed(self):
+        for value in (None, b"", b"\x30\0", ber.tlv(0x30, ber.tlv(0xa2, ber.PRESENT)),
+                      ber.tlv(0x30, ber.tlv(0xa0, ber.PRESENT)), ber.tlv(0x30, b"\xa3\0")):
+            self.code(2, ber.search, ANN, 0, ber.PRESENT, (), 0, ber.control(self.OID, True, value))
+
+
 # A test that slapd does not pass is taken out; docs/ldap.md says where the two differ.
 
 class ReferralsOnSlapd(OnSlapd, Referrals):
@@ -491,6 +690,19 @@ class AssertionOnSlapd(OnSlapd, Assertion):
 
 class ReadEntryOnSlapd(OnSlapd, ReadEntry):
     test_malformed = None  # what is no attribute selection is taken as an empty one
+
+
+class SortOnSlapd(OnSlapd, Sort):
+    test_unknown_type = None  # 16 as the result of the search itself
+    test_rule_does_not_fit = None  # 18, likewise
+
+
+class VlvOnSlapd(OnSlapd, Vlv):
+    test_zero_offset = None  # taken as 1
+
+
+class MatchedValuesOnSlapd(OnSlapd, MatchedValues):
+    pass
 
 
 class PermissiveOnSlapd(OnSlapd, PermissiveModify):
