@@ -9,6 +9,13 @@
 #define LIMIT_MAX 16384
 #define COUNTED_MAX 65536
 
+/*
+ * Of the keys of a range hardly any contain a part of this length (a character of Han, three
+ * letters), and to pass over a key costs less than this share of looking into an entry.
+ */
+#define PART_BYTES 3
+#define PART_SHARE 16
+
 /* A union of more ranges than this is dearer to open than the scope is to walk in practice. */
 #define RANGES_MAX 4096
 
@@ -74,7 +81,7 @@ static void add_range(struct planner *p, struct index_range r, struct choice *ou
 	if (entries == 0)
 		return;
 	out->plan.ranges[out->plan.nranges++] = r;
-	out->plan.estimate_entries += entries;
+	out->plan.estimate_entries += r.part.n >= PART_BYTES ? entries / PART_SHARE + 1 : entries;
 	out->saturated = out->saturated || entries >= p->limit;
 }
 

@@ -163,6 +163,9 @@ static void a_small_scope_is_walked(void **state)
 	assert_int_equal(make(&a, "(cn=a)", sizes, 100).kind, PLAN_SCOPE);
 	assert_int_equal(make(&a, "(cn=a)", sizes, 101).kind, PLAN_RANGES);
 	assert_int_equal(make(&a, "(|(cn=a)(cn=b))", sizes, 150).kind, PLAN_SCOPE);
+	assert_int_equal(make(&a, "(|(cn=*a)(cn=*b))", sizes, 150).kind, PLAN_SCOPE);
+	assert_int_equal(make(&a, "(|(cn=*abc*)(cn=*\xe5\xbc\xb5*))", sizes, 150).kind,
+			 PLAN_RANGES);
 	arena_fini(&a);
 }
 
