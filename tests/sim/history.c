@@ -1,0 +1,412 @@
+#include "tests/sim/sim.h"
+
+#include <stdlib.h>
+
+#include "dird/check.h"
+#include "dird/store_int.h"
+
+/* An entry, or its tombstone, as its home had it. */
+struct version {
+	uint32_t epoch;
+	uint64_t usn;
+	size_t item;
+	bool is_dead;
+	uint64_t content;
+};
+
+struct item {
+	struct uuid uuid;
+	size_t latest; /* its version */
+};
+
+struct history {
+	struct version *versions; /* in order of epoch and usn */
+	size_t nversions, versions_size;
+	struct item *items;
+	size_t nitems, items_size;
+	uint32_t *slots; /* hash: item + 1 */
+	size_t nslots;
+	uint64_t usn;
+	uint32_t epoch;
+};
+
+static void *grow(void *at, size_t n, size_t *size, size_t bytes)
+{
+	if (n < *size)
+		return at;
+	*size = *size != 0 ? 2 * *size : 64;
+	at = mem_realloc(at, *size * bytes);
+	need(at != NULL);
+	return at;
+}
+
+void history_create(struct context *c)
+{
+	c->history = mem_zalloc(1, sizeof(*c->history));
+	need(c->history != NULL);
+}
+
+void history_free(struct context *c)
+{
+	mem_free(c->history->versions);
+	mem_free(c->history->items);
+	mem_free(c->history->slots);
+	mem_free(c->history);
+	c->history = NULL;
+}
+
+/* --- items --- */
+
+static size_t slot_of(const struct history *h, const struct uuid *u)
+{
+	uint64_t hash;
+	size_t i;
+
+	memcpy(&hash, u->b, sizeof(hash));
+	for (i = hash & (h->nslots - 1); h->slots[i] != 0; i = (i + 1) & (h->nslots - 1)) {
+		if (uuid_eq(&h->items[h->slots[i] - 1].uuid, u))
+			break;
+	}
+	return i;
+}
+
+static void more_slots(struct history *h)
+{
+	size_t i;
+
+	if (2 * (h->nitems + 1) < h->nslots)
+		return;
+	mem_free(h->slots);
+	h->nslots = h->nslots != 0 ? 4 * h->nslots : 256;
+	h->slots = mem_zalloc(h->nslots, sizeof(*h->slots));
+	need(h->slots != NULL);
+	for (i = 0; i < h->nitems; i++)
+		h->slots[slot_of(h, &h->items[i].uuid)] = i + 1;
+}
+
+static size_t item_of(struct history *h, const struct uuid *u)
+{
+	size_t slot;
+
+	more_slots(h);
+	slot = slot_of(h, u);
+	if (h->slots[slot] == 0) {
+		h->items = grow(h->items, h->nitems, &h->items_size, sizeof(*h->items));
+		h->items[h->nitems++] = (struct item){.uuid = *u};
+		h->slots[slot] = h->nitems;
+	}
+	return h->slots[slot] - 1;
+}
+
+static const struct version *version_at(const struct history *h, uint32_t epoch, uint64_t usn)
+{
+	size_t lo = 0, hi = h->nversions;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct version *v = &h->versions[mid];
+
+		if (v->epoch == epoch && v->usn == usn)
+			return v;
+		if (v->epoch < epoch || (v->epoch == epoch && v->usn < usn))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+/* --- content --- */
+
+static uint64_t hash_bytes(struct span s, uint64_t h)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		h = (h ^ s.p[i]) * 0x100000001b3ull;
+	return h;
+}
+
+/* Name, parent and attributes; their order does not matter. */
+static uint64_t content_of(const struct entry *e)
+{
+	uint64_t sum = hash_bytes(e->head.rdn, 0xcbf29ce484222325ull);
+	struct entry_attr at;
+	unsigned i;
+
+	sum = hash_bytes(span_make(e->head.parent_uuid.b, UUID_BYTES), sum);
+	for (i = 0; i < e->nattrs; i++) {
+		entry_attr_at(e, i, &at);
+		sum += hash_bytes(at.whole, 0x84222325cbf29ce4ull);
+	}
+	return sum;
+}
+
+static const char *uuid_text(const struct uuid *u)
+{
+	static char text[UUID_TEXT_BYTES];
+
+	uuid_write(u, text);
+	return text;
+}
+
+/* --- taking down --- */
+
+static void note_row(struct history *h, struct store_txn *t, const struct store_change *row)
+{
+	struct version v = {.usn = row->usn, .is_dead = row->is_tombstone, .epoch = row->epoch};
+	struct entry e;
+
+	if (!row->is_tombstone) {
+		need(store_entry(t, row->eid, &e) == RC_OK);
+		v.epoch = e.head.stamp.epoch;
+		v.content = content_of(&e);
+	}
+	v.item = item_of(h, &row->uuid);
+	h->items[v.item].latest = h->nversions;
+	h->versions = grow(h->versions, h->nversions, &h->versions_size, sizeof(v));
+	h->versions[h->nversions++] = v;
+}
+
+void history_note(struct context *c, struct store_txn *t)
+{
+	struct history *h = c->history;
+	struct store_txn *own = NULL;
+	struct store_change row;
+	struct store_nc nc;
+
+	if (t == NULL) {
+		need(store_read_begin(c->home->store, &own) == RC_OK);
+		t = own;
+	}
+	if (store_nc_find(t, &c->id, &nc) == RC_OK) {
+		while (store_change_next(t, nc.number, h->usn, UINT64_MAX, &row) == RC_OK) {
+			note_row(h, t, &row);
+			h->usn = row.usn;
+		}
+		need(h->usn <= nc.position.usn);
+		h->usn = nc.position.usn;
+		h->epoch = nc.position.epoch;
+	}
+	if (own != NULL)
+		store_read_end(&own);
+}
+
+/* --- is it so here? --- */
+
+static struct seen *seen_at(struct site *s, unsigned context, size_t item)
+{
+	size_t have = s->nseen[context];
+
+	if (item >= have) {
+		size_t size = 2 * item + 64;
+
+		s->seen[context] = mem_realloc(s->seen[context], size * sizeof(struct seen));
+		need(s->seen[context] != NULL);
+		memset(s->seen[context] + have, 0, (size - have) * sizeof(struct seen));
+		s->nseen[context] = size;
+	}
+	return &s->seen[context][item];
+}
+
+static bool stamp_is_less(const struct stamp *a, const struct stamp *b)
+{
+	return a->epoch < b->epoch || (a->epoch == b->epoch && a->usn < b->usn);
+}
+
+static void check_live(struct site *s, struct context *c, struct store_txn *t,
+		       const struct store_change *row)
+{
+	const struct version *v;
+	struct seen *seen;
+	struct entry e;
+	size_t item;
+
+	need(store_entry(t, row->eid, &e) == RC_OK);
+	if (e.head.stamp.usn == 0)
+		return; /* taken along by the join */
+	v = version_at(c->history, e.head.stamp.epoch, e.head.stamp.usn);
+	item = item_of(c->history, &e.head.uuid);
+	if (v == NULL || v->is_dead || v->item != item || v->content != content_of(&e))
+		sim_fail("site %u: entry %s (%.*s) of %s is not what its home had at %u:%llu",
+			 s->number, uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base,
+			 e.head.stamp.epoch, (unsigned long long)e.head.stamp.usn);
+	seen = seen_at(s, c - w.contexts, item);
+	if (seen->is_gone)
+		sim_fail("site %u: entry %s (%.*s) of %s was gone and is there again", s->number,
+			 uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base);
+	if (seen->was_there && stamp_is_less(&e.head.stamp, &seen->stamp))
+		sim_fail("site %u: entry %s (%.*s) of %s went back from %u:%llu to %u:%llu",
+			 s->number, uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base,
+			 seen->stamp.epoch, (unsigned long long)seen->stamp.usn, e.head.stamp.epoch,
+			 (unsigned long long)e.head.stamp.usn);
+	if (!seen->was_there || stamp_is_less(&seen->stamp, &e.head.stamp))
+		trace("site %u: %s (%.*s) of %s is as of %u:%llu", s->number,
+		      uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base, e.head.stamp.epoch,
+		      (unsigned long long)e.head.stamp.usn);
+	seen->was_there = true;
+	seen->stamp = e.head.stamp;
+}
+
+static void check_dead(struct site *s, struct context *c, const struct store_change *row)
+{
+	const struct version *v = version_at(c->history, row->epoch, row->usn);
+
+	if (v == NULL || !v->is_dead || !uuid_eq(&c->history->items[v->item].uuid, &row->uuid))
+		sim_fail("site %u: a tombstone of %s that its home never had: %s %u:%llu",
+			 s->number, c->base, uuid_text(&row->uuid), row->epoch,
+			 (unsigned long long)row->usn);
+	seen_at(s, c - w.contexts, v->item)->is_gone = true;
+}
+
+/* Nothing up to the position is missing, nothing removed is left. */
+static void check_item(struct site *s, struct context *c, struct store_txn *t,
+		       const struct position *p, size_t i)
+{
+	const struct item *item = &c->history->items[i];
+	const struct version *v = &c->history->versions[item->latest];
+	struct seen *seen = seen_at(s, c - w.contexts, i);
+	bool covered = v->epoch <= p->epoch && v->usn <= p->usn;
+	struct entry e;
+	uint64_t eid;
+
+	if (store_by_uuid(t, &item->uuid, &eid) != RC_OK) {
+		if (seen->was_there && !seen->is_gone)
+			trace("site %u: %s of %s (last %s at %u:%llu) is gone at %u:%llu",
+			      s->number, uuid_text(&item->uuid), c->base,
+			      v->is_dead ? "deleted" : "changed", v->epoch,
+			      (unsigned long long)v->usn, p->epoch, (unsigned long long)p->usn);
+		seen->is_gone |= covered && v->is_dead;
+		if (covered && !v->is_dead)
+			sim_fail("site %u is at %u:%llu of %s, but entry %s of %u:%llu is missing",
+				 s->number, p->epoch, (unsigned long long)p->usn, c->base,
+				 uuid_text(&item->uuid), v->epoch, (unsigned long long)v->usn);
+		return;
+	}
+	if (!covered)
+		return;
+	need(store_entry(t, eid, &e) == RC_OK);
+	if (v->is_dead)
+		sim_fail("site %u is at %u:%llu of %s, but entry %s (%.*s), deleted at %u:%llu, "
+			 "is there",
+			 s->number, p->epoch, (unsigned long long)p->usn, c->base,
+			 uuid_text(&item->uuid), SPAN_ARG(e.head.rdn), v->epoch,
+			 (unsigned long long)v->usn);
+	if (e.head.stamp.epoch != v->epoch || e.head.stamp.usn != v->usn)
+		sim_fail("site %u is at %u:%llu of %s, but entry %s (%.*s) is of %u:%llu instead "
+			 "of %u:%llu",
+			 s->number, p->epoch, (unsigned long long)p->usn, c->base,
+			 uuid_text(&item->uuid), SPAN_ARG(e.head.rdn), e.head.stamp.epoch,
+			 (unsigned long long)e.head.stamp.usn, v->epoch,
+			 (unsigned long long)v->usn);
+}
+
+void history_check(struct site *s, struct context *c)
+{
+	struct store_change row;
+	struct store_nc nc;
+	struct store_txn *t;
+	uint64_t at = 0;
+	size_t i;
+
+	w.checked++;
+	need(store_read_begin(s->store, &t) == RC_OK);
+	if (store_nc_find(t, &c->id, &nc) == RC_OK) {
+		while (store_change_next(t, nc.number, at, UINT64_MAX, &row) == RC_OK) {
+			at = row.usn;
+			if (row.is_tombstone)
+				check_dead(s, c, &row);
+			else
+				check_live(s, c, t, &row);
+		}
+		for (i = 0; i < c->history->nitems; i++)
+			check_item(s, c, t, &nc.position, i);
+		if (s == c->home && nc.position.usn != c->history->usn)
+			sim_fail("site %u: its own context was at %llu and is at %llu", s->number,
+				 (unsigned long long)c->history->usn,
+				 (unsigned long long)nc.position.usn);
+	}
+	store_read_end(&t);
+}
+
+void history_positions(struct site *s)
+{
+	struct store_nc nc;
+	struct store_txn *t;
+	unsigned i;
+
+	need(store_read_begin(s->store, &t) == RC_OK);
+	for (i = 0; i < w.ncontexts; i++) {
+		struct position *last = &s->last[i];
+
+		if (store_nc_find(t, &w.contexts[i].id, &nc) != RC_OK) {
+			if (last->epoch != 0)
+				sim_fail("site %u forgot %s", s->number, w.contexts[i].base);
+			continue;
+		}
+		if (nc.position.epoch < last->epoch ||
+		    (nc.position.epoch == last->epoch && nc.position.usn < last->usn))
+			sim_fail("site %u: position of %s went from %u:%llu to %u:%llu", s->number,
+				 w.contexts[i].base, last->epoch, (unsigned long long)last->usn,
+				 nc.position.epoch, (unsigned long long)nc.position.usn);
+		if (nc.position.epoch > w.contexts[i].history->epoch ||
+		    nc.position.usn > w.contexts[i].history->usn)
+			sim_fail("site %u: position %u:%llu of %s is ahead of its home", s->number,
+				 nc.position.epoch, (unsigned long long)nc.position.usn,
+				 w.contexts[i].base);
+		if (nc.is_own != (w.contexts[i].home == s))
+			sim_fail("site %u: %s changed its owner", s->number, w.contexts[i].base);
+		*last = nc.position;
+	}
+	store_read_end(&t);
+}
+
+static void check_places(struct site *s, struct context *c, struct store_txn *t, uint32_t nc)
+{
+	struct store_change row;
+	uint64_t at = 0;
+	struct buf dn;
+
+	buf_init(&dn, SIZE_MAX);
+	while (store_change_next(t, nc, at, UINT64_MAX, &row) == RC_OK) {
+		at = row.usn;
+		buf_clear(&dn);
+		if (!row.is_tombstone && store_dn(t, row.eid, &dn) != RC_OK)
+			sim_fail("site %u: entry %s of %s is still in limbo", s->number,
+				 uuid_text(&row.uuid), c->base);
+	}
+	buf_fini(&dn);
+}
+
+void history_check_equal(struct site *s, struct context *c)
+{
+	struct store_nc nc;
+	struct store_txn *t;
+
+	need(store_read_begin(s->store, &t) == RC_OK);
+	if (store_nc_find(t, &c->id, &nc) != RC_OK)
+		sim_fail("at quiet, site %u does not know %s", s->number, c->base);
+	if (nc.position.epoch != c->history->epoch || nc.position.usn != c->history->usn)
+		sim_fail("at quiet, site %u is at %u:%llu of %s instead of %u:%llu", s->number,
+			 nc.position.epoch, (unsigned long long)nc.position.usn, c->base,
+			 c->history->epoch, (unsigned long long)c->history->usn);
+	check_places(s, c, t, nc.number);
+	store_read_end(&t);
+}
+
+static void on_problem(void *ctx, const char *text)
+{
+	const struct site *s = ctx;
+
+	sim_fail("site %u: %s", s->number, text);
+}
+
+void history_check_database(struct site *s)
+{
+	struct check c = {.problem = on_problem, .ctx = s};
+	struct store_txn *t;
+
+	need(store_read_begin(s->store, &t) == RC_OK);
+	need(check_database(t, sim_schema, &c) == RC_OK);
+	store_read_end(&t);
+}

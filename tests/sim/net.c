@@ -1,0 +1,805 @@
+#include "tests/sim/sim.h"
+
+#include <stdlib.h>
+
+#include "dird/sync_session.h"
+
+#define HEARTBEAT_MS 10000
+#define LINGER_MS 30000 /* a provider may not hear of a lost client for so long */
+
+enum stage {
+	STAGE_DIALING, /* until the bind is answered */
+	STAGE_ASKING,  /* the search is under way */
+	STAGE_OPEN,
+};
+
+/* A message under way; without bytes: the end of the stream. */
+struct frame {
+	struct frame *next;
+	uint64_t due_ms;
+	size_t n;
+	uint8_t bytes[];
+};
+
+/* One connection: the provider's operation, the wire, the consumer's side of it. */
+struct conn {
+	struct op op; /* first: the provider's calls come with it */
+	struct conn *next;
+	struct site *from, *to;
+	enum stage stage;
+	uint64_t stage_ms; /* when it goes on */
+	struct buf cookie; /* of the search under way */
+
+	bool is_served; /* the provider's session runs */
+	uint64_t turn_ms, provider_end_ms;
+	bool is_stalled;
+	size_t room, flight; /* the provider waits with more than `room` bytes under way */
+	struct frame *first, *last;
+	bool is_dead; /* nothing comes any more, and nobody says so */
+
+	struct link *link; /* NULL: given up */
+	struct repl_session session;
+	bool has_session, told_refreshed, is_paused;
+	struct repl_batch batch, written;
+	bool is_writing;
+	uint64_t write_ms, probe_ms;
+};
+
+static bool reach(const struct site *a, const struct site *b)
+{
+	return !w.is_cut[a->number][b->number];
+}
+
+static uint64_t later(uint32_t most_ms)
+{
+	return w.now_ms + 1 + draw(most_ms);
+}
+
+/* --- the provider's side --- */
+
+static struct conn *conn_of(struct op *op)
+{
+	return (struct conn *)op;
+}
+
+static void put_frame(struct conn *c, struct span bytes)
+{
+	struct frame *f = mem_zalloc(1, sizeof(*f) + bytes.n);
+
+	need(f != NULL);
+	f->n = bytes.n;
+	if (bytes.n != 0)
+		memcpy(f->bytes, bytes.p, bytes.n);
+	f->due_ms = later(chance(10) ? 500 : 30);
+	if (c->last != NULL && f->due_ms < c->last->due_ms)
+		f->due_ms = c->last->due_ms;
+	if (c->last != NULL)
+		c->last->next = f;
+	else
+		c->first = f;
+	c->last = f;
+	c->flight += f->n;
+}
+
+static void swap_last(struct conn *c)
+{
+	struct frame *a, *b = c->last, **at = &c->first;
+
+	while (*at != NULL && (*at)->next != b)
+		at = &(*at)->next;
+	a = *at;
+	if (a == NULL || a == b)
+		return;
+	b->due_ms = a->due_ms;
+	*at = b;
+	b->next = a;
+	a->next = NULL;
+	c->last = a;
+}
+
+int op_send(struct op *op, struct span bytes)
+{
+	struct conn *c = conn_of(op);
+	size_t n;
+
+	while (bytes.n != 0) {
+		need(tlv_frame(bytes, TLV_SEQUENCE, &n) == RC_OK && n <= bytes.n);
+		if (plant != PLANT_MESSAGE_LOST || !chance(300))
+			put_frame(c, span_head(bytes, n));
+		if (plant == PLANT_MESSAGE_SWAPPED && chance(10))
+			swap_last(c);
+		bytes = span_from(bytes, n);
+	}
+	return RC_OK;
+}
+
+bool op_may_send(struct op *op)
+{
+	struct conn *c = conn_of(op);
+
+	c->is_stalled = c->flight > c->room;
+	return !c->is_stalled;
+}
+
+void op_yield(struct op *op)
+{
+	conn_of(op)->turn_ms = later(3);
+}
+
+static void provider_over(struct conn *c)
+{
+	c->is_served = false;
+	c->turn_ms = UINT64_MAX;
+	arena_fini(&c->op.arena);
+}
+
+void op_drop(struct op *op)
+{
+	provider_over(conn_of(op));
+}
+
+void op_finish(struct op *op, struct span extra, const struct msg_control *controls,
+	       unsigned ncontrols)
+{
+	struct conn *c = conn_of(op);
+	struct buf b;
+
+	buf_init(&b, SIZE_MAX);
+	msg_write_result(&b, op->msg.id, MSG_SEARCH_DONE, &op->result, extra, controls, ncontrols);
+	put_frame(c, buf_span(&b));
+	buf_fini(&b);
+	provider_over(c);
+}
+
+void op_finish_result(struct op *op, enum ldap_result code, const char *text)
+{
+	op->result = (struct result){.code = code, .text = text};
+	op_finish(op, SPAN_LIT(""), NULL, 0);
+}
+
+int op_selection_make(struct op *op, const struct span *attrs, unsigned nattrs, bool types_only,
+		      struct op_selection **out)
+{
+	(void)op, (void)attrs, (void)nattrs, (void)types_only;
+	*out = NULL;
+	return RC_OK;
+}
+
+int op_entry_write(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+		   const struct op_selection *sel, struct buf *out)
+{
+	size_t mark = tlv_open(out, TLV_APP_CONS(MSG_SEARCH_ENTRY));
+	struct buf dn;
+	int rc;
+
+	(void)op, (void)sel;
+	buf_init(&dn, DN_MAX_BYTES);
+	rc = store_dn(t, eid, &dn);
+	tlv_put(out, TLV_OCTETS, buf_span(&dn));
+	tlv_put(out, TLV_SEQUENCE, e->attrs);
+	tlv_close(out, mark);
+	buf_fini(&dn);
+	return rc;
+}
+
+void op_view_init(struct op_view *v, struct op *op, struct buf *value)
+{
+	memset(v, 0, sizeof(*v));
+	v->op = op;
+	v->value = value;
+}
+
+void op_view_set(struct op_view *v, struct store_txn *t, uint64_t eid, struct span dn_normal)
+{
+	v->t = t;
+	v->eid = eid;
+	v->view.dn_normal = dn_normal;
+}
+
+/* The search has arrived. */
+static void serve(struct conn *c)
+{
+	static struct span attrs[] = {SPAN_LIT("*"), SPAN_LIT("+"), SPAN_LIT("originStamp"),
+				      SPAN_LIT("parentUUID")};
+	struct sync_request sr = {.mode = SYNC_REFRESH_AND_PERSIST};
+	struct msg_control control = {.oid = SPAN_LIT(SYNC_OID_REQUEST), .has_value = true};
+	struct msg_search *m = &c->op.msg.u.search;
+	struct buf value, filter;
+	const char *why;
+
+	arena_init(&c->op.arena);
+	c->op.server = &c->from->server;
+	c->op.msg.id = 2;
+	c->op.msg.op = MSG_SEARCH_REQUEST;
+	c->op.identity.kind = IDENTITY_SITE;
+	c->op.identity.uuid = w.contexts[c->to->number].id;
+	buf_init(&value, SIZE_MAX);
+	buf_init(&filter, 1000);
+	need(filter_from_text(SPAN_LIT("(objectClass=*)"), &filter, &why) == RC_OK);
+	m->base = SPAN_LIT(SIM_ROOT);
+	m->scope = STORE_SUB;
+	m->filter = arena_span(&c->op.arena, buf_span(&filter));
+	m->attrs = attrs;
+	m->nattrs = sizeof(attrs) / sizeof(attrs[0]);
+	sr.cookie = buf_span(&c->cookie);
+	sync_request_write(&value, &sr);
+	control.value = arena_span(&c->op.arena, buf_span(&value));
+	buf_fini(&value);
+	buf_fini(&filter);
+	c->is_served = true;
+	c->room = chance(3) ? 2000 : 1 << 20;
+	w.sessions++;
+	sync_start(&c->op, &control);
+}
+
+static void end_provider(struct conn *c)
+{
+	if (!c->is_served)
+		return;
+	c->op.is_abandoned = true;
+	c->op.cancel(&c->op);
+}
+
+static void run_provider(struct conn *c)
+{
+	if (c->is_served && c->provider_end_ms <= w.now_ms)
+		end_provider(c);
+	if (!c->is_served)
+		return;
+	if (c->is_stalled && c->flight <= c->room / 2)
+		c->turn_ms = w.now_ms;
+	if (c->turn_ms > w.now_ms)
+		return;
+	c->turn_ms = UINT64_MAX;
+	c->is_stalled = false;
+	c->op.resume(&c->op);
+}
+
+/* --- wake-ups: of this site's sessions only --- */
+
+void net_committed(struct site *s)
+{
+	if (plant == PLANT_WAKE_LOST && chance(2))
+		return;
+	if (s->wake_ms == UINT64_MAX)
+		s->wake_ms = later(5);
+}
+
+static void wake(struct site *s)
+{
+	bool was_busy[2 * SIM_SITES * SIM_SITES];
+	struct sync_session *session;
+	struct conn *c;
+	size_t n = 0;
+
+	s->wake_ms = UINT64_MAX;
+	for (c = w.conns; c != NULL; c = c->next) {
+		session = c->is_served && c->from != s ? c->op.state : NULL;
+		need(n < sizeof(was_busy) / sizeof(was_busy[0]));
+		was_busy[n++] = session != NULL && session->is_busy;
+		if (session != NULL)
+			session->is_busy = true;
+	}
+	sync_wake(NULL);
+	n = 0;
+	for (c = w.conns; c != NULL; c = c->next, n++) {
+		if (c->is_served && c->from != s)
+			((struct sync_session *)c->op.state)->is_busy = was_busy[n];
+	}
+}
+
+/* --- the consumer's side --- */
+
+static void drop_frames(struct conn *c)
+{
+	struct frame *f;
+
+	while ((f = c->first) != NULL) {
+		c->first = f->next;
+		mem_free(f);
+	}
+	c->last = NULL;
+	c->flight = 0;
+}
+
+/* The link may try again; the provider hears of it sooner or later. */
+static void detach(struct conn *c, const char *why)
+{
+	struct link *l = c->link;
+
+	trace("link %u<-%u: %s", l->to->number, l->from->number, why);
+	c->link = NULL;
+	l->conn = NULL;
+	c->provider_end_ms = reach(c->from, c->to) && !chance(4) ? later(50) : later(LINGER_MS);
+	repl_link_lost(&l->peer.link, w.now_ms, draw(UINT32_MAX));
+	repl_note(&l->peer, 0, 0, NULL);
+}
+
+static void flush(struct conn *c)
+{
+	if (c->is_writing || c->batch.n == 0)
+		return;
+	c->written = c->batch;
+	repl_batch_init(&c->batch);
+	c->is_writing = true;
+	c->write_ms = later(chance(8) ? 400 : 10);
+}
+
+/* Something does not fit: what this session still holds is not to be trusted. */
+static void fail(struct conn *c, const char *why)
+{
+	repl_batch_fini(&c->batch);
+	if (c->link != NULL)
+		detach(c, why);
+}
+
+static void check_refreshed(struct conn *c)
+{
+	if (c->link == NULL || !c->session.is_refreshed || c->told_refreshed || c->is_writing ||
+	    c->batch.n != 0)
+		return;
+	c->told_refreshed = true;
+	repl_link_refreshed(&c->link->peer.link);
+	repl_note(&c->link->peer, 0, 0, NULL);
+}
+
+static int uuid_order(const void *a, const void *b)
+{
+	return memcmp(a, b, UUID_BYTES);
+}
+
+/* The end of a present phase that was cut, taken for a real one. */
+static void plant_present_cut(struct conn *c)
+{
+	struct repl_session *s = &c->session;
+	struct store_nc nc;
+	struct store_txn *t;
+	struct change *more;
+	unsigned i;
+
+	if (!c->has_session || s->is_refreshed || s->nnamed == 0)
+		return;
+	need(store_read_begin(c->from->store, &t) == RC_OK);
+	for (i = 0; i < w.ncontexts; i++) {
+		if (w.contexts[i].home == c->to ||
+		    store_nc_find(t, &w.contexts[i].id, &nc) != RC_OK)
+			continue;
+		more = mem_realloc(c->batch.changes, (c->batch.n + 1) * sizeof(*more));
+		need(more != NULL);
+		c->batch.changes = more;
+		c->batch.size = c->batch.n + 1;
+		memset(&more[c->batch.n], 0, sizeof(*more));
+		more[c->batch.n].kind = CHANGE_KEEP_ONLY;
+		more[c->batch.n].position = nc.position;
+		more[c->batch.n].keep = arena_zalloc(&c->batch.arena, s->nnamed, UUID_BYTES);
+		memcpy(more[c->batch.n].keep, s->named, s->nnamed * UUID_BYTES);
+		qsort(more[c->batch.n].keep, s->nnamed, UUID_BYTES, uuid_order);
+		more[c->batch.n++].nkeep = s->nnamed;
+	}
+	store_read_end(&t);
+}
+
+/* The connection ends in good order: whole messages that are here already still count. */
+static void lost(struct conn *c, const char *why)
+{
+	detach(c, why);
+	if (plant == PLANT_PRESENT_CUT)
+		plant_present_cut(c);
+	flush(c);
+}
+
+static void read_vector(struct conn *c, struct arena *a, struct vector *v, struct uuid *own,
+			unsigned *nown)
+{
+	uint32_t number = 0;
+	struct store_nc nc;
+	struct store_txn *t;
+
+	need(store_read_begin(c->to->store, &t) == RC_OK);
+	while (store_nc_next(t, &number, &nc) == RC_OK) {
+		if (uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC))
+			continue;
+		need(vector_put(v, a, &nc.position) == RC_OK);
+		if (nc.is_own)
+			own[(*nown)++] = nc.position.nc;
+	}
+	store_read_end(&t);
+}
+
+static void begin_session(struct conn *c)
+{
+	struct repl_figures *f = &c->link->peer.figures;
+	struct uuid own[SIM_CONTEXTS];
+	struct vector v = {NULL, 0};
+	unsigned nown = 0, i;
+	struct arena a;
+
+	arena_init(&a);
+	read_vector(c, &a, &v, own, &nown);
+	need(repl_session_init(&c->session, own, nown) == RC_OK);
+	for (i = 0; plant == PLANT_MEMORY_COOKIE && i < f->partner_n; i++)
+		need(vector_put(&v, &a, &f->partner_at[i]) == RC_OK);
+	c->has_session = true;
+	cookie_write(0, &v, &c->cookie);
+	arena_fini(&a);
+	c->stage = STAGE_ASKING;
+	c->stage_ms = later(50);
+	repl_link_bound(&c->link->peer.link);
+	repl_note(&c->link->peer, 0, 0, NULL);
+}
+
+static void on_message(struct conn *c, struct span bytes)
+{
+	const char *why = NULL;
+	struct msg m;
+
+	need(repl_batch_read(&c->batch, bytes, &m, &why) == RC_OK);
+	if (repl_session_feed(&c->session, &m, &c->batch, &why) != RC_OK) {
+		if (plant == PLANT_NONE)
+			sim_fail("site %u reads from %u: %s", c->to->number, c->from->number, why);
+		fail(c, why);
+	} else if (c->session.is_ended) {
+		fail(c, "ended by the partner");
+	}
+}
+
+static void note_partner(struct conn *c)
+{
+	struct vector v = c->session.partner;
+	struct store_nc nc;
+	struct store_txn *t;
+	struct arena a;
+	unsigned i;
+
+	if (plant != PLANT_ECHO_TOO_MUCH) {
+		repl_note(&c->link->peer, 1, 0, &v);
+		return;
+	}
+	arena_init(&a);
+	need(store_read_begin(c->to->store, &t) == RC_OK);
+	for (i = 0; i < w.ncontexts; i++) {
+		if (store_nc_find(t, &w.contexts[i].id, &nc) == RC_OK)
+			need(vector_put(&v, &a, &nc.position) == RC_OK);
+	}
+	store_read_end(&t);
+	repl_note(&c->link->peer, 1, 0, &v);
+	arena_fini(&a);
+}
+
+static void read_frames(struct conn *c)
+{
+	unsigned cookies = c->session.cookies;
+	struct frame *f;
+
+	while (c->link != NULL && !c->is_paused && !c->is_dead && reach(c->from, c->to) &&
+	       (f = c->first) != NULL && f->due_ms <= w.now_ms) {
+		c->first = f->next;
+		if (c->first == NULL)
+			c->last = NULL;
+		c->flight -= f->n;
+		repl_link_heard(&c->link->peer.link, w.now_ms);
+		if (f->n == 0)
+			lost(c, "closed by the partner");
+		else
+			on_message(c, span_make(f->bytes, f->n));
+		mem_free(f);
+	}
+	if (c->link == NULL)
+		return;
+	if (c->session.cookies != cookies)
+		note_partner(c);
+	if (c->batch.n == 0)
+		repl_batch_fini(&c->batch);
+	flush(c);
+	check_refreshed(c);
+	c->is_paused = repl_batch_is_full(&c->batch);
+}
+
+/* --- to the writer --- */
+
+static void check_touched(struct site *s, const struct repl_batch *b)
+{
+	unsigned i, j;
+
+	history_positions(s);
+	for (i = 0; i < w.ncontexts; i++) {
+		for (j = 0; j < b->n; j++) {
+			const struct change *x = &b->changes[j];
+
+			if (x->kind == CHANGE_KEEP_ONLY)
+				w.presents++;
+			if (uuid_eq(x->kind == CHANGE_PUT || x->kind == CHANGE_REMOVE
+					    ? &x->stamp.nc
+					    : &x->position.nc,
+				    &w.contexts[i].id))
+				break;
+		}
+		if (j < b->n)
+			history_check(s, &w.contexts[i]);
+	}
+}
+
+/* Positions in a transaction of their own, before the data; then the machine stops. */
+static bool position_first(struct conn *c)
+{
+	struct result why;
+	unsigned i;
+
+	if (!chance(10))
+		return false;
+	for (i = 0; i < c->written.n; i++) {
+		if (c->written.changes[i].kind == CHANGE_POSITION)
+			need(site_apply(c->to, &c->written.changes[i], 1, &c->written.arena,
+					&why) != RC_REFUSED);
+	}
+	return true;
+}
+
+static void write_batch(struct conn *c)
+{
+	struct result why = {.code = LR_SUCCESS};
+	struct site *s = c->to;
+	int rc;
+
+	if (plant == PLANT_POSITION_FIRST && position_first(c))
+		rc = RC_IO;
+	else
+		rc = site_apply(s, c->written.changes, c->written.n, &c->written.arena, &why);
+	if (rc == RC_REFUSED)
+		sim_fail("site %u refuses what came from %u: %s", s->number, c->from->number,
+			 why.text);
+	if (rc == RC_OK) {
+		trace("site %u: %u changes from %u", s->number, c->written.n, c->from->number);
+		net_committed(s);
+		check_touched(s, &c->written);
+	} else if (plant != PLANT_FAILED_BATCH_SKIPPED) {
+		fail(c, "a write failed");
+	}
+	c->is_writing = false;
+	repl_batch_fini(&c->written);
+}
+
+static void run_writer(struct conn *c)
+{
+	if (!c->is_writing || c->write_ms > w.now_ms)
+		return;
+	write_batch(c);
+	flush(c);
+	check_refreshed(c);
+	if (c->is_paused && c->link != NULL && !repl_batch_is_full(&c->batch)) {
+		c->is_paused = false;
+		repl_link_heard(&c->link->peer.link, w.now_ms);
+	}
+}
+
+/* --- links --- */
+
+void net_add_link(struct site *from, struct site *to)
+{
+	struct link *l = &w.links[w.nlinks];
+
+	need(w.nlinks < sizeof(w.links) / sizeof(w.links[0]));
+	w.nlinks++;
+	l->from = from;
+	l->to = to;
+	l->peer.repl = &to->repl;
+	l->peer.partner.site = w.contexts[from->number].id;
+	l->peer.next = to->repl.peers;
+	to->repl.peers = &l->peer;
+	repl_link_init(&l->peer.link, HEARTBEAT_MS);
+	repl_link_enable(&l->peer.link, true, w.now_ms);
+}
+
+static void dial(struct link *l)
+{
+	struct conn *c = mem_zalloc(1, sizeof(*c)), **end = &w.conns;
+
+	need(c != NULL);
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = c;
+	c->from = l->from;
+	c->to = l->to;
+	c->link = l;
+	l->conn = c;
+	c->turn_ms = c->provider_end_ms = c->probe_ms = UINT64_MAX;
+	c->stage_ms = later(100);
+	buf_init(&c->cookie, SIZE_MAX);
+	repl_batch_init(&c->batch);
+	repl_batch_init(&c->written);
+}
+
+/* A probe is answered, or the partner knows no such connection, or nothing comes back. */
+static void answer_probe(struct conn *c)
+{
+	c->probe_ms = UINT64_MAX;
+	if (c->is_dead || !reach(c->from, c->to))
+		return;
+	if (!c->from->is_up || !c->is_served)
+		lost(c, "reset by the partner");
+	else
+		repl_link_heard(&c->link->peer.link, w.now_ms);
+}
+
+static void run_link(struct link *l)
+{
+	if (!l->to->is_up)
+		return;
+	switch (repl_link_tick(&l->peer.link, w.now_ms, l->conn != NULL && l->conn->is_paused)) {
+	case REPL_DO_NOTHING:
+		break;
+	case REPL_DO_CONNECT:
+		dial(l);
+		break;
+	case REPL_DO_PROBE:
+		l->conn->probe_ms = later(100);
+		break;
+	case REPL_DO_DROP:
+		if (plant == PLANT_PROBE_IGNORED)
+			repl_link_heard(&l->peer.link, w.now_ms);
+		else
+			lost(l->conn, "silent");
+		break;
+	}
+}
+
+/* --- connections --- */
+
+static void run_stage(struct conn *c)
+{
+	if (c->link == NULL || c->stage == STAGE_OPEN || c->stage_ms > w.now_ms ||
+	    !reach(c->from, c->to))
+		return;
+	if (!c->from->is_up) {
+		fail(c, "refused");
+	} else if (c->stage == STAGE_DIALING) {
+		repl_link_heard(&c->link->peer.link, w.now_ms);
+		begin_session(c);
+	} else {
+		c->stage = STAGE_OPEN;
+		serve(c);
+	}
+}
+
+static void free_conn(struct conn *c)
+{
+	drop_frames(c);
+	if (c->has_session)
+		repl_session_fini(&c->session);
+	repl_batch_fini(&c->batch);
+	repl_batch_fini(&c->written);
+	buf_fini(&c->cookie);
+	mem_free(c);
+}
+
+static void sweep(void)
+{
+	struct conn **at = &w.conns, *c;
+
+	while ((c = *at) != NULL) {
+		if (c->link != NULL || c->is_writing || c->is_served) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		free_conn(c);
+	}
+}
+
+void net_run(void)
+{
+	struct conn *c;
+	unsigned i;
+
+	for (i = 0; i < w.nlinks; i++)
+		run_link(&w.links[i]);
+	for (c = w.conns; c != NULL; c = c->next) {
+		run_stage(c);
+		run_provider(c);
+		read_frames(c);
+		run_writer(c);
+		if (c->link != NULL && c->probe_ms <= w.now_ms)
+			answer_probe(c);
+	}
+	for (i = 0; i < w.nsites; i++) {
+		if (w.sites[i].is_up && w.sites[i].wake_ms <= w.now_ms)
+			wake(&w.sites[i]);
+	}
+	sweep();
+}
+
+/* --- what goes wrong --- */
+
+static void hang(struct conn *c)
+{
+	c->is_dead = true;
+	c->provider_end_ms = later(LINGER_MS);
+}
+
+void net_break_one(void)
+{
+	unsigned n = 0, at;
+	struct conn *c;
+
+	for (c = w.conns; c != NULL; c = c->next)
+		n += c->link != NULL;
+	if (n == 0)
+		return;
+	at = draw(n);
+	for (c = w.conns; c != NULL; c = c->next) {
+		if (c->link != NULL && at-- == 0)
+			break;
+	}
+	if (chance(4)) {
+		trace("link %u<-%u hangs", c->to->number, c->from->number);
+		hang(c);
+	} else {
+		lost(c, "broken");
+	}
+}
+
+/* A crash while a write was under way: it is there, or it is not. */
+static void consumer_down(struct conn *c)
+{
+	struct result why;
+
+	if (c->is_writing && chance(2)) {
+		if (site_apply(c->to, c->written.changes, c->written.n, &c->written.arena, &why) ==
+		    RC_OK)
+			check_touched(c->to, &c->written);
+	}
+	c->is_writing = false;
+	repl_batch_fini(&c->written);
+	repl_batch_fini(&c->batch);
+	if (c->link != NULL)
+		detach(c, "crashed");
+}
+
+void net_site_down(struct site *s)
+{
+	struct conn *c;
+	unsigned i;
+
+	for (c = w.conns; c != NULL; c = c->next) {
+		if (c->to == s)
+			consumer_down(c);
+		if (c->from != s || !c->is_served)
+			continue;
+		end_provider(c);
+		if (chance(3))
+			c->is_dead = true;
+		else
+			put_frame(c, SPAN_LIT(""));
+	}
+	for (i = 0; i < w.nlinks; i++) { /* nothing is remembered */
+		struct link *l = &w.links[i];
+
+		if (l->to != s)
+			continue;
+		mem_free(l->peer.figures.partner_at);
+		memset(&l->peer.figures, 0, sizeof(l->peer.figures));
+		repl_link_init(&l->peer.link, HEARTBEAT_MS);
+		repl_link_enable(&l->peer.link, true, w.now_ms);
+	}
+	sweep();
+}
+
+void net_cut(unsigned a, unsigned b, bool cut)
+{
+	w.is_cut[a][b] = w.is_cut[b][a] = cut;
+}
+
+void net_free(void)
+{
+	struct conn *c;
+	unsigned i;
+
+	for (c = w.conns; c != NULL; c = c->next) {
+		end_provider(c);
+		c->link = NULL;
+		c->is_writing = false;
+	}
+	sweep();
+	for (i = 0; i < w.nlinks; i++)
+		mem_free(w.links[i].peer.figures.partner_at);
+}

@@ -1,0 +1,110 @@
+#include "tests/sim/sim.h"
+
+#include "dird/store_int.h"
+
+enum plant plant;
+
+const char *const plant_names[PLANT_COUNT] = {
+	[PLANT_NONE] = "none",
+	[PLANT_POSITION_FIRST] = "position-first",
+	[PLANT_PRESENT_CUT] = "present-cut",
+	[PLANT_PRESENT_IGNORED] = "present-ignored",
+	[PLANT_STALE_APPLIED] = "stale-applied",
+	[PLANT_LIMBO_DROPPED] = "limbo-dropped",
+	[PLANT_TOMBSTONE_FORGOTTEN] = "tombstone-forgotten",
+	[PLANT_REMOVE_DROPPED] = "remove-dropped",
+	[PLANT_WAKE_LOST] = "wake-lost",
+	[PLANT_MESSAGE_LOST] = "message-lost",
+	[PLANT_MEMORY_COOKIE] = "memory-cookie",
+	[PLANT_FAILED_BATCH_SKIPPED] = "failed-batch-skipped",
+	[PLANT_MESSAGE_SWAPPED] = "message-swapped",
+	[PLANT_FLOOR_FORGOTTEN] = "floor-forgotten",
+	[PLANT_LIVES_MIXED] = "lives-mixed",
+	[PLANT_ECHO_TOO_MUCH] = "echo-too-much",
+	[PLANT_ACK_EARLY] = "ack-early",
+	[PLANT_PROBE_IGNORED] = "probe-ignored",
+};
+
+/* An older state of an entry takes the place of a newer one. */
+static int apply_stale(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
+		       enum update_outcome *outcome, struct result *why)
+{
+	struct change remove = {.kind = CHANGE_REMOVE, .uuid = c->uuid};
+	struct store_nc nc, low;
+	struct entry e;
+	uint64_t eid;
+	int rc;
+
+	if (store_nc_find(t, &c->stamp.nc, &nc) != RC_OK || nc.is_own || c->stamp.usn == 0 ||
+	    uuid_is_zero(&c->parent_uuid))
+		return update_apply(t, &s->ctx, c, a, outcome, why);
+	low = nc;
+	low.position.usn = 0;
+	low.position.epoch = 0;
+	store_nc_put(t, &low);
+	if (store_by_uuid(t, &c->uuid, &eid) == RC_OK) {
+		need(store_entry(t, eid, &e) == RC_OK);
+		remove.stamp = e.head.stamp;
+		remove.stamp.usn++;
+		rc = update_apply(t, &s->ctx, &remove, a, outcome, why);
+		if (rc != RC_OK)
+			return rc;
+	}
+	store_tombstone_del(t, &c->uuid);
+	*outcome = UPDATE_APPLIED;
+	rc = update_apply(t, &s->ctx, c, a, outcome, why);
+	need(store_nc_find(t, &c->stamp.nc, &low) == RC_OK);
+	low.position = nc.position;
+	store_nc_put(t, &low);
+	return rc;
+}
+
+static int apply_keeping_floor(struct site *s, struct store_txn *t, struct change *c,
+			       struct arena *a, enum update_outcome *outcome, struct result *why)
+{
+	struct store_nc before, nc;
+	bool known = store_nc_find(t, &c->position.nc, &before) == RC_OK;
+	int rc = update_apply(t, &s->ctx, c, a, outcome, why);
+
+	if (known && store_nc_find(t, &c->position.nc, &nc) == RC_OK) {
+		nc.floor = before.floor;
+		store_nc_put(t, &nc);
+	}
+	return rc;
+}
+
+static void mix_lives(struct store_txn *t, struct change *c)
+{
+	struct store_nc nc;
+
+	if (store_nc_find(t, &c->position.nc, &nc) != RC_OK || nc.position.epoch == 0)
+		return;
+	c->position.epoch = nc.position.epoch;
+	c->position.invocation = nc.position.invocation;
+}
+
+int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
+		enum update_outcome *outcome, struct result *why)
+{
+	uint64_t eid;
+	int rc;
+
+	if (plant == PLANT_PRESENT_IGNORED && c->kind == CHANGE_KEEP_ONLY)
+		return RC_OK;
+	if (plant == PLANT_REMOVE_DROPPED && c->kind == CHANGE_REMOVE)
+		return RC_OK;
+	if (plant == PLANT_LIMBO_DROPPED && c->kind == CHANGE_PUT &&
+	    !uuid_is_zero(&c->parent_uuid) &&
+	    store_by_uuid(t, &c->parent_uuid, &eid) == RC_NOTFOUND)
+		return RC_OK;
+	if (plant == PLANT_STALE_APPLIED && c->kind == CHANGE_PUT)
+		return apply_stale(s, t, c, a, outcome, why);
+	if (plant == PLANT_FLOOR_FORGOTTEN && c->kind == CHANGE_KEEP_ONLY)
+		return apply_keeping_floor(s, t, c, a, outcome, why);
+	if (plant == PLANT_LIVES_MIXED && c->kind == CHANGE_POSITION)
+		mix_lives(t, c);
+	rc = update_apply(t, &s->ctx, c, a, outcome, why);
+	if (rc == RC_OK && plant == PLANT_TOMBSTONE_FORGOTTEN && c->kind == CHANGE_REMOVE)
+		store_tombstone_del(t, &c->uuid);
+	return rc;
+}

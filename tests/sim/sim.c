@@ -1,0 +1,407 @@
+#include "tests/sim/sim.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#define STEPS 1200
+#define QUIET_MS (20 * 60 * 1000)
+
+struct world w;
+struct schema *sim_schema;
+
+static uint64_t rng;
+static bool is_tracing;
+static char folder[64];
+
+uint32_t draw(uint32_t below)
+{
+	rng = rng * 6364136223846793005ull + 1442695040888963407ull;
+	return (uint32_t)(rng >> 33) % below;
+}
+
+bool chance(uint32_t in)
+{
+	return draw(in) == 0;
+}
+
+int fill_random(void *p, size_t n)
+{
+	uint8_t *at = p;
+
+	while (n-- > 0)
+		*at++ = (uint8_t)draw(256);
+	return RC_OK;
+}
+
+static void remove_folder(void)
+{
+	char command[128];
+
+	if (folder[0] == 0)
+		return;
+	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+	if (system(command) != 0)
+		fprintf(stderr, "%s could not be removed\n", folder);
+	folder[0] = 0;
+}
+
+void sim_fail(const char *format, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	remove_folder();
+	printf("%sseed %llu, step %llu, at %llu ms: ", plant != PLANT_NONE ? "found: " : "",
+	       (unsigned long long)w.seed, (unsigned long long)w.steps,
+	       (unsigned long long)w.now_ms);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+	if (plant == PLANT_NONE)
+		printf("again: tests/sim/sim --seed %llu --trace\n", (unsigned long long)w.seed);
+	fflush(stdout);
+	_exit(plant != PLANT_NONE ? 0 : 1);
+}
+
+void trace(const char *format, ...)
+{
+	va_list args;
+
+	if (!is_tracing)
+		return;
+	printf("%7llu ", (unsigned long long)w.now_ms);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+}
+
+/* --- the world --- */
+
+static void both_ways(unsigned a, unsigned b)
+{
+	net_add_link(&w.sites[a], &w.sites[b]);
+	net_add_link(&w.sites[b], &w.sites[a]);
+}
+
+static const char *make_topology(void)
+{
+	static const char *const names[] = {"hub", "chain", "ring", "mesh", "random"};
+	unsigned what = draw(5), n = w.nsites, i, j;
+
+	if (what == 3 && n > 6)
+		what = 4;
+	for (i = 1; i < n; i++) {
+		if (what == 0)
+			both_ways(0, i);
+		else if (what == 1 || what == 2)
+			both_ways(i - 1, i);
+		else if (what == 4)
+			both_ways(draw(i), i);
+		for (j = 0; what == 3 && j < i; j++)
+			both_ways(j, i);
+	}
+	if (what == 2 && n > 2)
+		both_ways(n - 1, 0);
+	if (what == 4 && n > 3)
+		both_ways(1, n - 1);
+	return names[what];
+}
+
+static unsigned draw_sites(void)
+{
+	if (chance(40))
+		return 8 + draw(SIM_SITES - 7);
+	return 2 + draw(4);
+}
+
+static void open_world(uint64_t seed)
+{
+	const char *topology;
+	unsigned i;
+
+	memset(&w, 0, sizeof(w));
+	w.seed = seed;
+	rng = seed * 0x9e3779b97f4a7c15ull + 1;
+	strcpy(folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm/waypost-sim-XXXXXX"
+						     : "/tmp/waypost-sim-XXXXXX");
+	need(mkdtemp(folder) != NULL);
+	w.nsites = draw_sites();
+	w.ncontexts = w.nsites + 1;
+	for (i = 0; i < w.ncontexts; i++)
+		history_create(&w.contexts[i]);
+	for (i = 0; i < w.nsites; i++) {
+		site_create(&w.sites[i], i, folder);
+		site_open(&w.sites[i]);
+		site_found(&w.sites[i]);
+	}
+	topology = make_topology();
+	trace("seed %llu: %u sites, %s", (unsigned long long)seed, w.nsites, topology);
+}
+
+static void close_world(void)
+{
+	unsigned i;
+
+	net_free();
+	for (i = 0; i < w.nsites; i++)
+		site_free(&w.sites[i]);
+	for (i = 0; i < w.ncontexts; i++)
+		history_free(&w.contexts[i]);
+	remove_folder();
+}
+
+/* --- steps --- */
+
+static void crash(struct site *s)
+{
+	if (!s->is_up)
+		return;
+	trace("site %u crashes", s->number);
+	net_site_down(s);
+	site_close(s);
+	s->up_ms = w.now_ms + draw(chance(3) ? 60000 : 3000);
+	w.crashes++;
+}
+
+static void restart(struct site *s)
+{
+	unsigned i;
+
+	trace("site %u starts", s->number);
+	site_open(s);
+	s->wall_offset_us = chance(3) ? ((int64_t)draw(200000) - 100000) * 1000000 : 0;
+	history_positions(s);
+	history_check_database(s);
+	for (i = 0; i < w.ncontexts; i++)
+		history_check(s, &w.contexts[i]);
+}
+
+static void restart_due(bool all)
+{
+	unsigned i;
+
+	for (i = 0; i < w.nsites; i++) {
+		if (!w.sites[i].is_up && (all || w.sites[i].up_ms <= w.now_ms))
+			restart(&w.sites[i]);
+	}
+}
+
+/* Some sites on one side, the others on the other; or everybody together again. */
+static void partition(bool heal)
+{
+	bool side[SIM_SITES];
+	unsigned i, j;
+
+	for (i = 0; i < w.nsites; i++)
+		side[i] = !heal && chance(2);
+	for (i = 0; i < w.nsites; i++) {
+		for (j = 0; j < i; j++)
+			net_cut(i, j, side[i] != side[j]);
+	}
+	trace(heal ? "the network is whole" : "the network is split");
+	w.partitions += !heal;
+}
+
+static void write_somewhere(void)
+{
+	struct context *c = &w.contexts[draw(w.ncontexts)];
+	unsigned burst = chance(10) ? 20 : 1;
+
+	while (c->home->is_up && burst-- > 0)
+		site_write(c);
+}
+
+static void go_wrong(void)
+{
+	struct site *s = &w.sites[draw(w.nsites)];
+	struct context *c = &w.contexts[draw(w.ncontexts)];
+	unsigned what = draw(20);
+
+	if (what < 10)
+		net_break_one();
+	else if (what < 13)
+		crash(s);
+	else if (what < 15)
+		partition(false);
+	else if (what < 17)
+		partition(true);
+	else if (what < 19)
+		s->failing_ms = w.now_ms + draw(500);
+	else if (c->home->is_up)
+		site_begin_life(c);
+}
+
+static void step(void)
+{
+	w.steps++;
+	w.now_ms += chance(40) ? draw(4000) : draw(30);
+	restart_due(false);
+	if (chance(3))
+		write_somewhere();
+	if (chance(25))
+		go_wrong();
+	net_run();
+}
+
+/* --- the end: nothing goes wrong any more, and everything flows --- */
+
+static bool is_equal(void)
+{
+	struct store_nc nc;
+	struct store_txn *t;
+	bool equal = true;
+	unsigned i, j;
+
+	for (i = 0; i < w.nsites && equal; i++) {
+		need(store_read_begin(w.sites[i].store, &t) == RC_OK);
+		for (j = 0; j < w.ncontexts && equal; j++)
+			equal = store_nc_find(t, &w.contexts[j].id, &nc) == RC_OK &&
+				nc.position.usn == w.contexts[j].home->last[j].usn &&
+				nc.position.epoch == w.contexts[j].home->last[j].epoch;
+		store_read_end(&t);
+	}
+	return equal;
+}
+
+static void settle(void)
+{
+	uint64_t end = w.now_ms + QUIET_MS;
+	unsigned i, j;
+
+	w.is_quiet = true;
+	partition(true);
+	restart_due(true);
+	for (i = 0; i < w.nsites; i++)
+		history_positions(&w.sites[i]);
+	while (!is_equal() && w.now_ms < end) {
+		for (i = 0; i < 100; i++) {
+			w.now_ms += 20 + (end - w.now_ms < QUIET_MS / 2 ? 200 : 0);
+			net_run();
+		}
+	}
+	for (i = 0; i < w.nsites; i++) {
+		for (j = 0; j < w.ncontexts; j++) {
+			history_check(&w.sites[i], &w.contexts[j]);
+			history_check_equal(&w.sites[i], &w.contexts[j]);
+		}
+		history_check_database(&w.sites[i]);
+	}
+}
+
+static void run_seed(uint64_t seed)
+{
+	unsigned i;
+
+	open_world(seed);
+	for (i = 0; i < STEPS; i++)
+		step();
+	settle();
+	trace("seed %llu: %llu changes, %llu commits, %llu sessions, %llu crashes, %llu splits, "
+	      "%llu lives, %llu present phases, %llu parked, %llu foreign, %llu checks, %llu s",
+	      (unsigned long long)seed, (unsigned long long)w.changes,
+	      (unsigned long long)w.commits, (unsigned long long)w.sessions,
+	      (unsigned long long)w.crashes, (unsigned long long)w.partitions,
+	      (unsigned long long)w.lives, (unsigned long long)w.presents,
+	      (unsigned long long)w.parked, (unsigned long long)w.foreign,
+	      (unsigned long long)w.checked, (unsigned long long)w.now_ms / 1000);
+	close_world();
+}
+
+/* --- the program --- */
+
+static const char usage[] =
+	"Usage: sim [--seed N [--trace]] [--seeds N] [--seconds N] [--plant NAME]\n"
+	"\n"
+	"  --seed N      one world\n"
+	"  --trace       tell what happens\n"
+	"  --seeds N     worlds 1 to N (default 1000)\n"
+	"  --seconds N   as many of them as fit into N seconds\n"
+	"  --plant NAME  with this bug; exit status 0 when it is found\n"
+	"  --plants      list the bugs\n";
+
+static int list_plants(void)
+{
+	unsigned i;
+
+	for (i = 1; i < PLANT_COUNT; i++)
+		puts(plant_names[i]);
+	return 0;
+}
+
+static bool find_plant(const char *name)
+{
+	unsigned i;
+
+	for (i = 1; i < PLANT_COUNT; i++) {
+		if (strcmp(name, plant_names[i]) == 0)
+			plant = i;
+	}
+	return plant != PLANT_NONE;
+}
+
+static int run(uint64_t first, uint64_t last, uint64_t seconds)
+{
+	time_t end = time(NULL) + (time_t)seconds;
+	uint64_t seed;
+
+	for (seed = first; seed <= last && (seconds == 0 || time(NULL) < end); seed++)
+		run_seed(seed);
+	if (plant != PLANT_NONE)
+		printf("not found: %s, seeds %llu to %llu\n", plant_names[plant],
+		       (unsigned long long)first, (unsigned long long)seed - 1);
+	else
+		printf("seeds %llu to %llu\n", (unsigned long long)first,
+		       (unsigned long long)seed - 1);
+	return plant != PLANT_NONE ? 1 : 0;
+}
+
+static int bad_usage(void)
+{
+	fputs(usage, stderr);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t first = 1, last = 1000, seconds = 0;
+	struct buf errors;
+	int i, rc;
+
+	for (i = 1; i < argc; i++) {
+		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+
+		if (strcmp(argv[i], "--trace") == 0) {
+			is_tracing = true;
+			continue;
+		}
+		if (strcmp(argv[i], "--plants") == 0)
+			return list_plants();
+		if (value == NULL)
+			return bad_usage();
+		if (strcmp(argv[i], "--seed") == 0)
+			first = last = strtoull(value, NULL, 10);
+		else if (strcmp(argv[i], "--seeds") == 0)
+			last = strtoull(value, NULL, 10);
+		else if (strcmp(argv[i], "--seconds") == 0)
+			seconds = strtoull(value, NULL, 10);
+		else if (strcmp(argv[i], "--plant") != 0 || !find_plant(value))
+			return bad_usage();
+		i++;
+	}
+	buf_init(&errors, 1 << 20);
+	rc = schema_load(SCHEMADIR, &sim_schema, &errors);
+	if (rc != RC_OK) {
+		fprintf(stderr, "%s: %.*s\n", SCHEMADIR, (int)errors.n, (const char *)errors.p);
+		return 2;
+	}
+	buf_fini(&errors);
+	rc = run(first, last, seconds);
+	schema_free(&sim_schema);
+	return rc;
+}

@@ -1,0 +1,177 @@
+/*
+ * Many sites in one process, with virtual time: the provider (dird/sync.h), the consumer's schedule
+ * and message reader (dird/repl.h, repl_batch.h) and the update code on real stores. Everything
+ * follows from one seed.
+ *
+ *   site.c     stores, client operations, the writer
+ *   net.c      links, connections, messages under way
+ *   history.c  what every home acknowledged, and whether a site agrees with it
+ *   plant.c    bugs to be found
+ *   sim.c      worlds, steps, the end
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dird/op_impl.h"
+#include "dird/repl_int.h"
+#include "dird/schema.h"
+#include "dird/update.h"
+
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+
+#define SIM_SITES 20
+#define SIM_CONTEXTS (SIM_SITES + 1) /* the sites' own, then the organisation's */
+#define SIM_ROOT "o=Example"
+
+struct conn;
+struct history;
+
+/* What a site has been seen to hold of an entry. */
+struct seen {
+	struct stamp stamp;
+	bool was_there, is_gone;
+};
+
+struct site {
+	unsigned number;
+	char folder[128];
+	bool is_up;
+	uint64_t up_ms; /* while down: of the restart */
+	struct store *store;
+	struct update_context ctx;
+	struct arena arena;
+	struct server server;
+	struct repl repl;
+	uint64_t wake_ms; /* the provider hears of commits; UINT64_MAX: nothing to hear */
+	int64_t wall_offset_us;
+	uint64_t failing_ms; /* until then writes fail */
+	struct position last[SIM_CONTEXTS];
+	struct seen *seen[SIM_CONTEXTS];
+	size_t nseen[SIM_CONTEXTS];
+};
+
+/* One site's link to another one, from which it pulls. */
+struct link {
+	struct site *from, *to;
+	struct repl_peer peer; /* of `to` */
+	struct conn *conn;
+};
+
+/* A naming context with all that its home acknowledged. */
+struct context {
+	struct site *home;
+	struct uuid id;
+	char base[64];
+	struct history *history;
+};
+
+struct world {
+	uint64_t seed, now_ms, steps;
+	unsigned nsites, ncontexts, nlinks;
+	struct site sites[SIM_SITES];
+	struct context contexts[SIM_CONTEXTS];
+	struct link links[2 * SIM_SITES * SIM_SITES];
+	bool is_cut[SIM_SITES][SIM_SITES];
+	bool is_quiet; /* nothing goes wrong any more */
+	struct conn *conns;
+	/* totals, for the reader */
+	uint64_t changes, commits, sessions, crashes, partitions, lives, presents, parked, checked,
+		foreign;
+};
+
+extern struct world w;
+extern struct schema *sim_schema;
+
+/* --- sim.c --- */
+
+uint32_t draw(uint32_t below);
+bool chance(uint32_t in); /* one in `in` */
+int fill_random(void *p, size_t n);
+/** An invariant does not hold: says so with the seed, and ends the program. */
+_Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** Of our own machinery. */
+#define need(cond)                                                                                 \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			sim_fail("%s:%d: %s", __FILE__, __LINE__, #cond);                          \
+	} while (0)
+
+/* --- site.c --- */
+
+void site_create(struct site *s, unsigned number, const char *folder);
+void site_open(struct site *s);
+void site_close(struct site *s);
+void site_free(struct site *s);
+/** Found contexts and their first entries; the organisation's at site 0. */
+void site_found(struct site *s);
+/** One random client operation at the home of `c`. */
+void site_write(struct context *c);
+/** As after a restore that lost nothing: partners know an earlier life. */
+void site_begin_life(struct context *c);
+/** Changes in one transaction. RC_REFUSED, RC_IO (a failed write): nothing was written. */
+int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, struct result *why);
+
+/* --- history.c --- */
+
+void history_create(struct context *c);
+void history_free(struct context *c);
+/** Take down what the home has written, as `t` (NULL: a new snapshot) shows it. */
+void history_note(struct context *c, struct store_txn *t);
+/** Does what the site has of the context agree with history? */
+void history_check(struct site *s, struct context *c);
+/** Positions only grow. */
+void history_positions(struct site *s);
+/** Is the site as far as the home, with every entry in its place? */
+void history_check_equal(struct site *s, struct context *c);
+/** Does the database agree with itself? */
+void history_check_database(struct site *s);
+
+/* --- net.c --- */
+
+void net_add_link(struct site *from, struct site *to);
+/** Links, timers, messages: what is due now. */
+void net_run(void);
+/** Break a random connection. */
+void net_break_one(void);
+/** The site is gone, with all that it did not write. */
+void net_site_down(struct site *s);
+void net_cut(unsigned a, unsigned b, bool cut);
+void net_free(void);
+/** A commit at this site. */
+void net_committed(struct site *s);
+
+/* --- plant.c: what a site with a bug does --- */
+
+enum plant {
+	PLANT_NONE,
+	PLANT_POSITION_FIRST,
+	PLANT_PRESENT_CUT,
+	PLANT_PRESENT_IGNORED,
+	PLANT_STALE_APPLIED,
+	PLANT_LIMBO_DROPPED,
+	PLANT_TOMBSTONE_FORGOTTEN,
+	PLANT_REMOVE_DROPPED,
+	PLANT_WAKE_LOST,
+	PLANT_MESSAGE_LOST,
+	PLANT_MEMORY_COOKIE,
+	PLANT_FAILED_BATCH_SKIPPED,
+	PLANT_MESSAGE_SWAPPED,
+	PLANT_FLOOR_FORGOTTEN,
+	PLANT_LIVES_MIXED,
+	PLANT_ECHO_TOO_MUCH,
+	PLANT_ACK_EARLY,
+	PLANT_PROBE_IGNORED,
+	PLANT_COUNT
+};
+extern enum plant plant;
+extern const char *const plant_names[PLANT_COUNT];
+
+/** One change of a batch, with the bugs that are in the writer. */
+int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
+		enum update_outcome *outcome, struct result *why);

@@ -1,0 +1,368 @@
+#include "tests/sim/sim.h"
+
+#include <sys/stat.h>
+
+#include "dird/entry.h"
+
+#define ACTOR "cn=admin," SIM_ROOT
+#define START_US 1700000000000000
+
+static struct dn dn_of(struct arena *a, const char *text)
+{
+	struct dn dn;
+
+	need(dn_parse(a, arena_span(a, span_of(text)), &dn, NULL) == RC_OK);
+	return dn;
+}
+
+static uint64_t mono_ms(const struct clock *c)
+{
+	(void)c;
+	return w.now_ms;
+}
+
+static int64_t wall_us(const struct clock *c)
+{
+	(void)c;
+	return START_US + (int64_t)w.now_ms * 1000;
+}
+
+static const struct clock sim_clock = {.mono_ms = mono_ms, .wall_us = wall_us};
+
+/* --- the store --- */
+
+void site_create(struct site *s, unsigned number, const char *folder)
+{
+	s->number = number;
+	snprintf(s->folder, sizeof(s->folder), "%s/S%u", folder, number);
+	need(mkdir(s->folder, 0700) == 0);
+	arena_init(&s->arena);
+	s->ctx = (struct update_context){
+		.schema = sim_schema, .root = dn_of(&s->arena, SIM_ROOT), .random = fill_random};
+	s->server = (struct server){.schema = sim_schema, .clock = &sim_clock, .repl = &s->repl};
+	s->repl.server = &s->server;
+	pthread_mutex_init(&s->repl.mutex, NULL);
+}
+
+void site_open(struct site *s)
+{
+	struct store_options opt = {.map_bytes = 16 << 20};
+	struct buf why;
+
+	buf_init(&why, 1000);
+	if (store_open(s->folder, &opt, &s->store, &why) != RC_OK)
+		sim_fail("site %u: %.*s", s->number, (int)why.n, (const char *)why.p);
+	buf_fini(&why);
+	s->server.store = s->store;
+	s->is_up = true;
+	s->wake_ms = UINT64_MAX;
+}
+
+void site_close(struct site *s)
+{
+	s->is_up = false;
+	store_close(&s->store);
+}
+
+void site_free(struct site *s)
+{
+	unsigned i;
+
+	if (s->is_up)
+		site_close(s);
+	for (i = 0; i < SIM_CONTEXTS; i++)
+		mem_free(s->seen[i]);
+	pthread_mutex_destroy(&s->repl.mutex);
+	arena_fini(&s->arena);
+}
+
+static bool write_fails(struct site *s)
+{
+	return w.now_ms < s->failing_ms && !w.is_quiet;
+}
+
+int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, struct result *why)
+{
+	enum update_outcome outcome;
+	struct store_txn *t;
+	unsigned i;
+	int rc = RC_OK;
+
+	need(store_write_begin(s->store, &t) == RC_OK);
+	s->ctx.wall_us = wall_us(NULL) + s->wall_offset_us;
+	for (i = 0; i < n && rc == RC_OK; i++) {
+		outcome = UPDATE_APPLIED;
+		rc = plant_apply(s, t, &c[i], a, &outcome, why);
+		w.parked += outcome == UPDATE_PARKED;
+		w.foreign += outcome == UPDATE_FOREIGN_OWN;
+	}
+	if (rc == RC_OK && write_fails(s))
+		rc = RC_IO;
+	if (rc != RC_OK) {
+		store_write_abort(&t);
+		if (rc != RC_REFUSED && rc != RC_IO)
+			sim_fail("site %u: update: %s", s->number, rc_text(rc));
+		return rc;
+	}
+	rc = store_write_commit(&t);
+	if (rc != RC_OK)
+		sim_fail("site %u: commit: %s", s->number, rc_text(rc));
+	w.commits++;
+	return RC_OK;
+}
+
+/* --- client operations --- */
+
+/* It is acknowledged as soon as history knows it. */
+static bool client_change(struct context *c, struct change *change, struct arena *a)
+{
+	struct result why = {.code = LR_SUCCESS};
+	enum update_outcome outcome;
+	struct store_txn *t;
+
+	if (plant == PLANT_ACK_EARLY && chance(100)) {
+		need(store_write_begin(c->home->store, &t) == RC_OK);
+		if (update_apply(t, &c->home->ctx, change, a, &outcome, &why) == RC_OK)
+			history_note(c, t);
+		store_write_abort(&t);
+		return true;
+	}
+	if (site_apply(c->home, change, 1, a, &why) != RC_OK)
+		return false;
+	history_note(c, NULL);
+	net_committed(c->home);
+	w.changes++;
+	return true;
+}
+
+static void set_attr(struct arena *a, struct attr_list *l, const char *type, const char *value)
+{
+	struct attr *at = &l->attrs[l->n++];
+
+	at->type = span_of(type);
+	at->values = arena_zalloc(a, 2, sizeof(*at->values));
+	at->values[at->nvalues++] = arena_span(a, span_of(value));
+}
+
+struct new_entry {
+	const char *dn, *class, *aux, *type, *value;
+};
+
+static bool add(struct context *c, const struct new_entry *e)
+{
+	struct change change = {.kind = CHANGE_ADD, .actor = SPAN_LIT(ACTOR)};
+	struct arena a;
+	bool done;
+
+	arena_init(&a);
+	change.dn = dn_of(&a, e->dn);
+	change.may_set_operational = true;
+	change.attrs.attrs = arena_zalloc(&a, 4, sizeof(*change.attrs.attrs));
+	set_attr(&a, &change.attrs, "objectClass", e->class);
+	if (e->aux != NULL) {
+		struct attr *at = &change.attrs.attrs[0];
+
+		at->values[at->nvalues++] = span_of(e->aux);
+	}
+	set_attr(&a, &change.attrs, e->type, e->value);
+	done = client_change(c, &change, &a);
+	trace("add %s: %s", e->dn, done ? "done" : "refused");
+	arena_fini(&a);
+	return done;
+}
+
+static void random_dn(struct context *c, bool container, char *out, size_t size)
+{
+	unsigned depth = draw(3);
+	char base[160];
+
+	snprintf(base, sizeof(base), "%s%s", chance(2) ? "cn=Fixed," : "", c->base);
+	while (depth-- > 0) {
+		snprintf(out, size, "cn=c%u,%s", draw(3), base);
+		snprintf(base, sizeof(base), "%s", out);
+	}
+	snprintf(out, size, "cn=%c%u,%s", container ? 'c' : 'p', draw(container ? 3 : 8), base);
+}
+
+static void modify(struct context *c, const char *dn)
+{
+	struct change change = {.kind = CHANGE_MODIFY, .actor = SPAN_LIT(ACTOR), .nmods = 1};
+	struct attr_list list = {.n = 0};
+	struct arena a;
+	char text[16];
+	bool done;
+
+	arena_init(&a);
+	snprintf(text, sizeof(text), "d%u", draw(1000));
+	list.attrs = arena_zalloc(&a, 1, sizeof(*list.attrs));
+	set_attr(&a, &list, "description", text);
+	change.dn = dn_of(&a, dn);
+	change.mods = arena_zalloc(&a, 1, sizeof(*change.mods));
+	change.mods[0] = (struct change_mod){CHANGE_OP_REPLACE, list.attrs[0]};
+	done = client_change(c, &change, &a);
+	trace("modify %s %s: %s", dn, text, done ? "done" : "refused");
+	arena_fini(&a);
+}
+
+static void delete (struct context *c, const char *dn)
+{
+	struct change change = {.kind = CHANGE_DELETE, .actor = SPAN_LIT(ACTOR)};
+	struct arena a;
+	bool done;
+
+	arena_init(&a);
+	change.dn = dn_of(&a, dn);
+	done = client_change(c, &change, &a);
+	trace("delete %s: %s", dn, done ? "done" : "refused");
+	arena_fini(&a);
+}
+
+static bool rename_entry(struct context *c, const char *dn, const char *rdn, const char *to)
+{
+	struct change change = {.kind = CHANGE_RENAME,
+				.actor = SPAN_LIT(ACTOR),
+				.delete_old_rdn = true,
+				.has_new_superior = to != NULL};
+	struct arena a;
+	bool done;
+
+	arena_init(&a);
+	change.dn = dn_of(&a, dn);
+	need(dn_rdn_parse(&a, arena_span(&a, span_of(rdn)), &change.new_rdn, NULL) == RC_OK);
+	if (to != NULL)
+		change.new_superior = dn_of(&a, to);
+	done = client_change(c, &change, &a);
+	trace("rename %s to %s below %s: %s", dn, rdn, to != NULL ? to : "the same",
+	      done ? "done" : "refused");
+	arena_fini(&a);
+	return done;
+}
+
+/* Two siblings exchange their names. */
+static void swap(struct context *c, bool container)
+{
+	const char *kind = container ? "c" : "p";
+	unsigned x = draw(3), y = draw(3);
+	char dn[256], rdn[32];
+
+	snprintf(dn, sizeof(dn), "cn=%s%u,%s", kind, x, c->base);
+	if (!rename_entry(c, dn, "cn=swapped", NULL))
+		return;
+	snprintf(dn, sizeof(dn), "cn=%s%u,%s", kind, y, c->base);
+	snprintf(rdn, sizeof(rdn), "cn=%s%u", kind, x);
+	rename_entry(c, dn, rdn, NULL);
+	snprintf(dn, sizeof(dn), "cn=swapped,%s", c->base);
+	snprintf(rdn, sizeof(rdn), "cn=%s%u", kind, y);
+	if (!rename_entry(c, dn, rdn, NULL))
+		delete (c, dn);
+}
+
+void site_write(struct context *c)
+{
+	unsigned what = draw(12);
+	bool container = chance(what > 7 ? 2 : 4);
+	char dn[256], to[256], rdn[16];
+
+	random_dn(c, container, dn, sizeof(dn));
+	random_dn(c, true, to, sizeof(to));
+	if (what < 4) {
+		add(c, &(struct new_entry){dn, "container", NULL, "description", "a"});
+	} else if (what < 6) {
+		modify(c, dn);
+	} else if (what < 8) {
+		delete (c, dn);
+	} else if (what < 11) {
+		snprintf(rdn, sizeof(rdn), "cn=%c%u", container ? 'c' : 'p', draw(3));
+		rename_entry(c, dn, rdn, chance(4) ? NULL : to);
+	} else {
+		swap(c, container);
+	}
+}
+
+/* --- founding --- */
+
+/* The root entry as a join takes it along: known, with a stamp older than anything. */
+static void take_root(struct site *s)
+{
+	struct change c = {.kind = CHANGE_PUT, .rdn = SPAN_LIT(SIM_ROOT)};
+	struct result why;
+	struct store_txn *t;
+	struct entry e;
+	uint64_t eid;
+	struct arena a;
+
+	arena_init(&a);
+	need(store_read_begin(w.sites[0].store, &t) == RC_OK);
+	need(store_root(t, &eid) == RC_OK);
+	need(store_entry(t, eid, &e) == RC_OK);
+	need(entry_decode(&e, true, &a, &c.attrs) == RC_OK);
+	c.uuid = e.head.uuid;
+	c.stamp.nc = e.head.uuid;
+	need(site_apply(s, &c, 1, &a, &why) == RC_OK);
+	store_read_end(&t);
+	arena_fini(&a);
+}
+
+static void begin_life(struct context *c)
+{
+	struct position life;
+	struct store_txn *t;
+
+	need(store_write_begin(c->home->store, &t) == RC_OK);
+	need(update_begin_life(t, &c->home->ctx, &c->id, &life) == RC_OK);
+	need(store_write_commit(&t) == RC_OK);
+	history_note(c, NULL);
+}
+
+void site_begin_life(struct context *c)
+{
+	begin_life(c);
+	trace("site %u: a new life of %s", c->home->number, c->base);
+	w.lives++;
+	net_committed(c->home);
+}
+
+static void found_organisation(struct site *s)
+{
+	struct context *c = &w.contexts[w.nsites];
+	struct new_entry root = {SIM_ROOT, "organization", "mailOrganization", "masterSite", "S0"};
+	struct store_txn *t;
+	struct entry e;
+	uint64_t eid;
+
+	c->home = s;
+	need(add(c, &root));
+	need(store_read_begin(s->store, &t) == RC_OK);
+	need(store_root(t, &eid) == RC_OK);
+	need(store_entry(t, eid, &e) == RC_OK);
+	c->id = e.head.uuid;
+	store_read_end(&t);
+	snprintf(c->base, sizeof(c->base), "cn=Shared," SIM_ROOT);
+	need(add(c, &(struct new_entry){c->base, "container", NULL, "description", "a"}));
+}
+
+void site_found(struct site *s)
+{
+	struct context *c = &w.contexts[s->number];
+	char dn[160], uuid[UUID_TEXT_BYTES];
+	struct new_entry fixed = {dn, "container", NULL, "description", "b"};
+
+	if (s->number == 0)
+		found_organisation(s);
+	else
+		take_root(s);
+	c->home = s;
+	fill_random(c->id.b, UUID_BYTES);
+	begin_life(c);
+	uuid_write(&c->id, uuid);
+	snprintf(dn, sizeof(dn), "ou=S%u," SIM_ROOT, s->number);
+	need(add(c, &(struct new_entry){dn, "organizationalUnit", "mailSite", "entryUUID", uuid}));
+	snprintf(c->base, sizeof(c->base), "cn=Recipients,ou=S%u," SIM_ROOT, s->number);
+	need(add(c, &(struct new_entry){c->base, "container", NULL, "description", "a"}));
+	snprintf(dn, sizeof(dn), "cn=Fixed,%s", c->base);
+	need(add(c, &fixed));
+	if (s->number == 0) {
+		snprintf(dn, sizeof(dn), "cn=Fixed,%s", w.contexts[w.nsites].base);
+		need(add(&w.contexts[w.nsites], &fixed));
+	}
+}
