@@ -301,8 +301,10 @@ static int collect(struct hub *h, struct arena *a, enum msg_op done, const char 
 	int rc;
 
 	while ((rc = next_message(h, a, &m)) == RC_OK) {
-		if (m.id == 0 && m.op == MSG_EXTENDED_RESPONSE)
-			return check_result(h, "disconnects", &m.u.result);
+		if (m.id == 0 && m.op == MSG_EXTENDED_RESPONSE) {
+			rc = check_result(h, "disconnects", &m.u.result);
+			return rc == RC_REFUSED ? RC_CLOSED : rc; /* no answer to the request */
+		}
 		if (m.id != h->last_id)
 			continue;
 		if (m.op == done)

@@ -381,6 +381,11 @@ int site_setup_commit(struct site_setup *s)
 	return rc;
 }
 
+void site_setup_undo(struct site_setup *s)
+{
+	remove_tree(s->dir);
+}
+
 void site_setup_end(struct site_setup *s)
 {
 	store_write_abort(&s->txn);

@@ -64,6 +64,9 @@ int site_setup_apply(struct site_setup *s, struct change *c, const char *what) W
 /** Commit and give the folder its name. */
 int site_setup_commit(struct site_setup *s) WARN_UNUSED;
 
+/** Remove what has been committed. */
+void site_setup_undo(struct site_setup *s);
+
 /** Close; without a commit before, remove what was made. */
 void site_setup_end(struct site_setup *s);
 

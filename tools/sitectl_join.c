@@ -167,12 +167,11 @@ static int add_link(struct join *j)
 						    NULL});
 }
 
-static int enrol(struct join *j)
+static int write_request(struct join *j, struct buf *out)
 {
 	struct enrol_request r = {.position = j->s.site_position};
 	const char *uri = site_setup_uri(&j->arena, "ldaps", j->o.ldaps);
 	struct entry head;
-	struct buf b;
 	uint64_t eid;
 	int rc = store_by_uuid(j->s.txn, &j->s.site_uuid, &eid);
 
@@ -187,11 +186,33 @@ static int enrol(struct join *j)
 	r.dn = span_of(j->s.site_dn);
 	r.position.usn = head.head.stamp.usn;
 	r.replication_uri = span_of(uri);
+	enrol_request_write(out, &r);
+	return buf_rc(out);
+}
+
+/*
+ * The token works once, and only for the key in our folder. So the folder is whole and has its name
+ * before the token is used; it goes again only when the hub has said no.
+ */
+static int enrol(struct join *j)
+{
+	struct buf b;
+	int rc;
+
 	buf_init(&b, 1u << 20);
-	enrol_request_write(&b, &r);
-	rc = buf_rc(&b);
+	rc = write_request(j, &b);
 	if (rc == RC_OK)
+		rc = site_setup_commit(&j->s);
+	if (rc == RC_OK) {
 		rc = hub_extended(j->hub, ENROL_OID, buf_span(&b));
+		if (rc == RC_REFUSED)
+			site_setup_undo(&j->s);
+		else if (rc != RC_OK)
+			cli_error(
+				"%s: site %s did not answer whether it has taken site %s; keep the "
+				"folder, if that knows it now, or remove it and join again",
+				j->s.dir, j->token.hub, j->o.site);
+	}
 	buf_fini(&b);
 	return rc;
 }
@@ -233,8 +254,6 @@ static int run(struct join *j)
 		rc = add_link(j);
 	if (rc == RC_OK)
 		rc = enrol(j);
-	if (rc == RC_OK)
-		rc = site_setup_commit(&j->s);
 	if (rc == RC_OK) {
 		printf("Site %s of organisation %s has joined at %s; its folder is %s\n", j->o.site,
 		       j->s.root_text, j->token.hub, j->s.dir);
