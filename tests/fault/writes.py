@@ -7,6 +7,7 @@ After a crash the entry must be in one of states[acked:], whole; settle() finds 
 import os
 import random
 import re
+import shutil
 import sys
 import tempfile
 import threading
@@ -24,13 +25,14 @@ except ImportError:
 SOAK = bool(os.environ.get("WAYPOST_SOAK"))
 LIVE_ENTRIES = 40  # of one model, unless it says otherwise; more are deleted again
 PIPELINE = 8
+MEMORY_BYTES = 1 << 30
 LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.UNAVAILABLE)
 VALUES = ("cn", "sn", "title", "description", "telephoneNumber", "jpegPhoto")
 
 
 def use_memory():
     """Folders for databases are made in memory: a crash of a process loses no page of them."""
-    if os.access("/dev/shm", os.W_OK):
+    if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > MEMORY_BYTES:
         tempfile.tempdir = "/dev/shm"
 
 
