@@ -3,6 +3,7 @@
 #include "lib/arena.h"
 #include "lib/log.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@ struct ctl {
 	void *arg;
 	struct client *clients;
 	unsigned nclients;
+	int fds[CTL_FDS_MAX]; /* that go with the reply of the handler */
+	unsigned nfds;
 	unsigned handles; /* open ones, this one included */
 	void (*on_closed)(void *arg);
 	void *closed_arg;
@@ -73,6 +76,36 @@ static void on_written(uv_write_t *write, int status)
 	client_close(write->data);
 }
 
+void ctl_send_fds(struct ctl *c, const int *fds, unsigned n)
+{
+	c->nfds = n < CTL_FDS_MAX ? n : CTL_FDS_MAX;
+	memcpy(c->fds, fds, c->nfds * sizeof(*fds));
+}
+
+/* A short reply to a fresh connection always fits into its buffer. */
+static void send_with_fds(struct client *k)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(CTL_FDS_MAX * sizeof(int))] = {0};
+	struct ctl *c = k->ctl;
+	struct iovec v = {k->out.p, k->out.n};
+	struct msghdr message = {.msg_iov = &v,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = CMSG_SPACE(c->nfds * sizeof(int))};
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	int fd = -1;
+
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(c->nfds * sizeof(int));
+	memcpy(CMSG_DATA(head), c->fds, c->nfds * sizeof(int));
+	c->nfds = 0;
+	if (uv_fileno((uv_handle_t *)&k->pipe, &fd) != 0 ||
+	    sendmsg(fd, &message, MSG_NOSIGNAL) != (ssize_t)k->out.n)
+		log_error(NULL, "ctl.handover", "why=\"%s\"", rc_text(RC_IO));
+	client_close(k);
+}
+
 static void reply(struct client *k, struct span line)
 {
 	struct ctl *c = k->ctl;
@@ -83,6 +116,10 @@ static void reply(struct client *k, struct span line)
 	if (buf_rc(&k->out) != RC_OK) {
 		buf_clear(&k->out);
 		buf_printf(&k->out, "error: %s\n", rc_text(RC_TOOBIG));
+	}
+	if (c->nfds != 0) {
+		send_with_fds(k);
+		return;
 	}
 	b = uv_buf_init((char *)k->out.p, (unsigned)k->out.n);
 	k->write.data = k;

@@ -11,13 +11,14 @@
 enum { EXIT_BAD_START = 1, EXIT_BAD_USAGE = 2 };
 
 static const char usage[] =
-	"Usage: routed --config FILE [--check]\n"
+	"Usage: routed --config FILE [--check | --takeover]\n"
 	"\n"
 	"Keeps the mail routes of a site up to date from the directory and answers the mail\n"
 	"server. Runs in the foreground, logs to stderr, stops on SIGTERM.\n"
 	"\n"
 	"  -c, --config FILE  routed.conf of the site\n"
 	"      --check        read the file, say what is wrong with it, and end\n"
+	"      --takeover     replace the one that runs, without a look-up being lost\n"
 	"      --help         this text\n"
 	"      --version      the version\n"
 	"\n"
@@ -27,11 +28,9 @@ static const char usage[] =
 	"Keywords of the file:\n";
 
 static const struct option options[] = {
-	{"config", required_argument, NULL, 'c'},
-	{"check", no_argument, NULL, 'k'},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'},
-	{NULL, 0, NULL, 0},
+	{"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
+	{"takeover", no_argument, NULL, 't'},     {"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
 };
 
 static int help(void)
@@ -46,7 +45,7 @@ static int help(void)
 	return EXIT_SUCCESS;
 }
 
-static int run(const char *path, bool check_only)
+static int run(const char *path, bool check_only, bool takeover)
 {
 	struct settings settings;
 	struct buf errors;
@@ -66,7 +65,8 @@ static int run(const char *path, bool check_only)
 		(void)printf("%s: ok\n", path);
 	} else {
 		log_init("routed", settings.log_level);
-		status = server_run(&settings, path) == RC_OK ? EXIT_SUCCESS : EXIT_BAD_START;
+		if (server_run(&settings, path, takeover) != RC_OK)
+			status = EXIT_BAD_START;
 	}
 	buf_fini(&errors);
 	arena_fini(&a);
@@ -77,6 +77,7 @@ int main(int argc, char **argv)
 {
 	const char *path = NULL;
 	bool check_only = false;
+	bool takeover = false;
 	int c;
 
 	/* libldap must not take anything from ldap.conf or LDAP* variables. */
@@ -89,6 +90,9 @@ int main(int argc, char **argv)
 			break;
 		case 'k':
 			check_only = true;
+			break;
+		case 't':
+			takeover = true;
 			break;
 		case 'h':
 			return help();
@@ -103,5 +107,5 @@ int main(int argc, char **argv)
 		(void)fputs("routed: --config FILE is needed, see routed --help\n", stderr);
 		return EXIT_BAD_USAGE;
 	}
-	return run(path, check_only);
+	return run(path, check_only, takeover);
 }

@@ -63,6 +63,8 @@ static void conn_close(struct conn *c)
 		c->next->prev = c->prev;
 	s->stats.connections--;
 	uv_close(&c->io.handle, on_conn_closed);
+	if (s->conns == NULL && s->on_left != NULL && !s->closing)
+		s->on_left(s->left_arg);
 }
 
 void serve_on_listener_closed(uv_handle_t *handle)
@@ -172,6 +174,14 @@ static bool answer_all(struct conn *c)
 	return (rc == RC_OK || rc == RC_MORE) && buf_rc(&c->out) == RC_OK;
 }
 
+/* Is all answered that ever will be? */
+static bool is_over(const struct conn *c)
+{
+	bool leaving = c->serve->on_left != NULL && c->protocol != SERVE_EXIM && c->in_n == 0;
+
+	return (c->last || leaving) && !c->writing && !c->waiting;
+}
+
 static void pump(struct conn *c)
 {
 	if (c->closing || c->writing || c->waiting)
@@ -184,7 +194,7 @@ static void pump(struct conn *c)
 		return;
 	}
 	flush(c);
-	if (c->last && !c->writing)
+	if (is_over(c))
 		conn_close(c);
 	set_reading(c, !c->writing && !c->waiting);
 }
@@ -251,6 +261,32 @@ int serve_new(uv_loop_t *loop, const struct serve_source *source, struct serve *
 	buf_init(&s->home, NETSTRING_REPLY_MAX_BYTES);
 	buf_init(&s->reply, NETSTRING_REPLY_MAX_BYTES + NETSTRING_OVERHEAD_BYTES);
 	return RC_OK;
+}
+
+/* One that came just now may have its question on the way; it is answered and then closed. */
+static bool is_owed(const struct conn *c)
+{
+	return c->waiting || c->writing || c->in_n != 0 || c->protocol == SERVE_EXIM;
+}
+
+void serve_leave(struct serve *s, void (*on_left)(void *arg), void *arg)
+{
+	struct listener *l;
+	struct conn *c, *next;
+
+	while ((l = s->listeners) != NULL) {
+		s->listeners = l->next;
+		uv_close(&l->io.handle, serve_on_listener_closed);
+	}
+	for (c = s->conns; c != NULL; c = next) {
+		next = c->next;
+		if (!is_owed(c))
+			conn_close(c);
+	}
+	s->on_left = on_left;
+	s->left_arg = arg;
+	if (s->conns == NULL)
+		on_left(arg);
 }
 
 void serve_close(struct serve **ps, void (*on_closed)(void *arg), void *arg)

@@ -44,10 +44,20 @@ int serve_new(uv_loop_t *loop, const struct serve_source *source, struct serve *
 
 /**
  * Listen with one protocol on "unix:/path" (a stale socket file is replaced) or "inet:host:port".
+ * `fd` is a socket that is bound there already, or -1 to bind one; it is the server's then.
  * Returns  RC_OK; RC_INVALID, RC_BUSY, RC_DENIED, RC_IO with a text in `why`.
  */
-int serve_listen(struct serve *s, enum serve_protocol protocol, const char *address,
+int serve_listen(struct serve *s, enum serve_protocol protocol, const char *address, int fd,
 		 char why[static SERVE_WHY_BYTES]) WARN_UNUSED;
+
+/** The listening sockets, borrowed; how many. */
+unsigned serve_listeners(const struct serve *s, int *fds, unsigned max);
+
+/**
+ * Somebody else has the listening sockets now: accept no more, answer what was asked, and call
+ * on_left when the last connection is gone. Idle connections are closed; clients come again.
+ */
+void serve_leave(struct serve *s, void (*on_left)(void *arg), void *arg);
 
 /** Close listeners and connections, then call on_closed. */
 void serve_close(struct serve **s, void (*on_closed)(void *arg), void *arg);

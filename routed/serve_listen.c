@@ -1,8 +1,11 @@
 #include "routed/serve_private.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define BACKLOG 128
@@ -33,18 +36,27 @@ static int map_error(int uv_rc)
 	}
 }
 
+/* Not uv_pipe_bind(): its close removes the path, also from under a successor. */
 static int bind_unix(struct listener *l, const char *path)
 {
-	int rc;
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd;
 
-	l->path = mem_strdup(path);
-	if (l->path == NULL)
-		return UV_ENOMEM;
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return UV_ENAMETOOLONG;
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 	(void)unlink(path);
-	rc = uv_pipe_bind(&l->io.pipe, path);
-	if (rc == 0 && chmod(path, SOCKET_MODE) != 0)
-		rc = UV_EACCES;
-	return rc;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return uv_translate_sys_error(errno);
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0 ||
+	    chmod(path, SOCKET_MODE) != 0) {
+		int rc = uv_translate_sys_error(errno);
+
+		close(fd);
+		return rc;
+	}
+	return uv_pipe_open(&l->io.pipe, fd);
 }
 
 /* "host:port", "[v6]:port" */
@@ -74,7 +86,18 @@ static int bind_inet(struct listener *l, struct span where)
 	return rc != 0 ? rc : uv_tcp_bind(&l->io.tcp, (const struct sockaddr *)&addr, 0);
 }
 
-int serve_listen(struct serve *s, enum serve_protocol protocol, const char *address,
+static int open_listener(struct listener *l, bool tcp, struct span where, int fd)
+{
+	int rc;
+
+	if (fd >= 0)
+		rc = tcp ? uv_tcp_open(&l->io.tcp, fd) : uv_pipe_open(&l->io.pipe, fd);
+	else
+		rc = tcp ? bind_inet(l, where) : bind_unix(l, (const char *)where.p);
+	return rc == 0 ? uv_listen(&l->io.stream, BACKLOG, serve_on_connection) : rc;
+}
+
+int serve_listen(struct serve *s, enum serve_protocol protocol, const char *address, int fd,
 		 char why[static SERVE_WHY_BYTES])
 {
 	struct span where = span_of(address);
@@ -92,8 +115,11 @@ int serve_listen(struct serve *s, enum serve_protocol protocol, const char *addr
 		return RC_NOMEM;
 	l->serve = s;
 	l->protocol = protocol;
-	rc = serve_stream_init(s->loop, tcp, &l->io);
+	if (!tcp)
+		l->path = mem_strdup(address + 5);
+	rc = tcp || l->path != NULL ? serve_stream_init(s->loop, tcp, &l->io) : UV_ENOMEM;
 	if (rc != 0) {
+		mem_free(l->path);
 		mem_free(l);
 		return map_error(rc);
 	}
@@ -101,10 +127,20 @@ int serve_listen(struct serve *s, enum serve_protocol protocol, const char *addr
 	l->next = s->listeners;
 	s->listeners = l;
 	s->handles++;
-	rc = tcp ? bind_inet(l, span_from(where, 5)) : bind_unix(l, address + 5);
-	if (rc == 0)
-		rc = uv_listen(&l->io.stream, BACKLOG, serve_on_connection);
+	rc = open_listener(l, tcp, span_from(where, 5), fd);
 	if (rc != 0)
 		(void)snprintf(why, SERVE_WHY_BYTES, "%s: %s", address, uv_strerror(rc));
 	return map_error(rc);
+}
+
+unsigned serve_listeners(const struct serve *s, int *fds, unsigned max)
+{
+	const struct listener *l;
+	unsigned n = 0;
+
+	for (l = s->listeners; l != NULL && n < max; l = l->next) {
+		if (uv_fileno(&l->io.handle, &fds[n]) == 0)
+			n++;
+	}
+	return n;
 }

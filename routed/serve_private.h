@@ -53,6 +53,8 @@ struct serve {
 	struct serve_stats stats;
 	unsigned handles; /* open ones */
 	bool closing;
+	void (*on_left)(void *arg); /* NULL: not leaving */
+	void *left_arg;
 	void (*on_closed)(void *arg);
 	void *closed_arg;
 };

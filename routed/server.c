@@ -6,9 +6,13 @@
 
 #include <signal.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define TICK_MS 1000
 #define AGE_LOG_TICKS 60
+#define LEAVE_MS 8000 /* more than a recipient waits for the directory */
+#define HANDOVER_MS 20000
+#define HANDOVER_STEP_MS 5
 #define GAL_KEEP_MS 30000
 #define GAL_PATIENCE_MS 5000
 #define GAL_MAX_ENTRIES 10000
@@ -55,6 +59,7 @@ static void stop(struct server *s)
 	uv_close((uv_handle_t *)&s->sighup, NULL);
 	uv_close((uv_handle_t *)&s->tick, NULL);
 	uv_close((uv_handle_t *)&s->due, NULL);
+	uv_close((uv_handle_t *)&s->leave, NULL);
 	if (s->serve != NULL)
 		serve_close(&s->serve, NULL, NULL);
 	if (s->ctl != NULL)
@@ -70,6 +75,42 @@ static void on_stop_signal(uv_signal_t *handle, int signum)
 {
 	(void)signum;
 	stop(handle->data);
+}
+
+/* --- leaving to another routed --- */
+
+static void on_left(void *arg)
+{
+	stop(arg);
+}
+
+static void on_patience_end(uv_timer_t *timer)
+{
+	stop(timer->data);
+}
+
+static void on_leave(uv_timer_t *timer)
+{
+	struct server *s = timer->data;
+
+	must(uv_timer_start(&s->leave, on_patience_end, LEAVE_MS, 0) == 0);
+	serve_leave(s->serve, on_left, s);
+}
+
+void server_hand_over(struct server *s, struct buf *out)
+{
+	int fds[CTL_FDS_MAX];
+	unsigned n = serve_listeners(s->serve, fds, CTL_FDS_MAX);
+
+	if (s->leaving) {
+		buf_puts(out, "error: the sockets have been handed over already\n");
+		return;
+	}
+	s->leaving = true;
+	log_info(NULL, "server.handover", "sockets=%u", n);
+	buf_printf(out, "ok %u\n", n);
+	ctl_send_fds(s->ctl, fds, n);
+	must(uv_timer_start(&s->leave, on_leave, 0, 0) == 0); /* behind the reply */
 }
 
 static void on_reload(uv_signal_t *handle, int signum)
@@ -163,7 +204,8 @@ static int listen_all(struct server *s, enum serve_protocol protocol, const stru
 	int rc = RC_OK;
 
 	for (i = 0; i < list->n && rc == RC_OK; i++)
-		rc = serve_listen(s->serve, protocol, list->items[i], why);
+		rc = serve_listen(s->serve, protocol, list->items[i],
+				  inherit_take(&s->inherit, list->items[i]), why);
 	if (rc != RC_OK)
 		log_error(NULL, "server.listen", "why=\"%s\"", why[0] != '\0' ? why : rc_text(rc));
 	return rc;
@@ -182,6 +224,8 @@ static int start_sockets(struct server *s)
 		rc = listen_all(s, SERVE_POLICY, &c->policies);
 	if (rc == RC_OK)
 		rc = listen_all(s, SERVE_EXIM, &c->exims);
+	if (rc == RC_OK && inherit_close(&s->inherit) != 0)
+		log_warn(NULL, "server.inherit", "why=\"sockets that routed.conf does not name\"");
 	if (rc == RC_OK)
 		rc = ctl_new(&s->loop, s->settings->control, server_on_control, s, &s->ctl);
 	return rc;
@@ -195,8 +239,9 @@ static void init_handles(struct server *s)
 	must(uv_signal_init(&s->loop, &s->sighup) == 0);
 	must(uv_timer_init(&s->loop, &s->tick) == 0);
 	must(uv_timer_init(&s->loop, &s->due) == 0);
+	must(uv_timer_init(&s->loop, &s->leave) == 0);
 	s->sigterm.data = s->sigint.data = s->sighup.data = s;
-	s->tick.data = s->due.data = s;
+	s->tick.data = s->due.data = s->leave.data = s;
 	must(uv_signal_start(&s->sigterm, on_stop_signal, SIGTERM) == 0);
 	must(uv_signal_start(&s->sigint, on_stop_signal, SIGINT) == 0);
 	must(uv_signal_start(&s->sighup, on_reload, SIGHUP) == 0);
@@ -222,8 +267,37 @@ static int write_routes_dn(struct server *s)
 	return rc == RC_OK && s->routes_dn == NULL ? RC_NOMEM : rc;
 }
 
+/* The other one has ended when its lock is free; its table is on disk then. */
+static int wait_for_lock(struct server *s, const char *path, long *pid)
+{
+	const struct timespec step = {.tv_nsec = HANDOVER_STEP_MS * 1000000L};
+	uint64_t end = server_now_ms() + HANDOVER_MS;
+	int rc;
+
+	do {
+		rc = file_lock(path, &s->lock_fd, pid);
+		if (rc == RC_BUSY)
+			(void)nanosleep(&step, NULL);
+	} while (rc == RC_BUSY && server_now_ms() < end);
+	return rc;
+}
+
+static int lock_state(struct server *s, const char *path, bool takeover, long *pid)
+{
+	int rc = file_lock(path, &s->lock_fd, pid);
+
+	if (rc != RC_BUSY || !takeover)
+		return rc;
+	rc = inherit_ask(&s->inherit, s->settings->control);
+	if (rc == RC_OK || rc == RC_NOTFOUND) /* it may be gone by now */
+		return wait_for_lock(s, path, pid);
+	log_error(NULL, "server.takeover", "control=%s why=\"%s\"", s->settings->control,
+		  rc_text(rc));
+	return rc;
+}
+
 /* What must be there before anything is opened. The lock keeps a second routed away. */
-static int prepare(struct server *s)
+static int prepare(struct server *s, bool takeover)
 {
 	char *lock_path = arena_printf(&s->arena, "%s/lock", s->settings->state);
 	long pid = 0;
@@ -234,7 +308,7 @@ static int prepare(struct server *s)
 		return RC_NOMEM;
 	rc = file_mkdirs(s->settings->state, 0755);
 	if (rc == RC_OK)
-		rc = file_lock(lock_path, &s->lock_fd, &pid);
+		rc = lock_state(s, lock_path, takeover, &pid);
 	if (rc == RC_BUSY)
 		log_error(NULL, "server.locked", "path=%s pid=%ld", lock_path, pid);
 	else if (rc != RC_OK)
@@ -250,13 +324,14 @@ static int prepare(struct server *s)
 static void destroy(struct server *s)
 {
 	server_recompute_fini(s);
+	(void)inherit_close(&s->inherit);
 	buf_fini(&s->scratch);
 	if (s->lock_fd >= 0)
 		file_unlock(&s->lock_fd);
 	arena_fini(&s->arena);
 }
 
-int server_run(const struct settings *settings, const char *config_path)
+int server_run(const struct settings *settings, const char *config_path, bool takeover)
 {
 	static struct server server;
 	struct server *s = &server;
@@ -266,7 +341,8 @@ int server_run(const struct settings *settings, const char *config_path)
 	arena_init(&s->arena);
 	buf_init(&s->scratch, 64 * 1024);
 	sched_init(&s->sched, settings->quiet_ms, settings->ceiling_ms);
-	rc = prepare(s);
+	inherit_environment(&s->inherit);
+	rc = prepare(s, takeover);
 	if (rc != RC_OK)
 		goto out;
 	init_handles(s);

@@ -14,7 +14,8 @@
 
 /**
  * Run until SIGTERM or SIGINT.
+ * `takeover`: a routed that runs for the same state folder hands its sockets over and ends.
  * config_path is read again for the log level on SIGHUP, which also recomputes.
  * Returns  RC_OK after a clean stop, or why it could not start (already logged).
  */
-int server_run(const struct settings *settings, const char *config_path) WARN_UNUSED;
+int server_run(const struct settings *settings, const char *config_path, bool takeover) WARN_UNUSED;

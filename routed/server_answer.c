@@ -202,6 +202,8 @@ void server_on_control(void *arg, struct span line, struct buf *out)
 	} else if (span_eq(word, SPAN_LIT("resync"))) {
 		sub_resync(s->sub);
 		buf_puts(out, "ok: everything is loaded again from the directory\n");
+	} else if (span_eq(word, SPAN_LIT("handover"))) {
+		server_hand_over(s, out);
 	} else if (span_eq(word, SPAN_LIT("accept"))) {
 		s->accept = true;
 		server_recompute_now(s);

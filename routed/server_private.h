@@ -8,6 +8,7 @@
 #include "lib/clock.h"
 #include "routed/ctl.h"
 #include "routed/gal.h"
+#include "routed/inherit.h"
 #include "routed/model.h"
 #include "routed/publish.h"
 #include "routed/sched.h"
@@ -43,9 +44,12 @@ struct server {
 	uv_loop_t loop;
 	uv_signal_t sigterm, sigint, sighup;
 	uv_timer_t tick, due;
+	uv_timer_t leave; /* after a handover: first begin to leave, then the end of patience */
 	unsigned ticks;
 	bool stopping;
+	bool leaving; /* another routed has the listening sockets */
 	int lock_fd;
+	struct inherit inherit;
 	struct arena arena; /* paths */
 	char *table_path;
 	char *routes_dn;
@@ -76,6 +80,11 @@ static inline uint64_t server_now_ms(void)
 {
 	return clock_system.mono_ms(&clock_system);
 }
+
+/* server.c */
+
+/** Give the listening sockets away with the reply, then end when all is answered. */
+void server_hand_over(struct server *s, struct buf *out);
 
 /* server_recompute.c */
 
