@@ -27,6 +27,7 @@ struct conn {
 	struct stream *stream; /* NULL once it has ended; operations may outlive it */
 	uint64_t id;
 	struct identity identity;
+	uint64_t checked_commit; /* the identity was good then: op_session_check() */
 	struct op *ops; /* outstanding, newest first */
 	unsigned nops;
 	bool is_exclusive; /* a bind or StartTLS runs: nothing else is started */

@@ -16,7 +16,7 @@ static int usage(FILE *to)
 	      "\n"
 	      "Runs in the foreground and logs to standard error. SIGTERM or SIGINT ends it, "
 	      "SIGHUP\n"
-	      "reads the certificate and the log level again.\n"
+	      "reads the certificate, the administrator's password and the log level again.\n"
 	      "Exit status: 0 ended as asked; 1 could not start; 2 usage or configuration.\n",
 	      to);
 	return to == stdout ? 0 : 2;

@@ -245,6 +245,11 @@ void op_start(struct conn *c, struct arena *arena, const struct msg *msg)
 		conn_disconnect(c, LR_PROTOCOL_ERROR, "a response is no request");
 		return;
 	}
+	rc = msg->op != MSG_BIND_REQUEST ? op_session_check(c) : 0;
+	if (rc != 0) {
+		op_refuse(c, msg, LR_BUSY, rc_text(rc));
+		return;
+	}
 	op = op_new(c, arena, msg);
 	if (op == NULL) {
 		op_refuse(c, msg, LR_BUSY, "out of memory");

@@ -101,6 +101,7 @@ int op_find_entry(struct op *op, struct store_txn *t, const struct dn *dn,
 
 #define OP_OID_START_TLS "1.3.6.1.4.1.1466.20037"
 #define OP_OID_WHO_AM_I "1.3.6.1.4.1.4203.1.11.3"
+#define OP_OID_PASSWD "1.3.6.1.4.1.4203.1.11.1"
 #define OP_OID_CANCEL "1.3.6.1.1.8"
 
 /**

@@ -152,7 +152,7 @@ static bool has_class(const struct entry *e, struct span name)
 }
 
 /* A join token opens the door until its time is over. */
-static bool is_expired(const struct op *op, const struct entry *e)
+bool op_token_is_expired(const struct server *s, const struct entry *e)
 {
 	char now[CLOCK_GENERALIZED_BYTES];
 	struct buf until, today;
@@ -161,11 +161,11 @@ static bool is_expired(const struct op *op, const struct entry *e)
 
 	if (!entry_first(e, "tokenExpires", &expires))
 		return false;
-	clock_generalized(op->server->clock->wall_us(op->server->clock), now);
+	clock_generalized(s->clock->wall_us(s->clock), now);
 	buf_init(&until, 128);
 	buf_init(&today, 128);
-	if (schema_normalize(op->server->schema, SCHEMA_NORM_TIME, expires, &until) == 0 &&
-	    schema_normalize(op->server->schema, SCHEMA_NORM_TIME, span_of(now), &today) == 0)
+	if (schema_normalize(s->schema, SCHEMA_NORM_TIME, expires, &until) == 0 &&
+	    schema_normalize(s->schema, SCHEMA_NORM_TIME, span_of(now), &today) == 0)
 		is_over = span_cmp(buf_span(&until), buf_span(&today)) <= 0;
 	buf_fini(&until);
 	buf_fini(&today);
@@ -208,7 +208,7 @@ static int look_up(struct op *op, const struct dn *dn, struct bind *b)
 		rc = store_entry(t, eid, &e);
 	if (rc == 0 && has_class(&e, SPAN_LIT("joinToken"))) {
 		kind = IDENTITY_TOKEN;
-		if (is_expired(op, &e))
+		if (op_token_is_expired(op->server, &e))
 			rc = RC_NOTFOUND;
 	}
 	if (rc == 0)
@@ -234,9 +234,10 @@ static int find_hashes(struct op *op, struct bind *b)
 		return rc;
 	if (!is_admin_name(s, normal))
 		return look_up(op, &dn, b);
-	if (s->admin_hash != NULL)
-		b->hashes[b->nhashes++] = span_of(s->admin_hash);
-	return set_admin(s, &b->identity);
+	rc = server_admin_hash(s, &op->arena, &b->hashes[0]);
+	if (rc == 0 && b->hashes[0].p != NULL)
+		b->nhashes = 1;
+	return rc == 0 ? set_admin(s, &b->identity) : rc;
 }
 
 static bool queue(struct op *op, struct bind *b)
@@ -309,7 +310,7 @@ static int external_local(struct op *op, struct identity *id)
 	return set_admin(op->server, id);
 }
 
-static bool entry_has_pin(const struct entry *e, struct span pin)
+bool op_entry_has_pin(const struct entry *e, struct span pin)
 {
 	struct span type = SPAN_LIT("siteKey"), rest, value;
 	struct entry_attr at;
@@ -339,7 +340,7 @@ static int find_site(struct op *op, struct store_txn *t, const struct index_rang
 	while (rc == 0 && (rc = store_iter_next(iter, &eid)) == 0) {
 		rc = store_entry(t, eid, &e);
 		if (rc == 0 && e.head.parent == root && has_class(&e, SPAN_LIT("mailSite")) &&
-		    entry_has_pin(&e, pin) && eid != site) {
+		    op_entry_has_pin(&e, pin) && eid != site) {
 			if (site != 0)
 				rc = RC_CONFLICT; /* two sites with one key are none */
 			site = eid;

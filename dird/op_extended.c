@@ -115,6 +115,8 @@ void op_extended(struct op *op)
 		who_am_i(op);
 	else if (span_eq(oid, SPAN_LIT(OP_OID_CANCEL)))
 		cancel(op);
+	else if (span_eq(oid, SPAN_LIT(OP_OID_PASSWD)))
+		op_passwd(op);
 	else if (span_eq(oid, SPAN_LIT(ENROL_OID)))
 		op_enrol(op);
 	else

@@ -69,6 +69,19 @@ int op_entry_write_named(struct store_txn *t, uint64_t eid, const struct entry *
 int op_selection_make_in(struct op *op, struct arena *a, const struct span *attrs, unsigned nattrs,
 			 bool types_only, struct op_selection **out) WARN_UNUSED;
 
+/**
+ * Before a request: a site whose key was taken back, a user whose entry is gone and a token that
+ * was used or has expired lose their rights; the connection is anonymous from then on. Costs
+ * nothing while nobody writes. Errors of the store: nothing has changed.
+ */
+int op_session_check(struct conn *c) WARN_UNUSED;
+/** Does a siteKey of the entry pin this key? */
+bool op_entry_has_pin(const struct entry *e, struct span pin);
+bool op_token_is_expired(const struct server *s, const struct entry *e);
+
+/** Password Modify (RFC 3062). */
+void op_passwd(struct op *op);
+
 /* --- entries that exist only while they are read: root DSE, subschema, monitor --- */
 
 struct op_virtual {

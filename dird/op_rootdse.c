@@ -116,8 +116,11 @@ static int add_root_dse(struct list *l)
 		NULL};
 	struct server *s = l->op->server;
 	bool has_tls = s->config.tls.certificate != NULL;
-	const char *extensions[] = {OP_OID_CANCEL, OP_OID_WHO_AM_I,
-				    has_tls ? OP_OID_START_TLS : NULL, has_tls ? ENROL_OID : NULL,
+	const char *extensions[] = {OP_OID_CANCEL,
+				    OP_OID_WHO_AM_I,
+				    OP_OID_PASSWD,
+				    has_tls ? OP_OID_START_TLS : NULL,
+				    has_tls ? ENROL_OID : NULL,
 				    NULL};
 	struct draft d = {.a = l->a};
 

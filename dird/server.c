@@ -45,6 +45,20 @@ struct tls_context *server_tls(struct server *s)
 	return c;
 }
 
+int server_admin_hash(struct server *s, struct arena *a, struct span *out)
+{
+	int rc = 0;
+
+	*out = (struct span){NULL, 0};
+	uv_mutex_lock(&s->tls_lock);
+	if (s->admin_hash != NULL) {
+		*out = arena_span(a, span_of(s->admin_hash));
+		rc = out->p != NULL ? 0 : RC_NOMEM;
+	}
+	uv_mutex_unlock(&s->tls_lock);
+	return rc;
+}
+
 /* --- configuration and the files it names --- */
 
 static int load_tls(const struct server_config *cfg, struct tls_context **out)
@@ -63,14 +77,15 @@ static int load_tls(const struct server_config *cfg, struct tls_context **out)
 	return rc;
 }
 
-static int load_admin_hash(struct server *s)
+static int load_admin_hash(const struct server_config *cfg, char **out)
 {
-	const char *path = s->config.admin_password_file;
+	const char *path = cfg->admin_password_file;
 	bool is_private = false;
 	struct span hash;
 	struct buf b;
 	int rc;
 
+	*out = NULL;
 	if (path == NULL)
 		return 0;
 	buf_init(&b, ADMIN_HASH_MAX_BYTES);
@@ -79,10 +94,11 @@ static int load_admin_hash(struct server *s)
 		rc = RC_DENIED;
 	if (rc == 0)
 		rc = file_read(path, &b);
-	hash = span_trim(buf_span(&b));
 	if (rc == 0) {
-		s->admin_hash = arena_str(&s->arena, hash);
-		rc = s->admin_hash != NULL ? 0 : RC_NOMEM;
+		hash = span_trim(buf_span(&b));
+		buf_truncate(&b, (size_t)(hash.p - b.p) + hash.n);
+		*out = mem_strdup(buf_cstr(&b) + (hash.p - b.p));
+		rc = *out != NULL ? 0 : RC_NOMEM;
 	}
 	if (rc != 0)
 		log_error(NULL, "config.failed", "file=%s error=\"%s\"", path,
@@ -138,7 +154,7 @@ static int load_files(struct server *s, const char *path)
 	if (rc == 0)
 		rc = load_schema(s);
 	if (rc == 0)
-		rc = load_admin_hash(s);
+		rc = load_admin_hash(&s->config, &s->admin_hash);
 	if (rc == 0)
 		rc = load_tls(&s->config, &s->tls);
 	return rc;
@@ -341,13 +357,14 @@ static void on_signal(uv_signal_t *h, int number)
 	begin_stop(d);
 }
 
-/* Certificate and log level; everything else needs a restart. */
+/* Certificate, administrator's password and log level; everything else needs a restart. */
 static void on_reload(uv_signal_t *h, int number)
 {
 	struct daemon *d = h->data;
 	struct server_config cfg;
 	enum log_level level;
 	struct tls_context *tls = NULL, *old;
+	char *hash = NULL, *old_hash;
 	struct arena a;
 	struct buf errors;
 	int rc;
@@ -358,14 +375,20 @@ static void on_reload(uv_signal_t *h, int number)
 	rc = server_config_read(d->s.config.path, &a, &cfg, &errors);
 	if (rc == 0)
 		rc = load_tls(&cfg, &tls);
+	if (rc == 0)
+		rc = load_admin_hash(&cfg, &hash);
 	if (rc == 0) {
 		if (log_level_parse(span_of(cfg.log_level), &level))
 			log_set_level(level);
 		uv_mutex_lock(&d->s.tls_lock);
 		old = d->s.tls;
 		d->s.tls = tls;
+		tls = NULL;
+		old_hash = d->s.admin_hash;
+		d->s.admin_hash = hash;
 		uv_mutex_unlock(&d->s.tls_lock);
 		tls_context_free(&old);
+		mem_free(old_hash);
 		log_info(NULL, "reloaded", "config=%s", d->s.config.path);
 	} else {
 		if (errors.n != 0)
@@ -373,6 +396,7 @@ static void on_reload(uv_signal_t *h, int number)
 		log_error(NULL, "reload.failed", "config=%s error=\"%s\"; all stays as it was",
 			  d->s.config.path, rc_text(rc));
 	}
+	tls_context_free(&tls);
 	buf_fini(&errors);
 	arena_fini(&a);
 }
@@ -426,6 +450,7 @@ static void fini(struct daemon *d)
 	if (d->s.schema != NULL)
 		schema_free(&d->s.schema);
 	tls_context_free(&d->s.tls);
+	mem_free(d->s.admin_hash);
 	uv_mutex_destroy(&d->s.tls_lock);
 	arena_fini(&d->s.arena);
 }

@@ -36,7 +36,7 @@ int server_config_read(const char *path, struct arena *a, struct server_config *
 /** One line a keyword, for --help. */
 void server_config_describe(struct buf *out);
 
-/** What every part of the daemon may use; immutable after start, but for tls. */
+/** What every part of the daemon may use; immutable after start, but for tls and the password. */
 struct server {
 	struct server_config config;
 	struct arena arena; /* of config */
@@ -48,7 +48,8 @@ struct server {
 	struct acl acl;
 	struct tls_context *tls; /* NULL without a certificate; replaced on SIGHUP: server_tls() */
 	uv_mutex_t tls_lock;
-	char *admin_hash; /* NULL: no password bind for the administrator */
+	char *admin_hash; /* heap; NULL: no password bind for the administrator. Replaced on
+			     SIGHUP: server_admin_hash() */
 	struct loop **loops;
 	unsigned nloops;
 	struct repl *repl;
@@ -62,6 +63,10 @@ struct server {
  * thread.
  */
 struct tls_context *server_tls(struct server *s);
+
+/** The administrator's password hash of this moment, copied into the arena; .p NULL: there is none.
+ * From any thread. */
+int server_admin_hash(struct server *s, struct arena *a, struct span *out) WARN_UNUSED;
 
 /** The user this process runs as: an administrator on the local socket. */
 uint32_t server_own_uid(void);

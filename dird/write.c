@@ -24,6 +24,7 @@ struct writer {
 	const struct clock *clock;
 	pthread_t thread;
 
+	atomic_uint_fast64_t commits;
 	pthread_mutex_t mutex; /* guards what follows */
 	pthread_cond_t wake;
 	struct write_req *first, **last;
@@ -101,6 +102,7 @@ static void count(struct writer *w, const struct write_req *batch)
 	const struct write_req *r;
 	uint64_t n = 0;
 
+	atomic_fetch_add(&w->commits, 1);
 	pthread_mutex_lock(&w->mutex);
 	for (r = batch; r != NULL; r = r->next) {
 		n++;
@@ -293,6 +295,11 @@ void writer_stop(struct writer **w)
 	pthread_mutex_destroy(&wr->mutex);
 	mem_free(wr);
 	*w = NULL;
+}
+
+uint64_t writer_commits(const struct writer *w)
+{
+	return atomic_load(&w->commits);
 }
 
 void writer_stats(const struct writer *w, struct writer_stats *out)

@@ -60,6 +60,9 @@ int writer_on_commit(struct writer *w, struct loop *loop, void (*fn)(void *ctx),
  */
 void writer_stop(struct writer **w);
 
+/** Commits so far, from any thread: changes whenever the database has changed. */
+uint64_t writer_commits(const struct writer *w);
+
 struct writer_stats {
 	uint64_t commits, changes, refused, batch_max;
 };

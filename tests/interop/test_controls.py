@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 # tests/run: timeout=300
 """Request controls, one class per RFC, against dird and, where it knows them, against slapd."""
+import base64
+import hashlib
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -476,6 +479,141 @@ class Proxy(Case):
             self.assertEqual(c.result(1).code, 0)
             c.send(ber.search(2, LAB, 0, ber.PRESENT, (), 0, self.control("dn:" + ADMIN)))
             self.assertEqual(c.result(2).code, 123)
+
+
+class Passwords(Case):
+    """RFC 3062"""
+    OID = "1.3.6.1.4.1.4203.1.11.1"
+
+    def value(self, user=None, old=None, new=None):
+        return ber.tlv(0x30, *(ber.tlv(0x80 + i, v.encode()) for i, v in enumerate((user, old, new))
+                               if v is not None))
+
+    def bound(self, dn=ANN, password="hunter2"):
+        c = Raw(("127.0.0.1", DIRD.port))
+        self.addCleanup(c.__exit__)
+        c.send(ber.bind(1, dn, password))
+        return c, c.result(1).code
+
+    def change(self, c, **request):
+        c.send(ber.extended(2, self.OID, self.value(**request)))
+        return c.result(2)
+
+    def test_own(self):
+        c, code = self.bound()
+        self.assertEqual(code, 0)
+        self.assertEqual(self.change(c, old="wrong", new="x1").code, 49)
+        self.assertEqual(self.change(c, old="hunter2", new="x1").code, 0)
+        self.assertEqual(self.bound()[1], 49)
+        self.assertEqual(self.bound(password="x1")[1], 0)
+        self.assertEqual(self.change(c, new="x2").code, 0)
+        self.assertEqual(self.change(c, user=ANN.upper(), new="x3").code, 0)
+        self.assertEqual(self.bound(password="x3")[1], 0)
+        [stored] = self.read(ANN, "userPassword")["userPassword"]
+        self.assertTrue(stored.startswith(b"{PBKDF2-SHA512}"))
+
+    def test_generated(self):
+        made = set()
+        for _ in range(2):
+            a = self.code(0, ber.extended, self.OID, self.value(user="dn:" + ANN))
+            [value] = [body for tag, body in ber.elements(a.extra) if tag == 0x8b]
+            [(tag, password)] = ber.elements(ber.split(value)[1])
+            self.assertEqual((tag, len(password)), (0x80, 20))
+            self.assertEqual(self.bound(password=password.decode())[1], 0)
+            made.add(password)
+        self.assertEqual(len(made), 2)
+
+    def test_refused(self):
+        c, _ = self.bound()
+        self.assertEqual(self.change(c, user="cn=Bob,ou=lab,o=Example", new="x").code, 50)
+        self.assertEqual(self.change(c, new="").code, 19)
+        self.assertEqual(self.change(c, new="x" * 1025).code, 19)
+        c.send(ber.bind(1))
+        self.assertEqual(c.result(1).code, 0)
+        self.assertEqual(self.change(c, user=ANN, new="x").code, 8)
+        self.code(32, ber.extended, self.OID, self.value(user="cn=No,ou=lab,o=Example", new="x"))
+        self.code(34, ber.extended, self.OID, self.value(user="nonsense", new="x"))
+        self.code(53, ber.extended, self.OID, self.value(new="x"))
+        self.code(10, ber.extended, self.OID, self.value(user=REMOTE, new="x"))
+        for value in (b"", b"\x04\0", self.value(new="x") + b"\0", ber.tlv(0x30, ber.tlv(0x83, b"x"))):
+            self.code(2, ber.extended, self.OID, value)
+
+    def test_two_at_once(self):
+        """Both name the old password: one of them wins."""
+        clients = [self.bound()[0] for _ in range(4)]
+        for i, c in enumerate(clients):
+            c.send(ber.extended(2, self.OID, self.value(old="hunter2", new=f"new{i}")))
+        codes = [c.result(2).code for c in clients]
+        self.assertEqual(codes.count(0), 1)
+        self.assertEqual(self.bound(password=f"new{codes.index(0)}")[1], 0)
+
+    def test_clear_text_is_hashed(self):
+        self.code(0, ber.modify, ANN, [(2, "userPassword", ["one", "{SSHA}abc"])])
+        stored = sorted(self.read(ANN, "userPassword")["userPassword"])
+        self.assertEqual(stored[1], b"{SSHA}abc")
+        self.assertTrue(stored[0].startswith(b"{PBKDF2-SHA512}"))
+
+    def test_session_ends_with_its_entry(self):
+        c, _ = self.bound()
+        c.send(ber.search(2, LAB, 0))
+        self.assertEqual(c.result(2).code, 0)
+        self.code(0, ber.moddn, ANN, "cn=Anna")
+        c.send(ber.search(2, LAB, 0))
+        self.assertEqual(c.result(2).code, 0)
+        self.code(0, ber.delete, "cn=Anna,ou=lab,o=Example")
+        c.send(ber.search(3, LAB, 0), ber.extended(4, WHOAMI))
+        self.assertEqual(c.result(3).code, 50)
+        self.assertEqual(c.result(4).extra, b"\x8b\0")
+
+
+class Keys(Case):
+    """A site whose pinned key was taken back, and the administrator's new password."""
+
+    def over_tls(self, site, name):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.load_cert_chain(site.path(name + ".crt"), site.path(name + ".key"))
+        c = Raw(("127.0.0.1", site.tls_port))
+        c.s = context.wrap_socket(c.s)
+        self.addCleanup(c.__exit__)
+        return c
+
+    def test_site_key(self):
+        dn = "ou=Site1,o=Example"
+        self.code(0, ber.add, dn, {"objectClass": ["organizationalUnit", "mailSite"], "ou": ["Site1"],
+                                   "siteSmtpDomain": ["s.example.com"], "siteKey": [DIRD.pin("site1")]})
+        c = self.over_tls(DIRD, "site1")
+        c.send(ber.bind_external(1), ber.search(2, LAB, 0))
+        self.assertEqual((c.result(1).code, c.result(2).code), (0, 0))
+        self.code(0, ber.modify, dn, [(2, "siteKey", [DIRD.pin("site")])])
+        c.send(ber.search(3, LAB, 0))
+        self.assertEqual(c.result(3).code, 50)
+        self.code(0, ber.delete, dn)
+
+    def test_administrator(self):
+        def write(password):
+            hashed = base64.b64encode(hashlib.sha1(password + b"salt").digest() + b"salt")
+            with open(site.path("admin.password"), "wb") as f:
+                f.write(b"{SSHA}" + hashed + b"\n")
+            os.chmod(site.path("admin.password"), 0o600)
+
+        def bind(password):
+            with Raw(("127.0.0.1", site.port)) as c:
+                c.send(ber.bind(1, ADMIN, password))
+                return c.result(1).code
+        site = DirdSite("admin-password-file admin.password")
+        self.addCleanup(site.close)
+        write(b"first")
+        site.start()
+        self.assertEqual((bind("first"), bind("second")), (0, 49))
+        write(b"second")
+        site.signal(signal.SIGHUP)
+        wait_for("reload", lambda: "reloaded" in site.log())
+        self.assertEqual((bind("first"), bind("second")), (49, 0))
+        os.chmod(site.path("admin.password"), 0o644)
+        site.signal(signal.SIGHUP)
+        wait_for("refusal", lambda: "reload.failed" in site.log())
+        self.assertEqual(bind("second"), 0)
 
 
 def sort_keys(*keys):
