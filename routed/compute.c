@@ -6,6 +6,16 @@
 
 #define MAX_CANDIDATES (1u << 24) /* of all targets together; a row and 24 bytes each */
 
+#define CACHE_LINE 64
+
+static void prefetch(const void *p, size_t n)
+{
+	size_t at;
+
+	for (at = 0; at < n; at += CACHE_LINE)
+		__builtin_prefetch((const uint8_t *)p + at);
+}
+
 static uint32_t *numbers(struct compute_work *w, size_t n)
 {
 	uint32_t *p = arena_alloc(&w->a, (n + 1) * sizeof(*p));
@@ -15,19 +25,58 @@ static uint32_t *numbers(struct compute_work *w, size_t n)
 	return p;
 }
 
+/* The next bytes as a number decide most comparisons without a look at the names. */
+static uint64_t sort_key(struct span name, size_t from)
+{
+	uint64_t key = 0;
+	size_t i;
+
+	for (i = from; i < from + sizeof(key); i++)
+		key = key << 8 | (i < name.n ? name.p[i] : 0);
+	return key;
+}
+
 static int cmp_targets(const void *a, const void *b)
 {
-	return span_cmp(((const struct compute_target *)a)->name,
-			((const struct compute_target *)b)->name);
+	const struct compute_target *x = a, *y = b;
+
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return span_cmp(x->name, y->name);
+}
+
+static size_t common_bytes(struct span a, struct span b)
+{
+	size_t n = a.n < b.n ? a.n : b.n, i = 0;
+
+	while (i < n && a.p[i] == b.p[i])
+		i++;
+	return i;
+}
+
+static void sort_targets(struct compute_target *targets, uint32_t n)
+{
+	size_t common = n != 0 ? targets[0].name.n : 0;
+	uint32_t i;
+
+	for (i = 1; i < n; i++)
+		common = common_bytes(span_head(targets[0].name, common), targets[i].name);
+	for (i = 0; i < n; i++)
+		targets[i].key = sort_key(targets[i].name, common);
+	if (n > 1)
+		qsort(targets, n, sizeof(*targets), cmp_targets);
 }
 
 /* Names as printed: the object's, or the bytewise first spelling in a connected domain. */
 static void collect_names(const struct model *m, struct span *names)
 {
+	bool unknown = false;
 	uint32_t i;
 	unsigned k;
 
-	for (i = 0; i < m->nconnectors; i++) {
+	for (i = 0; i < m->nnames; i++)
+		unknown = unknown || m->names[i].site == MODEL_NONE;
+	for (i = 0; unknown && i < m->nconnectors; i++) {
 		const struct model_connector *c = &m->connectors[i];
 
 		for (k = 0; c->site != MODEL_NONE && k < c->ncds; k++) {
@@ -57,10 +106,23 @@ static int collect_targets(struct compute_work *w)
 	collect_names(m, names);
 	for (i = 0; i < m->nnames; i++) {
 		if (names[i].n != 0 && i != w->root)
-			w->targets[w->ntargets++] = (struct compute_target){names[i], i};
+			w->targets[w->ntargets++] = (struct compute_target){names[i], 0, i};
 	}
-	qsort(w->targets, w->ntargets, sizeof(*w->targets), cmp_targets);
+	sort_targets(w->targets, w->ntargets);
 	return RC_OK;
+}
+
+/* Behind the "mx:" of the next hop that direct routes to the site will have. */
+static uint32_t domain_text(struct compute_work *w, struct span folded, bool shared, uint32_t site)
+{
+	const struct model_site *s = &w->m->sites[site];
+	struct span mx;
+
+	if (shared || !span_eq(folded, s->domain))
+		return build_text(&w->b, folded, (struct span){NULL, 0});
+	mx = build_joined(&w->b, SPAN_LIT("mx:"), folded);
+	w->mx_bytes[s->name_id] = mx;
+	return build_alias(&w->b, mx.p != NULL ? span_from(mx, 3) : mx);
 }
 
 /* The domain's place among those of the table; a new one gets its place now. */
@@ -78,11 +140,11 @@ static int claim_domain(struct compute_work *w, struct span folded, bool shared,
 
 	if (at == MAP_NONE) {
 		at = (uint32_t)(w->b.domains.n / sizeof(new));
-		new.domain = build_text(&w->b, folded, (struct span){NULL, 0});
+		new.domain = domain_text(w, folded, shared, site);
 		buf_put(&w->b.domains, span_make(&new, sizeof(new)));
-		rc = buf_rc(&w->b.domains);
+		rc = buf_rc(&w->b.domains) != RC_OK ? buf_rc(&w->b.domains) : buf_rc(&w->b.texts);
 		if (rc == RC_OK)
-			rc = map_put(&w->domains, folded, at);
+			rc = map_put(&w->domains, build_bytes(&w->b, new.domain), at);
 	} else {
 		domains = (struct table_domain *)(void *)w->b.domains.p;
 		domains[at].owner = TABLE_OWNER_MANY;
@@ -112,6 +174,28 @@ static int claim_site(struct compute_work *w, uint32_t site)
 	return rc;
 }
 
+/* As prefetch_rows(). */
+static void prefetch_domains(const struct compute_work *w, uint32_t i)
+{
+	const struct model *m = w->m;
+	uint32_t site;
+
+	if (i + 24 < w->ntargets)
+		__builtin_prefetch(&m->names[w->targets[i + 24].node]);
+	if (i + 16 < w->ntargets) {
+		site = m->names[w->targets[i + 16].node].site;
+		if (site != MODEL_NONE)
+			prefetch(&m->sites[site], sizeof(*m->sites));
+	}
+	if (i + 8 < w->ntargets) {
+		site = m->names[w->targets[i + 8].node].site;
+		if (site != MODEL_NONE) {
+			__builtin_prefetch(m->sites[site].domain.p);
+			__builtin_prefetch(m->sites[site].domain_folded.p);
+		}
+	}
+}
+
 /* In the order of targets, the local site first, so that numbers do not depend on the input's
  * order. */
 static int collect_domains(struct compute_work *w)
@@ -132,10 +216,58 @@ static int collect_domains(struct compute_work *w)
 	for (i = 0; i < w->ntargets && rc == RC_OK; i++) {
 		uint32_t site = w->m->names[w->targets[i].node].site;
 
+		prefetch_domains(w, i);
 		if (site != MODEL_NONE)
 			rc = claim_site(w, site);
 	}
 	return rc;
+}
+
+/*
+ * Targets come in the order of names, and what a row needs lies all over memory: most of the time
+ * of a big table is waiting for it. So ask for it some rows ahead, in steps, as each needs the one
+ * before.
+ */
+static void prefetch_rows(const struct compute_work *w, const struct graph_run *r, uint32_t k)
+{
+	const struct model *m = w->m;
+	uint32_t node, at;
+
+	if (k + 24 < w->ntargets) {
+		node = w->targets[k + 24].node;
+		__builtin_prefetch(&r->head[node]);
+		__builtin_prefetch(&r->dist[node]);
+		__builtin_prefetch(&m->names[node]);
+		__builtin_prefetch(w->targets[k + 24].name.p);
+	}
+	if (k + 18 < w->ntargets) {
+		node = w->targets[k + 18].node;
+		if (r->head[node] != GRAPH_NONE)
+			__builtin_prefetch(&r->labels[r->head[node]]);
+		if (m->names[node].site != MODEL_NONE)
+			prefetch(&m->sites[m->names[node].site], sizeof(*m->sites));
+	}
+	if (k + 12 < w->ntargets) {
+		at = r->head[w->targets[k + 12].node];
+		if (at != GRAPH_NONE)
+			__builtin_prefetch(&w->g.edges[r->labels[at].edge]);
+	}
+	if (k + 6 < w->ntargets) {
+		at = r->head[w->targets[k + 6].node];
+		if (at != GRAPH_NONE)
+			prefetch(&m->connectors[w->g.edges[r->labels[at].edge].connector],
+				 sizeof(*m->connectors));
+	}
+	if (k + 3 < w->ntargets) {
+		at = r->head[w->targets[k + 3].node];
+		if (at != GRAPH_NONE) {
+			const struct model_connector *c =
+				&m->connectors[w->g.edges[r->labels[at].edge].connector];
+
+			__builtin_prefetch(c->name.p);
+			prefetch(&m->sites[c->site], 2 * CACHE_LINE);
+		}
+	}
 }
 
 /* Rows are sorted by type: spaces before EX, sites, spaces behind EX. */
@@ -150,8 +282,10 @@ static int class_rows(struct compute_work *w, unsigned cls)
 	       span_cmp(groups[i].offers->space->type, SPAN_LIT("EX")) < 0;
 	     i++)
 		rc = compute_space_rows(w, cls, &groups[i], &ways);
-	for (k = 0; rc == RC_OK && k < w->ntargets; k++)
+	for (k = 0; rc == RC_OK && k < w->ntargets; k++) {
+		prefetch_rows(w, compute_run_of(w, cls), k);
 		rc = compute_site_rows(w, cls, &w->targets[k], &ways);
+	}
 	for (; rc == RC_OK && i < ngroups; i++)
 		rc = compute_space_rows(w, cls, &groups[i], &ways);
 	return rc;
@@ -236,12 +370,14 @@ static int make_memos(struct compute_work *w)
 
 	w->target_text = numbers(w, w->m->nnames);
 	w->mx_text = numbers(w, w->m->nnames);
+	w->mx_bytes = arena_zalloc(&w->a, w->m->nnames, sizeof(*w->mx_bytes));
 	w->connector_text = numbers(w, w->m->nconnectors);
 	w->element_text = numbers(w, w->m->nconnectors);
 	w->hops = arena_alloc(&w->a, (degree + 1) * sizeof(*w->hops));
 	w->transport_text = numbers(w, degree);
-	if (w->target_text == NULL || w->mx_text == NULL || w->connector_text == NULL ||
-	    w->element_text == NULL || w->hops == NULL || w->transport_text == NULL)
+	if (w->target_text == NULL || w->mx_text == NULL || w->mx_bytes == NULL ||
+	    w->connector_text == NULL || w->element_text == NULL || w->hops == NULL ||
+	    w->transport_text == NULL)
 		return RC_NOMEM;
 	for (i = 0; i < degree; i++)
 		w->hops[i] = (struct compute_hop){TABLE_NONE, TABLE_HOP_NONE};
@@ -276,7 +412,7 @@ static int fill(struct compute_work *w, struct table **out)
 	if (rc != RC_OK)
 		return rc;
 	point_domains(w);
-	return build_finish(&w->b, site_text, out);
+	return build_finish(&w->b, site_text, &w->domains, out);
 }
 
 int compute_table(const struct model *m, struct span site, struct table **out)

@@ -1,5 +1,7 @@
 #include "routed/compute_build.h"
 
+#define TEXT_CHUNK_BYTES ((size_t)64 * 1024)
+
 /* A hint: whatever does not fit is told when it is written. */
 static void make_room(struct buf *b, size_t bytes)
 {
@@ -33,7 +35,7 @@ void build_fini(struct build *b)
 	table_free(&b->table);
 }
 
-static uint32_t add_text(struct build *b, uint8_t *p, size_t n)
+static uint32_t add_text(struct build *b, const uint8_t *p, size_t n)
 {
 	uint32_t number = (uint32_t)(b->texts.n / sizeof(struct span));
 	struct span text = span_make(p, n);
@@ -45,6 +47,25 @@ static uint32_t add_text(struct build *b, uint8_t *p, size_t n)
 	return number;
 }
 
+/* Texts need no alignment, so they stand side by side. */
+static uint8_t *text_room(struct build *b, size_t n)
+{
+	uint8_t *p;
+
+	if (n > b->left) {
+		size_t chunk = n > TEXT_CHUNK_BYTES ? n : TEXT_CHUNK_BYTES;
+
+		b->at = arena_alloc(&b->table->arena, chunk);
+		b->left = b->at != NULL ? chunk : 0;
+	}
+	p = b->at;
+	if (p != NULL) {
+		b->at += n;
+		b->left -= n;
+	}
+	return p;
+}
+
 static uint8_t *append(uint8_t *to, struct span s)
 {
 	if (s.n != 0)
@@ -52,19 +73,38 @@ static uint8_t *append(uint8_t *to, struct span s)
 	return to + s.n;
 }
 
-uint32_t build_text(struct build *b, struct span head, struct span tail)
+struct span build_joined(struct build *b, struct span head, struct span tail)
 {
-	uint8_t *p = arena_alloc(&b->table->arena, head.n + tail.n);
+	uint8_t *p = text_room(b, head.n + tail.n);
 
 	if (p != NULL)
 		append(append(p, head), tail);
-	return add_text(b, p, head.n + tail.n);
+	return span_make(p, p != NULL ? head.n + tail.n : 0);
+}
+
+uint32_t build_text(struct build *b, struct span head, struct span tail)
+{
+	struct span joined = build_joined(b, head, tail);
+
+	return add_text(b, joined.p, joined.n);
+}
+
+struct span build_bytes(const struct build *b, uint32_t text)
+{
+	const struct span *texts = (const struct span *)(const void *)b->texts.p;
+
+	return text < b->texts.n / sizeof(*texts) ? texts[text] : span_make(NULL, 0);
+}
+
+uint32_t build_alias(struct build *b, struct span bytes)
+{
+	return add_text(b, bytes.p, bytes.n);
 }
 
 uint32_t build_element(struct build *b, struct span site, struct span connector)
 {
 	size_t n = site.n + 1 + connector.n;
-	uint8_t *p = arena_alloc(&b->table->arena, n);
+	uint8_t *p = text_room(b, n);
 
 	if (p != NULL)
 		append(append(append(p, site), SPAN_LIT("/")), connector);
@@ -90,39 +130,42 @@ uint32_t build_nrows(const struct build *b)
 	return (uint32_t)(b->rows.n / sizeof(struct table_row));
 }
 
-/* An array out of a buffer, into the arena of the table. */
-static void *settle(struct build *b, struct buf *from, size_t element, uint32_t *n, int *rc)
+/* The array of a buffer becomes the table's. */
+static void *settle(struct build *b, enum table_block block, struct buf *from, size_t element,
+		    uint32_t *n, int *rc)
 {
-	void *p = NULL;
+	void *p = from->p;
 
 	if (*rc == RC_OK)
 		*rc = buf_rc(from);
-	if (*rc == RC_OK) {
-		p = arena_alloc(&b->table->arena, from->n);
+	if (*rc == RC_OK && p == NULL) {
+		p = arena_alloc(&b->table->arena, 0);
 		*rc = p != NULL ? RC_OK : RC_NOMEM;
 	}
 	if (*rc != RC_OK)
 		return NULL;
-	if (from->n != 0)
-		memcpy(p, from->p, from->n);
+	b->table->blocks[block] = from->p;
 	*n = (uint32_t)(from->n / element);
+	buf_init(from, TABLE_MAX_BYTES);
 	return p;
 }
 
-int build_finish(struct build *b, uint32_t site, struct table **out)
+int build_finish(struct build *b, uint32_t site, struct map *domains, struct table **out)
 {
 	struct table *t = b->table;
 	int rc = RC_OK;
 
 	t->site = site;
-	t->rows = settle(b, &b->rows, sizeof(*t->rows), &t->nrows, &rc);
-	t->steps = settle(b, &b->steps, sizeof(*t->steps), &t->nsteps, &rc);
-	t->domains = settle(b, &b->domains, sizeof(*t->domains), &t->ndomains, &rc);
-	t->pins = settle(b, &b->pins, sizeof(*t->pins), &t->npins, &rc);
-	t->systems = settle(b, &b->systems, sizeof(*t->systems), &t->nsystems, &rc);
-	t->texts = settle(b, &b->texts, sizeof(*t->texts), &t->ntexts, &rc);
+	t->rows = settle(b, TABLE_BLOCK_ROWS, &b->rows, sizeof(*t->rows), &t->nrows, &rc);
+	t->steps = settle(b, TABLE_BLOCK_STEPS, &b->steps, sizeof(*t->steps), &t->nsteps, &rc);
+	t->domains =
+		settle(b, TABLE_BLOCK_DOMAINS, &b->domains, sizeof(*t->domains), &t->ndomains, &rc);
+	t->pins = settle(b, TABLE_BLOCK_PINS, &b->pins, sizeof(*t->pins), &t->npins, &rc);
+	t->systems =
+		settle(b, TABLE_BLOCK_SYSTEMS, &b->systems, sizeof(*t->systems), &t->nsystems, &rc);
+	t->texts = settle(b, TABLE_BLOCK_TEXTS, &b->texts, sizeof(*t->texts), &t->ntexts, &rc);
 	if (rc == RC_OK)
-		rc = table_index(t);
+		rc = table_index(t, domains);
 	if (rc == RC_OK) {
 		*out = t;
 		b->table = NULL;

@@ -41,7 +41,9 @@ static void direct_nexthop(struct compute_work *w, uint32_t node, const struct m
 		return;
 	}
 	if (w->mx_text[node] == TABLE_NONE)
-		w->mx_text[node] = build_text(&w->b, SPAN_LIT("mx:"), s->domain);
+		w->mx_text[node] = w->mx_bytes[node].n != 0
+					   ? build_alias(&w->b, w->mx_bytes[node])
+					   : build_text(&w->b, SPAN_LIT("mx:"), s->domain);
 	row->hop = TABLE_HOP_MX;
 	row->nexthop = w->mx_text[node];
 }

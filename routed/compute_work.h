@@ -15,6 +15,7 @@
 /* A site row's target: a site with an object, or a name that a connected domain mentions. */
 struct compute_target {
 	struct span name; /* as printed */
+	uint64_t key;     /* of the order of names */
 	uint32_t node;
 };
 
@@ -51,6 +52,7 @@ struct compute_work {
 	struct build b;
 	/* Texts made so far, TABLE_NONE: not yet. */
 	uint32_t *target_text, *mx_text;         /* by node */
+	struct span *mx_bytes;                   /* by node: what mx_text will have; may be empty */
 	uint32_t *first_row[TABLE_CLASSES];      /* by node */
 	uint32_t *connector_text, *element_text; /* by connector */
 	uint32_t *transport_text;                /* by edge out of the root */

@@ -1,14 +1,33 @@
 #include "routed/graph.h"
 
-#define BUCKETS 128 /* a power of two above ADDRESS_COST_MAX */
+#define CDS_AHEAD 12 /* connectors whose connected domains are asked for beforehand */
+#define BUCKETS 128  /* a power of two above ADDRESS_COST_MAX */
 
 static bool has_edges(const struct model_connector *c)
 {
 	return c->site != MODEL_NONE && c->enabled && c->sends;
 }
 
-static void fill_edges(const struct model *m, struct graph *g, uint32_t *next)
+/* An edge with its first site, in the order of connectors. */
+struct found_edge {
+	uint32_t from;
+	struct graph_edge edge;
+};
+
+static size_t count_cds(const struct model *m)
 {
+	size_t n = 0;
+	uint32_t i;
+
+	for (i = 0; i < m->nconnectors; i++)
+		n += m->connectors[i].ncds;
+	return n;
+}
+
+/* The one look at every connected domain; counts[] gets the edges of each node. */
+static size_t find_edges(const struct model *m, struct found_edge *found, uint32_t *counts)
+{
+	size_t n = 0;
 	uint32_t i;
 	unsigned k;
 
@@ -16,51 +35,56 @@ static void fill_edges(const struct model *m, struct graph *g, uint32_t *next)
 		const struct model_connector *c = &m->connectors[i];
 		uint32_t node;
 
+		if (i + CDS_AHEAD < m->nconnectors)
+			__builtin_prefetch(m->connectors[i + CDS_AHEAD].cds);
 		if (!has_edges(c))
 			continue;
 		node = m->sites[c->site].name_id;
 		for (k = 0; k < c->ncds; k++) {
 			if (c->cds[k].name == node)
 				continue;
-			g->edges[next[node]++] = (struct graph_edge){
-				.to = c->cds[k].name,
-				.connector = i,
-				.cd = k,
-				.cost = (uint16_t)c->cds[k].cost,
-				.carries = (uint16_t)c->carries,
+			counts[node]++;
+			found[n++] = (struct found_edge){
+				node,
+				{
+					.to = c->cds[k].name,
+					.connector = i,
+					.cd = k,
+					.cost = (uint16_t)c->cds[k].cost,
+					.carries = (uint16_t)c->carries,
+				},
 			};
 		}
 	}
+	return n;
 }
 
 int graph_build(const struct model *m, struct arena *a, struct graph *out)
 {
-	uint32_t *next = arena_zalloc(a, (size_t)m->nnames + 1, sizeof(*next));
-	uint32_t i;
-	unsigned k;
+	uint32_t *next = arena_zalloc(a, (size_t)m->nnames + 1, sizeof(*next)), i;
+	struct found_edge *found = mem_alloc((count_cds(m) + 1) * sizeof(*found));
+	size_t n, k;
+	int rc = RC_NOMEM;
 
 	*out = (struct graph){.m = m, .nnodes = m->nnames};
 	out->first = arena_zalloc(a, (size_t)m->nnames + 1, sizeof(*out->first));
-	if (next == NULL || out->first == NULL)
-		return RC_NOMEM;
-	for (i = 0; i < m->nconnectors; i++) {
-		const struct model_connector *c = &m->connectors[i];
-
-		for (k = 0; has_edges(c) && k < c->ncds; k++) {
-			if (c->cds[k].name != m->sites[c->site].name_id)
-				next[m->sites[c->site].name_id]++;
-		}
-	}
+	if (next == NULL || found == NULL || out->first == NULL)
+		goto out;
+	n = find_edges(m, found, next);
 	for (i = 0; i < m->nnames; i++) {
 		out->first[i + 1] = out->first[i] + next[i];
 		next[i] = out->first[i];
 	}
 	out->nedges = out->first[m->nnames];
-	out->edges = arena_zalloc(a, out->nedges, sizeof(*out->edges));
+	out->edges = arena_alloc(a, out->nedges * sizeof(*out->edges));
 	if (out->edges == NULL)
-		return RC_NOMEM;
-	fill_edges(m, out, next);
-	return RC_OK;
+		goto out;
+	for (k = 0; k < n; k++)
+		out->edges[next[found[k].from]++] = found[k].edge;
+	rc = RC_OK;
+out:
+	mem_free(found);
+	return rc;
 }
 
 /* Dijkstra with buckets: costs are small numbers, so a ring of buckets is an exact queue. */

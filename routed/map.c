@@ -4,14 +4,28 @@
 
 #define FIRST_SLOTS 64
 
+#define HASH_MULTIPLIER 0x9e3779b97f4a7c15u
+
+static uint64_t mix(uint64_t h, uint64_t word)
+{
+	h = (h ^ word) * HASH_MULTIPLIER;
+	return h ^ (h >> 32);
+}
+
+/* Eight bytes at a time; the rest as one word. Lives in memory only. */
 static uint32_t hash_bytes(struct span s)
 {
-	uint64_t h = 0xcbf29ce484222325u;
-	size_t i;
+	uint64_t h = s.n, word;
 
-	for (i = 0; i < s.n; i++)
-		h = (h ^ s.p[i]) * 0x100000001b3u;
-	return (uint32_t)(h ^ (h >> 32));
+	for (; s.n >= sizeof(word); s = span_from(s, sizeof(word))) {
+		memcpy(&word, s.p, sizeof(word));
+		h = mix(h, word);
+	}
+	word = 0;
+	if (s.n != 0)
+		memcpy(&word, s.p, s.n);
+	h = mix(h, word);
+	return (uint32_t)(h ^ (h >> 29));
 }
 
 void map_fini(struct map *m)

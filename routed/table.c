@@ -21,9 +21,12 @@ static const char *const reason_names[] = {
 void table_free(struct table **t)
 {
 	struct arena arena;
+	unsigned i;
 
 	if (*t == NULL)
 		return;
+	for (i = 0; i < TABLE_BLOCKS; i++)
+		mem_free((*t)->blocks[i]);
 	table_index_fini((*t)->index);
 	arena = (*t)->arena;
 	mem_free(*t);

@@ -103,9 +103,21 @@ struct table_pin {
 
 struct table_index;
 
+/* Arrays on the heap, of a computed table; of a table that was read they lie in its arena. */
+enum table_block {
+	TABLE_BLOCK_ROWS,
+	TABLE_BLOCK_STEPS,
+	TABLE_BLOCK_DOMAINS,
+	TABLE_BLOCK_PINS,
+	TABLE_BLOCK_SYSTEMS,
+	TABLE_BLOCK_TEXTS,
+};
+#define TABLE_BLOCKS 6
+
 struct table {
-	struct arena arena; /* owns all of it */
-	uint32_t site;      /* text: name of the site whose table it is */
+	struct arena arena;         /* owns all of it, but for: */
+	void *blocks[TABLE_BLOCKS]; /* private: enum table_block, or NULL */
+	uint32_t site;              /* text: name of the site whose table it is */
 	struct table_row *rows;
 	uint32_t nrows;
 	struct table_step *steps;
@@ -168,7 +180,8 @@ uint32_t table_routes(const struct table *t);
 int table_lookup(const struct table *t, struct span address, enum table_class cls,
 		 struct table_result *out) WARN_UNUSED;
 
-/** The rows of a site, by name in any case. TABLE_FOUND, TABLE_LOCAL or TABLE_ABSENT. */
+/** The rows of a site, by name in any case. TABLE_FOUND, TABLE_LOCAL or TABLE_ABSENT. Reads the
+ * whole table: for people, not for mail. */
 int table_lookup_site(const struct table *t, struct span site, enum table_class cls,
 		      struct table_result *out) WARN_UNUSED;
 
@@ -209,5 +222,10 @@ int table_read(struct span saved, struct table **out) WARN_UNUSED;
 int table_save(const struct table *t, const char *path) WARN_UNUSED;
 int table_load(const char *path, struct table **out) WARN_UNUSED;
 
-/** Fill t->index from the rest; compute and table_read call it. */
-int table_index(struct table *t) WARN_UNUSED;
+struct map;
+
+/**
+ * Fill t->index from the rest; compute and table_read call it. `domains` may hold the domains as
+ * keys (t's own texts) and their places as values: it is taken over then, and is empty afterwards.
+ */
+int table_index(struct table *t, struct map *domains) WARN_UNUSED;

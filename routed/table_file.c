@@ -299,7 +299,7 @@ static int index_saved(struct table *t)
 		if (t->texts[t->systems[i]].n == 0)
 			return RC_CORRUPT;
 	}
-	rc = table_index(t);
+	rc = table_index(t, NULL);
 	return rc == RC_INVALID ? RC_CORRUPT : rc;
 }
 

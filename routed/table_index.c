@@ -13,7 +13,6 @@ void table_index_fini(struct table_index *index)
 	for (cls = 0; cls < TABLE_CLASSES; cls++) {
 		map_fini(&index->classes[cls].exact);
 		map_fini(&index->classes[cls].suffix);
-		map_fini(&index->classes[cls].sites);
 	}
 	map_fini(&index->domains);
 	map_fini(&index->systems);
@@ -68,16 +67,6 @@ static int cmp_wilds(const void *a, const void *b, void *arg)
 	return span_cmp(x->folded, y->folded);
 }
 
-static int add_site(struct table *t, struct table_spaces *s, uint32_t row)
-{
-	struct span folded;
-	int rc = address_fold(&t->arena, t->texts[t->rows[row].target], &folded);
-
-	if (rc == RC_OK && folded.n == 0)
-		rc = RC_INVALID;
-	return rc == RC_OK ? map_put(&s->sites, folded, row) : rc;
-}
-
 static bool same_target(const struct table_row *a, const struct table_row *b)
 {
 	return a->cls == b->cls && a->target == b->target;
@@ -111,14 +100,13 @@ static bool is_of_type(const struct table *t, uint32_t row, struct span type)
 
 static int index_class(struct table *t, struct table_spaces *s, enum table_class cls)
 {
-	uint32_t i, spaces = 0, sites = 0;
-	int rc;
+	uint32_t i, spaces = 0;
+	int rc = RC_OK;
 
 	for (i = 0; i < t->nrows; i++) {
 		if (t->rows[i].cls != cls || (i != 0 && same_target(&t->rows[i], &t->rows[i - 1])))
 			continue;
 		spaces += is_of_type(t, i, SPAN_LIT("SMTP"));
-		sites += is_of_type(t, i, SPAN_LIT("EX"));
 	}
 	s->blank = TABLE_NONE;
 	s->wilds = arena_zalloc(&t->arena, spaces, sizeof(*s->wilds));
@@ -126,19 +114,34 @@ static int index_class(struct table *t, struct table_spaces *s, enum table_class
 	s->general = arena_zalloc(&t->arena, spaces, sizeof(*s->general));
 	if (s->wilds == NULL || s->suffix_bytes == NULL || s->general == NULL)
 		return RC_NOMEM;
-	rc = map_reserve(&s->sites, sites);
 	for (i = 0; i < t->nrows && rc == RC_OK; i++) {
 		if (t->rows[i].cls != cls || (i != 0 && same_target(&t->rows[i], &t->rows[i - 1])))
 			continue;
 		if (is_of_type(t, i, SPAN_LIT("SMTP")))
 			rc = add_space(t, s, i);
-		else if (is_of_type(t, i, SPAN_LIT("EX")))
-			rc = add_site(t, s, i);
 	}
 	return rc == RC_OK ? rank_wilds(t, s) : rc;
 }
 
-int table_index(struct table *t)
+/* What compute has found already need not be put together again. */
+static int index_domains(struct table *t, struct map *domains)
+{
+	struct map *to = &t->index->domains;
+	uint32_t i;
+	int rc;
+
+	if (domains != NULL) {
+		*to = *domains;
+		*domains = (struct map){0};
+		return RC_OK;
+	}
+	rc = map_reserve(to, t->ndomains);
+	for (i = 0; i < t->ndomains && rc == RC_OK; i++)
+		rc = map_put(to, t->texts[t->domains[i].domain], i);
+	return rc;
+}
+
+int table_index(struct table *t, struct map *domains)
 {
 	struct table_index *index = arena_zalloc(&t->arena, 1, sizeof(*index));
 	uint32_t i;
@@ -151,9 +154,7 @@ int table_index(struct table *t)
 	if (rc == RC_OK)
 		rc = index_class(t, &index->classes[TABLE_USER], TABLE_USER);
 	if (rc == RC_OK)
-		rc = map_reserve(&index->domains, t->ndomains);
-	for (i = 0; i < t->ndomains && rc == RC_OK; i++)
-		rc = map_put(&index->domains, t->texts[t->domains[i].domain], i);
+		rc = index_domains(t, domains);
 	for (i = 0; i < t->nsystems && rc == RC_OK; i++)
 		rc = map_put(&index->systems, t->texts[t->systems[i]], 1);
 	return rc;

@@ -20,8 +20,7 @@ struct table_spaces {
 	size_t nsuffix_bytes;
 	uint32_t *general; /* ranks of all other wildcards, best first */
 	uint32_t ngeneral;
-	uint32_t blank;   /* row of the blank pattern, TABLE_NONE */
-	struct map sites; /* folded site name -> row */
+	uint32_t blank; /* row of the blank pattern, TABLE_NONE */
 };
 
 struct table_index {

@@ -163,12 +163,46 @@ out:
 	return rc;
 }
 
+/* Is this the first row of the site of that folded name? */
+static int is_site_row(const struct table *t, uint32_t row, enum table_class cls,
+		       struct span folded, bool *out)
+{
+	const struct table_row *r = &t->rows[row];
+	struct span name;
+	struct arena a;
+	int rc;
+
+	*out = false;
+	if (r->cls != cls || !span_eq(t->texts[r->type], SPAN_LIT("EX")))
+		return RC_OK;
+	arena_init(&a);
+	rc = address_fold(&a, t->texts[r->target], &name);
+	*out = rc == RC_OK && name.n != 0 && span_eq(name, folded);
+	arena_fini(&a);
+	return rc == RC_NOMEM ? rc : RC_OK;
+}
+
+static int find_site(const struct table *t, struct span folded, enum table_class cls, uint32_t *out)
+{
+	bool found_it = false;
+	uint32_t i;
+	int rc = RC_OK;
+
+	*out = TABLE_NONE;
+	for (i = 0; i < t->nrows && rc == RC_OK && !found_it; i++) {
+		rc = is_site_row(t, i, cls, folded, &found_it);
+		if (found_it)
+			*out = i;
+	}
+	return rc;
+}
+
 int table_lookup_site(const struct table *t, struct span site, enum table_class cls,
 		      struct table_result *out)
 {
 	struct span folded, own;
 	struct arena a;
-	uint32_t row;
+	uint32_t row = TABLE_NONE;
 	int rc;
 
 	arena_init(&a);
@@ -176,9 +210,10 @@ int table_lookup_site(const struct table *t, struct span site, enum table_class 
 	rc = address_fold(&a, site, &folded);
 	if (rc == RC_OK)
 		rc = address_fold(&a, table_text(t, t->site), &own);
+	if (rc == RC_OK)
+		rc = find_site(t, folded, cls, &row);
 	if (rc == RC_OK) {
-		row = map_get(&t->index->classes[cls].sites, folded);
-		if (row != MAP_NONE)
+		if (row != TABLE_NONE)
 			found(t, row, out);
 		else if (span_eq(folded, own))
 			out->status = TABLE_LOCAL;
