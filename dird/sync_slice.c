@@ -315,6 +315,45 @@ static int slice_contexts(struct sync_session *s, struct store_txn *t, unsigned 
 	return done == s->nncs ? RC_DONE : RC_OK;
 }
 
+/*
+ * Rows behind the position of a present phase: changes that came here without their cookie, or
+ * while the phase ran. The client may hold an older state that has no row any more; unless the
+ * entry is told, the end of the phase removes it.
+ */
+static int tell_beyond(struct sync_session *s, struct store_txn *t, const struct sync_nc *nc)
+{
+	uint64_t at = nc->sent.usn;
+	struct store_change row;
+	struct entry e;
+	int rc;
+
+	while ((rc = store_change_next(t, nc->number, at, UINT64_MAX, &row)) == RC_OK) {
+		at = row.usn;
+		if (row.is_tombstone)
+			continue;
+		rc = store_entry(t, row.eid, &e);
+		if (rc == RC_OK)
+			rc = tell(s, t, row.eid, &e, nc, false);
+		if (rc != RC_OK)
+			return rc;
+	}
+	return rc == RC_DONE ? RC_OK : rc;
+}
+
+static int finish_present(struct sync_session *s, struct store_txn *t)
+{
+	unsigned i;
+	int rc = RC_OK;
+
+	for (i = 0; i < s->nncs && rc == RC_OK; i++) {
+		const struct sync_nc *nc = &s->ncs[i];
+
+		if (nc->speaks && !nc->is_ahead && !nc->is_partners)
+			rc = tell_beyond(s, t, nc);
+	}
+	return rc == RC_OK ? RC_DONE : rc;
+}
+
 int sync_slice(struct sync_session *s, struct store_txn *t)
 {
 	unsigned budget = SYNC_SLICE_ROWS;
@@ -339,5 +378,7 @@ int sync_slice(struct sync_session *s, struct store_txn *t)
 	}
 	if (rc == RC_OK && s->stage != SYNC_STAGE_PERSIST && has_chased_enough(s))
 		rc = RC_DONE;
+	if (rc == RC_DONE && s->stage == SYNC_STAGE_PRESENT)
+		rc = finish_present(s, t);
 	return rc;
 }
