@@ -276,6 +276,9 @@ static void check_item(struct site *s, struct context *c, struct store_txn *t,
 			      s->number, uuid_text(&item->uuid), c->base,
 			      v->is_dead ? "deleted" : "changed", v->epoch,
 			      (unsigned long long)v->usn, p->epoch, (unsigned long long)p->usn);
+		if (seen->was_there && !v->is_dead)
+			sim_fail("site %u: entry %s of %s, which its home never deleted, is gone",
+				 s->number, uuid_text(&item->uuid), c->base);
 		seen->is_gone |= covered && v->is_dead;
 		if (covered && !v->is_dead)
 			sim_fail("site %u is at %u:%llu of %s, but entry %s of %u:%llu is missing",

@@ -364,17 +364,21 @@ static void plant_present_cut(struct conn *c)
 		if (w.contexts[i].home == c->to ||
 		    store_nc_find(t, &w.contexts[i].id, &nc) != RC_OK)
 			continue;
-		more = mem_realloc(c->batch.changes, (c->batch.n + 1) * sizeof(*more));
+		more = mem_realloc(c->batch.changes, (c->batch.n + 2) * sizeof(*more));
 		need(more != NULL);
 		c->batch.changes = more;
-		c->batch.size = c->batch.n + 1;
-		memset(&more[c->batch.n], 0, sizeof(*more));
-		more[c->batch.n].kind = CHANGE_KEEP_ONLY;
-		more[c->batch.n].position = nc.position;
-		more[c->batch.n].keep = arena_zalloc(&c->batch.arena, s->nnamed, UUID_BYTES);
-		memcpy(more[c->batch.n].keep, s->named, s->nnamed * UUID_BYTES);
-		qsort(more[c->batch.n].keep, s->nnamed, UUID_BYTES, uuid_order);
-		more[c->batch.n++].nkeep = s->nnamed;
+		c->batch.size = c->batch.n + 2;
+		more += c->batch.n;
+		memset(more, 0, 2 * sizeof(*more));
+		more[0].kind = CHANGE_KEEP_ONLY;
+		more[0].position = nc.position;
+		more[0].keep = arena_zalloc(&c->batch.arena, s->nnamed, UUID_BYTES);
+		memcpy(more[0].keep, s->named, s->nnamed * UUID_BYTES);
+		qsort(more[0].keep, s->nnamed, UUID_BYTES, uuid_order);
+		more[0].nkeep = s->nnamed;
+		more[1].kind = CHANGE_POSITION;
+		more[1].position = nc.position;
+		c->batch.n += 2;
 	}
 	store_read_end(&t);
 }
