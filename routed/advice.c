@@ -11,7 +11,7 @@
 struct list {
 	const struct model *m;
 	struct arena *a;
-	struct arena *scratch; /* until the next site */
+	struct arena scratch; /* until the next site */
 	struct advice *items;
 	size_t n, size;
 	struct buf text; /* of the next piece */
@@ -292,7 +292,7 @@ static void find_neighbours(const struct model *m, uint32_t name, bool *neighbou
 /* Sites that get mail directly and have nothing to answer directly with. */
 static int check_one_way(struct list *l, uint32_t site, const struct table *t, const bool *answers)
 {
-	bool *neighbours = arena_zalloc(l->scratch, l->m->nsites, sizeof(*neighbours));
+	bool *neighbours = arena_zalloc(&l->scratch, l->m->nsites, sizeof(*neighbours));
 	unsigned n = 0;
 	uint32_t i, last = TABLE_NONE;
 
@@ -344,14 +344,12 @@ static int check_flags(struct list *l)
 	const struct model *m = l->m;
 	bool *answers = arena_zalloc(l->a, m->nsites, sizeof(*answers));
 	bool *has_flag = arena_zalloc(l->a, m->nsites, sizeof(*has_flag));
-	struct arena scratch;
 	uint32_t i;
 	int rc = RC_OK;
 
-	arena_init(&scratch);
-	l->scratch = &scratch;
 	if (answers == NULL || has_flag == NULL)
 		return RC_NOMEM;
+	arena_init(&l->scratch);
 	for (i = 0; i < m->nconnectors; i++) {
 		const struct model_connector *c = &m->connectors[i];
 
@@ -369,7 +367,7 @@ static int check_flags(struct list *l)
 		if (rc == RC_OK)
 			rc = check_flags_of(l, i, t, answers);
 		table_free(&t);
-		arena_fini(&scratch);
+		arena_fini(&l->scratch);
 	}
 	return rc;
 }
