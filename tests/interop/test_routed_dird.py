@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # tests/run: build=san timeout=300
 """routed beside dird: changes, recipients, published routes, restarts and kills of either one."""
+import json
 import os
 import re
 import shutil
@@ -101,6 +102,31 @@ class BesideDird(unittest.TestCase):
         wait_for("connected route", lambda: "routeMode: connected" in self.published())
         self.flag("TRUE")
         wait_for("direct route", lambda: "routeMode: direct" in self.published())
+
+    def test_routectl_over_the_directory(self):
+        """What simulate foretells comes true; until then nothing has changed."""
+        def tool(*args):
+            return run("routectl", args[0], "--config", self.site.path("routed.conf"), *args[1:],
+                       check=False)[:2]
+
+        trace = json.loads(tool("trace", "--from-site", "S1", "--json", BOB)[1])
+        self.assertEqual([h["site"] for h in trace["hops"]], ["S1", "H", "S2"])
+        rc, out = tool("simulate", "--json", "--set", "IMS-S1 (S1):onlySystemMessagesUseCDs=TRUE")
+        self.assertEqual(rc, 0)
+        foretold = [c for c in map(json.loads, out.splitlines())
+                    if "after" in c and c["target"] == "S2"]
+        self.assertEqual([(c["site"], c["class"], c["after"][0]["mode"]) for c in foretold],
+                         [("S1", "user", "direct")])
+        self.becomes(VIA_HUB)
+        self.assertIn("EX,/O=Example/OU=S2;,2,IMS-S1\n", tool("show", "--gwart")[1])
+        self.assertEqual(tool("check", "--json"), (0, ""))
+        self.flag("TRUE")
+        self.becomes(DIRECT)
+        rows = [json.loads(line) for line in tool("show", "--json")[1].splitlines()]
+        now = [r for r in rows if (r["class"], r["target"]) == ("user", "S2")]
+        self.assertEqual([{k: r[k] for k in foretold[0]["after"][0]} for r in now],
+                         foretold[0]["after"])
+        self.assertIn("FLAG_ONE_WAY", tool("check")[1])
 
     def test_recipients(self):
         # Bob of S2 cannot be changed here, but found.
