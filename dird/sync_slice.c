@@ -318,7 +318,8 @@ static int slice_contexts(struct sync_session *s, struct store_txn *t, unsigned 
 /*
  * Rows behind the position of a present phase: changes that came here without their cookie, or
  * while the phase ran. The client may hold an older state that has no row any more; unless the
- * entry is told, the end of the phase removes it.
+ * entry is told, the end of the phase removes it. Not in a context without position: what goes from
+ * there may leave no trace.
  */
 static int tell_beyond(struct sync_session *s, struct store_txn *t, const struct sync_nc *nc)
 {
@@ -348,7 +349,7 @@ static int finish_present(struct sync_session *s, struct store_txn *t)
 	for (i = 0; i < s->nncs && rc == RC_OK; i++) {
 		const struct sync_nc *nc = &s->ncs[i];
 
-		if (nc->speaks && !nc->is_ahead && !nc->is_partners)
+		if (nc->speaks && !nc->is_ahead && !nc->is_partners && nc->sent.usn != 0)
 			rc = tell_beyond(s, t, nc);
 	}
 	return rc == RC_OK ? RC_DONE : rc;
