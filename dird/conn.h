@@ -28,7 +28,7 @@ struct conn {
 	uint64_t id;
 	struct identity identity;
 	uint64_t checked_commit; /* the identity was good then: op_session_check() */
-	struct op *ops; /* outstanding, newest first */
+	struct op *ops;          /* outstanding, newest first */
 	unsigned nops;
 	bool is_exclusive; /* a bind or StartTLS runs: nothing else is started */
 	bool waits_quiet;  /* a bind waits for what runs */
