@@ -109,6 +109,8 @@ void op_compare(struct op *op)
 		return;
 	}
 	rc = op_find_entry(op, t, &dn, &eid);
+	if (rc == 0 && op->controls.dont_use_copy)
+		rc = op_check_copy(op, t, eid, false, &op->result);
 	if (rc == 0 && op->controls.assertion != NULL)
 		rc = op_assert(op, t, eid, &op->result);
 	if (rc == 0)

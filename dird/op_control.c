@@ -49,6 +49,14 @@ static int read_domain_scope(struct op *op, const struct msg_control *c)
 	return 0;
 }
 
+static int read_dont_use_copy(struct op *op, const struct msg_control *c)
+{
+	if (!c->critical || c->has_value)
+		return RC_INVALID; /* RFC 6171 §2 */
+	op->controls.dont_use_copy = true;
+	return 0;
+}
+
 static int read_relax(struct op *op, const struct msg_control *c)
 {
 	(void)c;
@@ -77,6 +85,7 @@ static const struct kind {
 	{OP_OID_TREE_DELETE, OF_DELETE, read_tree_delete},
 	{OP_OID_DOMAIN_SCOPE, OF_SEARCH, read_domain_scope},
 	{OP_OID_SUBENTRIES, OF_SEARCH, op_control_subentries},
+	{OP_OID_DONT_USE_COPY, OF_SEARCH | OF_COMPARE, read_dont_use_copy},
 	{OP_OID_SORT, OF_SEARCH, op_control_sort},
 	{OP_OID_VLV, OF_SEARCH, op_control_vlv},
 	{OP_OID_VALUES, OF_SEARCH, op_control_values},

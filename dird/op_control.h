@@ -28,6 +28,7 @@ struct op_vlv;
 #define OP_OID_SESSION_TRACKING "1.3.6.1.4.1.21008.108.63.1"
 #define OP_OID_SUBENTRIES "1.3.6.1.4.1.4203.1.10.1"
 
+#define OP_OID_DONT_USE_COPY "1.3.6.1.1.22"
 #define OP_OID_SORT "1.2.840.113556.1.4.473"
 #define OP_OID_SORT_RESPONSE "1.2.840.113556.1.4.474"
 #define OP_OID_VLV "2.16.840.1.113730.3.4.9"
@@ -49,6 +50,7 @@ struct op_controls {
 	bool tree_delete;
 	bool domain_scope; /* no continuation references */
 	bool has_proxy;
+	bool dont_use_copy; /* RFC 6171 */
 	enum op_subentries subentries;
 	struct filter *assertion;                  /* RFC 4528; NULL: none */
 	struct op_selection *pre_read, *post_read; /* RFC 4527; NULL: not asked for */

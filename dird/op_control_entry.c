@@ -86,3 +86,23 @@ int op_control_subentries(struct op *op, const struct msg_control *c)
 	op->controls.subentries = only ? OP_SUBENTRIES_ONLY : OP_SUBENTRIES_NONE;
 	return 0;
 }
+
+int op_check_copy(struct op *op, struct store_txn *t, uint64_t eid, bool is_subtree,
+		  struct result *why)
+{
+	uint32_t number = 0;
+	struct store_nc nc;
+	struct entry e;
+	int rc = store_entry(t, eid, &e);
+
+	if (rc == 0)
+		rc = store_nc_find(t, &e.head.stamp.nc, &nc);
+	if (rc == 0 && !nc.is_own)
+		return update_refer(t, &op->arena, &nc, why);
+	while (rc == 0 && is_subtree && (rc = store_nc_next(t, &number, &nc)) == 0) {
+		if (!nc.is_own && nc.head != 0 && store_is_within(t, nc.head, eid))
+			return result_set(why, &op->arena, LR_UNWILLING,
+					  "a part below is a copy of another site's entries");
+	}
+	return rc == RC_DONE ? 0 : rc;
+}

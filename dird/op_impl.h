@@ -20,6 +20,13 @@ bool op_entry_is_referral(const struct entry *e, struct entry_attr *ref_out);
 int op_resolve(struct op *op, struct store_txn *t, const struct dn *dn, uint64_t *eid_out,
 	       struct result *why) WARN_UNUSED;
 
+/**
+ * Would an answer about this entry, or with `is_subtree` what is below it, come from a copy of
+ * another site's entries? RC_REFUSED: 10 with that site's servers, or 53, in *why (RFC 6171 §3).
+ */
+int op_check_copy(struct op *op, struct store_txn *t, uint64_t eid, bool is_subtree,
+		  struct result *why) WARN_UNUSED;
+
 /** Does the assertion control hold for this entry? RC_REFUSED: 122 in *why. Any thread that has the
  * transaction. */
 int op_assert(struct op *op, struct store_txn *t, uint64_t eid, struct result *why) WARN_UNUSED;

@@ -95,6 +95,8 @@ static int open_base(struct op *op, const struct dn *dn, struct search *s)
 	if (rc != 0)
 		return rc;
 	rc = op_find_entry(op, t, dn, &s->base);
+	if (rc == 0 && op->controls.dont_use_copy)
+		rc = op_check_copy(op, t, s->base, s->scope != STORE_BASE, &op->result);
 	if (rc == 0 && op->controls.assertion != NULL)
 		rc = op_assert(op, t, s->base, &op->result);
 	if (rc == 0)
@@ -305,10 +307,11 @@ void op_search(struct op *op)
 			op_finish_result(op, LR_PROTOCOL_ERROR,
 					 "content synchronization does not go with paged results");
 		else if (op->controls.assertion != NULL || op->controls.sort != NULL ||
-			 op->controls.vlv != NULL || op->controls.values != NULL)
+			 op->controls.vlv != NULL || op->controls.values != NULL ||
+			 op->controls.dont_use_copy)
 			op_finish_result(op, LR_UNWILLING,
 					 "content synchronization does not go with an assertion, "
-					 "sorting, list views or matched values");
+					 "sorting, list views, matched values or don't use copy");
 		else
 			sync_start(op, sync);
 		return;

@@ -37,6 +37,13 @@ int update_apply(struct store_txn *t, const struct update_context *ctx, struct c
 		 struct arena *a, enum update_outcome *outcome, struct result *why) WARN_UNUSED;
 
 /**
+ * Fill *why with a referral (10) to the servers of the site that writes a context, or 53 where none
+ * of them is known here. RC_REFUSED; else the store's error.
+ */
+int update_refer(struct store_txn *t, struct arena *a, const struct store_nc *nc,
+		 struct result *why) WARN_UNUSED;
+
+/**
  * Begin a life for a context that this site writes (creation, restore): makes it own, epoch + 1, a
  * new invocation id, usn goes on. The head entry may come later.
  */

@@ -167,6 +167,14 @@ static int refer(struct update *u, const struct store_nc *nc)
 	return result_set(u->why, u->a, LR_REFERRAL, "entry is written by %s", name);
 }
 
+int update_refer(struct store_txn *t, struct arena *a, const struct store_nc *nc,
+		 struct result *why)
+{
+	struct update u = {.t = t, .a = a, .why = why};
+
+	return refer(&u, nc);
+}
+
 /* The organisation's own context, if there is a root. */
 static int organisation(struct update *u, struct store_nc *out)
 {

@@ -481,6 +481,17 @@ class Proxy(Case):
             self.assertEqual(c.result(2).code, 123)
 
 
+class DontUseCopy(Case):
+    """RFC 6171; another site's entries are in test_sites.py."""
+
+    def test_own_entries(self):
+        own = ber.control("1.3.6.1.1.22", True)
+        self.code(0, ber.search, LAB, 2, ber.PRESENT, (), 0, own)
+        self.code(6, ber.compare, ANN, "sn", "hill", own)
+        self.code(2, ber.compare, ANN, "sn", "hill", ber.control("1.3.6.1.1.22", False))
+        self.code(2, ber.compare, ANN, "sn", "hill", ber.control("1.3.6.1.1.22", True, b""))
+
+
 class Passwords(Case):
     """RFC 3062"""
     OID = "1.3.6.1.4.1.4203.1.11.1"

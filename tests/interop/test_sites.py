@@ -125,6 +125,19 @@ class Sites(unittest.TestCase):
         self.assertEqual(rc, 10, out + err)
         self.assertIn(self.two.ldaps.split(":")[1], out + err)
 
+    def test_05_no_copies(self):
+        """RFC 6171: another site's entries are asked for at that site."""
+        def search(base, scope):
+            return self.one.search(base, "(objectClass=*)", "1.1", scope=scope, check=False,
+                                   options=("-E", "!1.3.6.1.1.22"))
+        self.assertEqual(search("ou=Site1,o=Example", "sub")[0], 0)
+        rc, out, err = search("ou=Site2,o=Example", "base")
+        self.assertEqual(rc, 10, out + err)
+        self.assertIn(self.two.ldaps.split(":")[1], out + err)
+        rc, out, err = self.hub.search("o=Example", "(objectClass=*)", "1.1", check=False,
+                                       options=("-E", "!1.3.6.1.1.22"))
+        self.assertEqual(rc, 53, out + err)
+
     def test_06_consumer_away(self):
         self.two.stop("dird")
         self.one.add("".join(person("Site1", n) for n in range(300, 340)))
