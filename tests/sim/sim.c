@@ -296,6 +296,7 @@ static void settle(void)
 
 static void run_seed(uint64_t seed)
 {
+	long blocks = mem_live_blocks();
 	unsigned i;
 
 	open_world(seed);
@@ -311,16 +312,19 @@ static void run_seed(uint64_t seed)
 	      (unsigned long long)w.parked, (unsigned long long)w.foreign,
 	      (unsigned long long)w.checked, (unsigned long long)w.now_ms / 1000);
 	close_world();
+	if (mem_live_blocks() != blocks)
+		sim_fail("%ld blocks of memory leaked", mem_live_blocks() - blocks);
 }
 
 /* --- the program --- */
 
 static const char usage[] =
-	"Usage: sim [--seed N [--trace]] [--seeds N] [--seconds N] [--plant NAME]\n"
+	"Usage: sim [--seed N [--trace]] [--first N] [--seeds N] [--seconds N] [--plant NAME]\n"
 	"\n"
 	"  --seed N      one world\n"
 	"  --trace       tell what happens\n"
 	"  --seeds N     worlds 1 to N (default 1000)\n"
+	"  --first N     do not begin at 1\n"
 	"  --seconds N   as many of them as fit into N seconds\n"
 	"  --plant NAME  with this bug; exit status 0 when it is found\n"
 	"  --plants      list the bugs\n";
@@ -386,6 +390,8 @@ int main(int argc, char **argv)
 			return bad_usage();
 		if (strcmp(argv[i], "--seed") == 0)
 			first = last = strtoull(value, NULL, 10);
+		else if (strcmp(argv[i], "--first") == 0)
+			first = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--seeds") == 0)
 			last = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--seconds") == 0)

@@ -37,7 +37,7 @@ twice()
 if [ -n "${WAYPOST_SOAK:-}" ]; then
 	point "10000 worlds" "$SIM" --seeds 10000
 else
-	point "worlds of 60 seconds" "$SIM" --seeds 10000 --seconds 60
+	point "worlds of 40 seconds" "$SIM" --seeds 10000 --seconds 40
 fi
 point "a seed replays the same to the byte" twice
 for plant in $("$SIM" --plants); do
