@@ -125,22 +125,36 @@ static uint32_t domain_text(struct compute_work *w, struct span folded, bool sha
 	return build_alias(&w->b, mx.p != NULL ? span_from(mx, 3) : mx);
 }
 
+/* Sites of one domain that state different things: then nobody knows. */
+static uint32_t join_tls(struct compute_work *w, uint32_t have, struct span stated)
+{
+	struct span old = have != TABLE_NONE ? build_bytes(&w->b, have) : span_make(NULL, 0);
+
+	if (span_eq(old, stated))
+		return have;
+	return build_text(&w->b, SPAN_LIT(MODEL_TLS_UNKNOWN), (struct span){NULL, 0});
+}
+
 /* The domain's place among those of the table; a new one gets its place now. */
 static int claim_domain(struct compute_work *w, struct span folded, bool shared, uint32_t site,
 			uint32_t *place)
 {
+	struct span tls = w->m->sites[site].tls;
 	uint32_t at = map_get(&w->domains, folded);
 	struct table_domain *domains;
 	struct table_domain new = {
 		.row = {TABLE_NONE, TABLE_NONE},
 		.owner = shared ? TABLE_OWNER_MANY
 				: (site == w->site ? TABLE_OWNER_LOCAL : TABLE_OWNER_SITE),
+		.tls = TABLE_NONE,
 	};
 	int rc = RC_OK;
 
 	if (at == MAP_NONE) {
 		at = (uint32_t)(w->b.domains.n / sizeof(new));
 		new.domain = domain_text(w, folded, shared, site);
+		if (tls.n != 0)
+			new.tls = build_text(&w->b, tls, (struct span){NULL, 0});
 		buf_put(&w->b.domains, span_make(&new, sizeof(new)));
 		rc = buf_rc(&w->b.domains) != RC_OK ? buf_rc(&w->b.domains) : buf_rc(&w->b.texts);
 		if (rc == RC_OK)
@@ -148,6 +162,7 @@ static int claim_domain(struct compute_work *w, struct span folded, bool shared,
 	} else {
 		domains = (struct table_domain *)(void *)w->b.domains.p;
 		domains[at].owner = TABLE_OWNER_MANY;
+		domains[at].tls = join_tls(w, domains[at].tls, tls);
 	}
 	if (rc == RC_OK && !shared)
 		w->domain_sites[at]++;

@@ -343,6 +343,38 @@ void lookup_relay_domain(const struct table *t, struct span key, struct buf *scr
 	}
 }
 
+/* "domain", "domain:port", "[host]", "[host]:port" */
+static struct span host_of(struct span key)
+{
+	bool bracket = key.n != 0 && key.p[0] == '[';
+	struct span rest = bracket ? span_from(key, 1) : key;
+	struct span host;
+
+	(void)span_cut(&rest, bracket ? ']' : ':', &host);
+	return host;
+}
+
+void lookup_tls_policy(const struct table *t, struct span key, struct buf *scratch,
+		       struct buf *reply)
+{
+	struct lookup_key k;
+	struct span rest, policy, head;
+
+	if (!can_look(t, host_of(span_trim(key)), scratch, &k, reply))
+		return;
+	rest = span_from(k.ascii.n != 0 ? k.ascii : k.address, k.domain_at);
+	while (!table_tls(t, rest, &policy) && span_cut(&rest, '.', &head))
+		;
+	if (policy.n == 0) {
+		buf_puts(reply, "NOTFOUND ");
+	} else if (span_eq(policy, SPAN_LIT(MODEL_TLS_UNKNOWN))) {
+		buf_puts(reply, "TEMP the TLS that this site needs is not known");
+	} else {
+		buf_puts(reply, "OK ");
+		buf_put(reply, policy);
+	}
+}
+
 /* --- recipients of shared domains --- */
 
 /* The name of the site whose subtree holds the DN: the RDN just below the root. */

@@ -84,6 +84,14 @@ void lookup_transport(const struct table *t, struct span key, struct buf *scratc
 void lookup_relay_domain(const struct table *t, struct span key, struct buf *scratch,
 			 struct buf *reply);
 
+/**
+ * Append the reply of the `tlspolicy` map for a next hop: "domain", "[host]", either with ":port".
+ * A host below a site's domain is that site's. NOTFOUND for what is of no site or of one that
+ * states nothing; TEMP for a minimum that cannot be kept (M17).
+ */
+void lookup_tls_policy(const struct table *t, struct span key, struct buf *scratch,
+		       struct buf *reply);
+
 enum lookup_home {
 	LOOKUP_HOME_OTHER,   /* `reply` got the address */
 	LOOKUP_HOME_HERE,    /* a recipient of this site, or of none */

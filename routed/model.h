@@ -54,6 +54,9 @@ struct model_attr {
 	unsigned nvalues;
 };
 
+/** model_site.tls of a site that states a minimum which cannot be kept. */
+#define MODEL_TLS_UNKNOWN "?"
+
 /** A connected domain; of several for one remote site only the cheapest is kept. */
 struct model_cd {
 	uint32_t name;
@@ -100,6 +103,7 @@ struct model_site {
 	unsigned nshared;
 	struct span *system_folded; /* systemAddress */
 	unsigned nsystem;
+	struct span tls; /* as Postfix words it: "encrypt"; n = 0: none stated; MODEL_TLS_UNKNOWN */
 	enum model_flag flag; /* onlySystemMessagesUseCDs, the default of its connectors */
 	bool live;        /* set by model_commit(): false only for a second site of the same name */
 	bool inbound_ims; /* set by model_commit(): an enabled IMS that takes mail in (R8.4) */

@@ -66,6 +66,7 @@ static void pack_site(struct packer *to, struct span raw, struct model_site *s)
 	pack_span(to, &s->name_folded);
 	pack_span(to, &s->domain);
 	pack_span(to, &s->domain_folded);
+	pack_span(to, &s->tls);
 	s->shared_folded = pack_spans(to, s->shared_folded, s->nshared);
 	s->system_folded = pack_spans(to, s->system_folded, s->nsystem);
 	s->ignored = pack_ignored(to, s->ignored, s->nignored, s->dn);

@@ -1,13 +1,21 @@
 #include "routed/model_read.h"
 
+#include "lib/base64.h"
 #include "lib/dn.h"
 
 #include <stdlib.h>
+
+#define KEY_PREFIX "sha256:"
+#define PIN_BYTES 32
+#define PIN_TEXT_BYTES 44 /* of PIN_BYTES in base64 */
+#define TLS_MAX_BYTES 4096
 
 enum attr {
 	SITE_DOMAIN,
 	SHARED_DOMAIN,
 	SYSTEM_ADDRESS,
+	SITE_KEY,
+	TLS_LEVEL,
 	FLAG,
 	CONNECTED_DOMAINS,
 	ROUTING_LIST,
@@ -24,6 +32,8 @@ static const char *const attr_names[ATTR_COUNT] = {
 	[SITE_DOMAIN] = "siteSmtpDomain",
 	[SHARED_DOMAIN] = "siteSharedDomain",
 	[SYSTEM_ADDRESS] = "systemAddress",
+	[SITE_KEY] = "siteKey",
+	[TLS_LEVEL] = "mailTlsLevel",
 	[FLAG] = "onlySystemMessagesUseCDs",
 	[CONNECTED_DOMAINS] = "connectedDomains",
 	[ROUTING_LIST] = "routingList",
@@ -509,6 +519,63 @@ static void read_modes(struct reading *r, struct model_connector *c)
 	c->flag = read_bool(r, FLAG);
 }
 
+/* "fingerprint match=AB:CD:..." of all keys; the minimum cannot be kept without any. */
+static int read_fingerprints(struct reading *r, struct model_site *site)
+{
+	struct buf b;
+	unsigned v;
+	size_t i;
+	int rc;
+
+	buf_init(&b, TLS_MAX_BYTES);
+	buf_puts(&b, "fingerprint");
+	for (v = 0; v < r->view.n[SITE_KEY]; v++) {
+		struct span value = r->view.values[SITE_KEY][v];
+		struct span text = span_from(value, sizeof(KEY_PREFIX) - 1);
+		uint8_t pin[PIN_TEXT_BYTES / 4 * 3];
+		size_t n = 0;
+
+		if (!span_starts(value, SPAN_LIT(KEY_PREFIX)) || text.n != PIN_TEXT_BYTES ||
+		    !base64_decode(text, pin, &n) || n != PIN_BYTES) {
+			ignore(r, attr_names[SITE_KEY], value, "not sha256:BASE64", 1);
+			continue;
+		}
+		for (i = 0; i < n; i++)
+			buf_printf(&b, i == 0 ? " match=%02X" : ":%02X", (unsigned)pin[i]);
+	}
+	if (b.n > sizeof("fingerprint"))
+		site->tls = arena_span(r->a, buf_span(&b));
+	rc = buf_rc(&b) == RC_OK && site->tls.p == NULL ? RC_NOMEM : buf_rc(&b);
+	buf_fini(&b);
+	return rc;
+}
+
+/* An unknown word is a minimum as well, and mail must not go below it. */
+static int read_tls(struct reading *r, struct model_site *site)
+{
+	static const struct span levels[] = {
+		SPAN_LIT("none"),   SPAN_LIT("may"),       SPAN_LIT("encrypt"),
+		SPAN_LIT("dane"),   SPAN_LIT("dane-only"), SPAN_LIT("fingerprint"),
+		SPAN_LIT("secure"),
+	};
+	const struct span *value = single(r, TLS_LEVEL);
+	size_t i;
+
+	if (value == NULL)
+		return RC_OK;
+	site->tls = SPAN_LIT(MODEL_TLS_UNKNOWN);
+	if (span_eq_nocase(*value, SPAN_LIT("fingerprint")))
+		return read_fingerprints(r, site);
+	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		if (span_eq_nocase(*value, levels[i])) {
+			site->tls = levels[i];
+			return RC_OK;
+		}
+	}
+	ignore(r, attr_names[TLS_LEVEL], *value, "not a TLS level; mail to the site waits", 1);
+	return RC_OK;
+}
+
 int model_read_site(struct span key, struct span dn, const struct model_attr *attrs,
 		    unsigned nattrs, struct span raw, struct model_site *out)
 {
@@ -527,6 +594,8 @@ int model_read_site(struct span key, struct span dn, const struct model_attr *at
 		rc = read_folded(&r, SHARED_DOMAIN, true, &site.shared_folded, &site.nshared);
 	if (rc == RC_OK)
 		rc = read_folded(&r, SYSTEM_ADDRESS, false, &site.system_folded, &site.nsystem);
+	if (rc == RC_OK)
+		rc = read_tls(&r, &site);
 	if (rc == RC_OK) {
 		site.flag = read_bool(&r, FLAG);
 		site.ignored = r.ignored;

@@ -89,7 +89,8 @@ static void unknown_map(struct span map, struct buf *reply)
 	char text[LOG_TEXT_BYTES];
 
 	buf_printf(reply,
-		   "PERM unknown map name %s, there are transport, recipient and relaydomains",
+		   "PERM unknown map name %s, there are transport, recipient, tlspolicy and "
+		   "relaydomains",
 		   log_text(map, text));
 }
 
@@ -135,6 +136,8 @@ static int answer_socketmap(struct conn *c, struct span key)
 		buf_puts(&s->reply, "PERM request is not: map, blank, key");
 	else if (span_eq(map, SPAN_LIT("transport")))
 		lookup_transport(s->source.table(s->source.arg), key, &s->scratch, &s->reply);
+	else if (span_eq(map, SPAN_LIT("tlspolicy")))
+		lookup_tls_policy(s->source.table(s->source.arg), key, &s->scratch, &s->reply);
 	else if (span_eq(map, SPAN_LIT("relaydomains")))
 		lookup_relay_domain(s->source.table(s->source.arg), key, &s->scratch, &s->reply);
 	else if (span_eq(map, SPAN_LIT("recipient")))

@@ -17,6 +17,8 @@ static const char *const attributes[] = {
 	"siteSmtpDomain",
 	"siteSharedDomain",
 	"systemAddress",
+	"siteKey",
+	"mailTlsLevel",
 	"connectedDomains",
 	"routingList",
 	"connectorEnabled",

@@ -92,6 +92,7 @@ struct table_domain {
 	uint32_t domain;
 	uint32_t row[TABLE_CLASSES]; /* first row of the site; TABLE_NONE unless TABLE_OWNER_SITE */
 	uint32_t owner;              /* enum table_owner */
+	uint32_t tls; /* text, MODEL_TLS_UNKNOWN or Postfix's words; TABLE_NONE: nothing stated */
 };
 
 /** domainRoute of a local connector; sorted by connector, domain. */
@@ -184,6 +185,13 @@ int table_lookup(const struct table *t, struct span address, enum table_class cl
  * whole table: for people, not for mail. */
 int table_lookup_site(const struct table *t, struct span site, enum table_class cls,
 		      struct table_result *out) WARN_UNUSED;
+
+/**
+ * What the site of this folded domain states about TLS for mail to it, in the words of Postfix's
+ * policy table; "?" if its minimum cannot be kept; empty if it states none.
+ * Returns  false: the domain is of no site.
+ */
+bool table_tls(const struct table *t, struct span domain, struct span *out);
 
 /** The class of a message to or from this address: system if a site lists it as systemAddress. */
 enum table_class table_classify(const struct table *t, struct span address);

@@ -3,11 +3,11 @@
 #include "lib/file.h"
 
 #define MAGIC "WPRT"
-#define FILE_VERSION 2u
+#define FILE_VERSION 3u
 #define HEAD_BYTES 24 /* magic, version, length, checksum */
 #define ROW_BYTES 40
 #define STEP_BYTES 8
-#define DOMAIN_BYTES 16
+#define DOMAIN_BYTES 20
 #define PIN_BYTES 12
 #define FILE_MODE 0640u
 
@@ -79,6 +79,7 @@ static void put_body(const struct table *t, struct buf *out)
 		put_u32(out, t->domains[i].row[TABLE_SYSTEM]);
 		put_u32(out, t->domains[i].row[TABLE_USER]);
 		put_u32(out, t->domains[i].owner);
+		put_u32(out, t->domains[i].tls);
 	}
 	for (i = 0; i < t->npins; i++) {
 		put_u32(out, t->pins[i].connector);
@@ -220,6 +221,7 @@ static void get_domains(struct reader *r, struct table *t)
 		d->row[TABLE_SYSTEM] = get_number(r, t->nrows, true);
 		d->row[TABLE_USER] = get_number(r, t->nrows, true);
 		d->owner = get_number(r, TABLE_OWNER_MANY + 1, false);
+		d->tls = get_number(r, t->ntexts, true);
 		if (d->owner == TABLE_OWNER_SITE && r->rc == RC_OK &&
 		    (d->row[TABLE_SYSTEM] == TABLE_NONE || d->row[TABLE_USER] == TABLE_NONE))
 			r->rc = RC_CORRUPT;

@@ -222,6 +222,16 @@ int table_lookup_site(const struct table *t, struct span site, enum table_class 
 	return rc;
 }
 
+bool table_tls(const struct table *t, struct span domain, struct span *out)
+{
+	uint32_t at = map_get(&t->index->domains, domain);
+
+	*out = span_make(NULL, 0);
+	if (at != MAP_NONE)
+		*out = table_text(t, t->domains[at].tls);
+	return at != MAP_NONE;
+}
+
 enum table_class table_classify(const struct table *t, struct span address)
 {
 	enum table_class cls = TABLE_USER;

@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	buf_init(&b, OUTPUT_MAX_BYTES);
 	buf_puts(&b, "WPRT");
-	put_number(2, 4, &b);
+	put_number(3, 4, &b);
 	put_number(body.n, 8, &b);
 	put_number(crc64(body), 8, &b);
 	buf_put(&b, body);

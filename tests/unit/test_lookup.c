@@ -189,6 +189,86 @@ static void test_relay_domains(void **state)
 	model_free(&m);
 }
 
+static const char tls_net[] =
+	"dn: ou=S1,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: s1.example.com\n\n"
+	"dn: ou=E,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: E.example.com\n"
+	"mailTlsLevel: Encrypt\nsiteSharedDomain: same.example\nsiteSharedDomain: other.example\n\n"
+	"dn: ou=E2,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: e2.example.com\n"
+	"mailTlsLevel: encrypt\nsiteSharedDomain: same.example\n\n"
+	"dn: ou=D,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: d.example.com\n"
+	"mailTlsLevel: dane-only\nsiteSharedDomain: other.example\n\n"
+	"dn: ou=F,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: f.example.com\n"
+	"mailTlsLevel: fingerprint\n"
+	"siteKey: sha256:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
+	"siteKey: sha256:short\n\n"
+	"dn: ou=K,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: k.example.com\n"
+	"mailTlsLevel: fingerprint\nsiteKey: nothing\n\n"
+	"dn: ou=B,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: b.example.com\n"
+	"mailTlsLevel: strong\n\n"
+	"dn: ou=N,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: n.example.com\n"
+	"siteKey: sha256:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n\n"
+	"dn: ou=I,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: xn--bcher-kva.example\n"
+	"mailTlsLevel: secure\n\n";
+
+#define UNKNOWN_TLS "TEMP the TLS that this site needs is not known"
+
+static const struct {
+	const char *key, *reply;
+} tls_policies[] = {
+	{"e.example.com", "OK encrypt"},
+	{"E.Example.com:2525", "OK encrypt"},
+	{"[e.example.com]", "OK encrypt"},
+	{"[mx.e.example.com]:2525", "OK encrypt"},
+	{"d.example.com", "OK dane-only"},
+	{"f.example.com", "OK fingerprint match=00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:"
+			  "10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F"},
+	{"k.example.com", UNKNOWN_TLS},
+	{"b.example.com", UNKNOWN_TLS},
+	{"same.example", "OK encrypt"},
+	{"other.example", UNKNOWN_TLS},
+	{"b\xc3\xbc"
+	 "cher.example",
+	 "OK secure"},
+	{"n.example.com", "NOTFOUND "},
+	{"s1.example.com", "NOTFOUND "},
+	{"elsewhere.org", "NOTFOUND "},
+	{"[192.0.2.9]:25", "NOTFOUND "},
+	{"[2001:db8::1]", "NOTFOUND "},
+	{"[", "NOTFOUND "},
+	{"*", "NOTFOUND "},
+	{"\xff", "PERM key is no mail address"},
+};
+
+/* M17; from a table that was saved and read again */
+static void test_tls_policy(void **state)
+{
+	struct model *m = routing_model((const char *const[]){tls_net, NULL});
+	struct table *t = routing_table(m, "S1");
+	struct table *again = NULL;
+	struct buf scratch;
+	struct buf reply;
+	size_t i;
+
+	(void)state;
+	buf_init(&scratch, 1 << 16);
+	buf_init(&reply, 1 << 16);
+	table_write(t, &reply);
+	assert_int_equal(table_read(buf_span(&reply), &again), RC_OK);
+	for (i = 0; i < UNIT_COUNT(tls_policies); i++) {
+		buf_clear(&reply);
+		lookup_tls_policy(again, span_of(tls_policies[i].key), &scratch, &reply);
+		unit_assert_span(buf_span(&reply), span_of(tls_policies[i].reply));
+	}
+	buf_clear(&reply);
+	lookup_tls_policy(NULL, SPAN_LIT("e.example.com"), &scratch, &reply);
+	unit_assert_span(buf_span(&reply), SPAN_LIT("TEMP no route table yet"));
+	buf_fini(&reply);
+	buf_fini(&scratch);
+	table_free(&again);
+	table_free(&t);
+	model_free(&m);
+}
+
 /* M14: without a table nothing is known, but "*" and "<>" are no addresses in any table. */
 static void test_no_table(void **state)
 {
@@ -296,9 +376,13 @@ static void test_unique(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),      cmocka_unit_test(test_bad_keys),
-		cmocka_unit_test(test_transport), cmocka_unit_test(test_relay_domains),
-		cmocka_unit_test(test_no_table),  cmocka_unit_test(test_class_of_the_sender),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_bad_keys),
+		cmocka_unit_test(test_transport),
+		cmocka_unit_test(test_relay_domains),
+		cmocka_unit_test(test_tls_policy),
+		cmocka_unit_test(test_no_table),
+		cmocka_unit_test(test_class_of_the_sender),
 		cmocka_unit_test(test_unique),
 	};
 
