@@ -133,6 +133,18 @@ class BesideDird(unittest.TestCase):
         self.assertEqual(self.site.lookup("recipient", "Bob@Example.com"), ("OK", BOB))
         self.assertEqual(self.site.lookup("recipient", "nobody@example.com"), ("NOTFOUND", ""))
 
+    def test_tls_policy(self):
+        """M17: the own site's object is the only one that can be changed here; its hosts follow."""
+        self.assertEqual(self.site.lookup("tlspolicy", "s1.example.com"), ("NOTFOUND", ""))
+        self.site.modify(f"dn: {site_dn('S1')}\nchangetype: modify\nreplace: mailTlsLevel\n"
+                         "mailTlsLevel: dane-only\n")
+        self.becomes(("OK", "dane-only"), "[mx.s1.example.com]:25", "tlspolicy")
+        self.site.modify(f"dn: {site_dn('S1')}\nchangetype: modify\nreplace: mailTlsLevel\n"
+                         "mailTlsLevel: strong\n")
+        wait_for("doubt", lambda: self.site.lookup("tlspolicy", "s1.example.com")[0] == "TEMP")
+        self.assertEqual(self.site.lookup("relaydomains", "s2.example.com"),
+                         ("OK", "s2.example.com"))
+
     def test_over_ldaps(self):
         """A split host: TLS, simple bind; a certificate of nobody we trust is refused."""
         self.site.stop("routed")
