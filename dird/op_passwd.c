@@ -229,13 +229,15 @@ static void on_hashed(uv_work_t *w, int status)
 static bool find_target(struct op *op, struct password_change *p)
 {
 	struct span name = p->user.p != NULL ? p->user : span_of(op->identity.dn);
+	struct change *c;
 	int rc;
 
 	if (span_starts(name, SPAN_LIT("dn:")))
 		name = span_from(name, 3);
-	p->change = op_change_new(op, CHANGE_MODIFY, name);
-	if (p->change == NULL || !may_change(op, &p->change->dn))
+	c = op_change_new(op, CHANGE_MODIFY, name);
+	if (c == NULL || !may_change(op, &c->dn)) /* answered: the arena, and p, are gone */
 		return false;
+	p->change = c;
 	rc = take_hashes(op, p);
 	if (rc == RC_REFUSED && op->identity.kind == IDENTITY_ADMIN && is_own(op, &p->change->dn))
 		op_finish_result(op, LR_UNWILLING,

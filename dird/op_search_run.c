@@ -454,6 +454,17 @@ static int slice(struct op *op, enum ldap_result *code)
 	return flush_rc != 0 ? flush_rc : rc;
 }
 
+/* What a person can do about it. */
+static const char *text_of(enum ldap_result code)
+{
+	if (code == LR_ADMIN_LIMIT)
+		return "more than 100,000 entries to sort; ask for fewer";
+	if (code == LR_VLV_ERROR)
+		return "the list has no such place: offsets begin with 1, values must be of the "
+		       "first sort key's type";
+	return NULL;
+}
+
 void search_go_on(struct op *op)
 {
 	struct search *s = search_of(op);
@@ -467,7 +478,7 @@ void search_go_on(struct op *op)
 	}
 	rc = slice(op, &code);
 	if (rc == RC_DONE)
-		search_finish(op, code, NULL);
+		search_finish(op, code, text_of(code));
 	else if (rc == RC_CLOSED)
 		search_cancel(op);
 	else if (rc != 0)
