@@ -1,5 +1,5 @@
 /*
- * Why a recipient's mail goes where it goes, in words or as one JSON object (domain.md R18).
+ * Why a recipient's mail goes where it goes, in words or as one JSON object (docs/routing.md R18).
  *
  * Pure. The decision comes from the same look-up as the live answer; the records behind it (class
  * of each connector, the flag and where it was set) come from the model, if there is one.

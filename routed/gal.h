@@ -2,9 +2,9 @@
  * Recipients of shared domains, looked up in the global address list.
  *
  * Mail for a domain that several sites share goes to the recipient's home site at the domain that
- * is that site's alone (domain.md R10). The search runs on a thread with a session of its own;
- * callers on the loop never wait. Answers are kept for a short while in a bounded cache. Whenever
- * the directory does not say it clearly, the answer is TEMP.
+ * is that site's alone (docs/routing.md R10). The search runs on a thread with a session of its
+ * own; callers on the loop never wait. Answers are kept for a short while in a bounded cache.
+ * Whenever the directory does not say it clearly, the answer is TEMP.
  */
 #pragma once
 

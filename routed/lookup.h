@@ -100,7 +100,7 @@ enum lookup_home {
 
 /**
  * The address that is unique to the home site of a recipient: its proxy at siteSmtpDomain
- * (domain.md R10). `dn` is the recipient's, `values` its proxyAddresses and mail.
+ * (docs/routing.md R10). `dn` is the recipient's, `values` its proxyAddresses and mail.
  * Needs    a committed model. Returns RC_OK, RC_INVALID (the DN is none), RC_NOMEM.
  */
 int lookup_unique(const struct model *m, struct span own_site, struct span root, struct span dn,

@@ -3,7 +3,7 @@
  *
  * Pure: the time is an argument, in milliseconds of a clock that never goes back. A burst of
  * changes gives one recompute: it waits until no change came for the quiet time, but never longer
- * than the ceiling after the first change (domain.md R17).
+ * than the ceiling after the first change (docs/routing.md R17).
  */
 #pragma once
 

@@ -46,7 +46,7 @@ def put_ims(provider, name, *neighbours, **more):
 
 
 def net_n1(provider, **flag):
-    """domain.md 9.3: two spokes and a hub."""
+    """docs/routing.md, worked examples: two spokes and a hub."""
     for name in ("S1", "S2", "H"):
         put_site(provider, name)
     put_ims(provider, "S1", "H", **flag)
@@ -275,7 +275,7 @@ class Answers(Base):
         self.assertEqual(d.ask("bob@s2.example.com"), VIA_HUB)
 
     def test_flag_and_back(self):
-        """domain.md 9.3: E1 becomes E2 without a restart, and E1 again."""
+        """docs/routing.md, worked examples: E1 becomes E2 without a restart, and E1 again."""
         d = self.n1()
         put_ims(self.provider, "S1", "H", onlySystemMessagesUseCDs="TRUE")
         d.becomes(DIRECT)

@@ -309,7 +309,7 @@ static void test_class_of_the_sender(void **state)
 	model_free(&m);
 }
 
-/* domain.md R10 */
+/* docs/routing.md R10 */
 static const struct {
 	const char *dn;
 	const char *values[4];

@@ -31,7 +31,7 @@ static void test_quiet_time_after_the_last_change(void **state)
 	assert_true(sched_wait_ms(&s, 9999) == SCHED_NEVER);
 }
 
-/* domain.md R17: steady changes may not put a recompute off for ever. */
+/* docs/routing.md R17: steady changes may not put a recompute off for ever. */
 static void test_ceiling_after_the_first_change(void **state)
 {
 	struct sched s;
