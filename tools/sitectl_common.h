@@ -24,9 +24,9 @@ int sitectl_find(struct dirconn *c, struct arena *a, const struct sitectl_wanted
 		 struct ldif_record *out) WARN_UNUSED;
 
 /**
- * Check one value against the grammar of its attribute (docs/routing.md, "What is read"); attributes
- * without one pass. *value may be replaced by its proper spelling ("true" -> "TRUE"). Says what is
- * wrong and in which column.
+ * Check one value against the grammar of its attribute (docs/routing.md, "What is read");
+ * attributes without one pass. *value may be replaced by its proper spelling ("true" -> "TRUE").
+ * Says what is wrong and in which column.
  */
 int sitectl_check_value(struct arena *a, struct span type, struct span *value) WARN_UNUSED;
 

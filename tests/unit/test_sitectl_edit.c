@@ -2,7 +2,7 @@
 
 #include "tools/sitectl_common.h"
 
-/* docs/routing.md, "What is read": what the grammars take, what they refuse, and where the error is. */
+/* docs/routing.md, "What is read": what the grammars take and refuse, and where the error is. */
 static const struct {
 	const char *type, *value, *want; /* want NULL: refused */
 } values[] = {
