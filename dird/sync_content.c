@@ -349,7 +349,8 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 			return rc;
 		if (!position_same_life(&at->sent, &nc.position) && !take_life(at, &nc.position))
 			return RC_CONFLICT;
-		if (nc.floor > at->floor && at->sent.usn != 0 && at->sent.usn < nc.floor)
+		if (nc.floor > at->floor && (s->is_partner || at->sent.usn != 0) &&
+		    at->sent.usn < nc.floor)
 			return RC_CONFLICT;
 		at->floor = nc.floor;
 		at->here = nc.position.usn;
