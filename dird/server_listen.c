@@ -60,6 +60,8 @@ static void on_connection(uv_poll_t *h, int status, int events)
 	int i, fd;
 
 	(void)events;
+	if (l->all->reserve < 0) /* another thread was quicker; it comes before any client */
+		l->all->reserve = open_reserve();
 	for (i = 0; status == 0 && i < LISTEN_ACCEPT_BATCH; i++) {
 		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
