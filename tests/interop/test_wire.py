@@ -597,10 +597,7 @@ class Configured(unittest.TestCase):
                 c.send(ber.bind(1))
             except OSError:
                 pass
-        try:
-            served = [c for c in clients if c.answer() is not None]
-        except TimeoutError:
-            self.skipTest("known defect under load: a client is neither served nor turned away")
+        served = [c for c in clients if c.answer() is not None]
         self.assertTrue(10 < len(served) < 64, len(served))
         before, begin = self.cpu_seconds(site), time.monotonic()
         self.assertTrue(served[0].is_silent(2))
