@@ -14,6 +14,7 @@ struct call {
 struct loop {
 	uv_loop_t uv;
 	uv_async_t wake;
+	uv_tcp_t spare; /* see take_spare() */
 	pthread_t thread;
 	char name[16]; /* what pthread_setname_np() takes */
 
@@ -54,6 +55,19 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/*
+ * libuv opens a spare descriptor for a loop with its first stream, and again with each stream until
+ * it has one. Taken now, it can not take the one that a full server gives up to turn a client away.
+ */
+static int take_spare(struct loop *l)
+{
+	int err = uv_tcp_init(&l->uv, &l->spare);
+
+	if (err == 0)
+		uv_close((uv_handle_t *)&l->spare, NULL);
+	return err;
+}
+
 int loop_start(const char *name, struct loop **out)
 {
 	struct loop *l = mem_zalloc(1, sizeof(*l));
@@ -69,6 +83,8 @@ int loop_start(const char *name, struct loop **out)
 	if (uv_async_init(&l->uv, &l->wake, on_wake) != 0)
 		goto fail_async;
 	l->wake.data = l;
+	if (take_spare(l) != 0)
+		goto fail_spare;
 	must(pthread_mutex_init(&l->mutex, NULL) == 0);
 	if (pthread_create(&l->thread, NULL, run, l) != 0)
 		goto fail_thread;
@@ -77,6 +93,7 @@ int loop_start(const char *name, struct loop **out)
 
 fail_thread:
 	pthread_mutex_destroy(&l->mutex);
+fail_spare:
 	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 fail_async:
