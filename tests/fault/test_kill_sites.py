@@ -111,11 +111,14 @@ class KillSites(unittest.TestCase):
     # --- writing and dying ----------------------------------------------------------------------------
 
     def write(self, name):
+        """python-ldap's SASL bind lets no other thread run until it has its answer: it must not wait for a
+        daemon that this program has stopped."""
         started = [Writer(self.sites[name].ldapi, m) for m in self.models[name]]
         for w in started:
             w.start()
+        wait_for("every writer writes", lambda: all(w.acknowledged or not w.is_alive() for w in started),
+                 60, step=0.001)
         self.writers += started
-        return started
 
     def wait_written(self, writers, n):
         begin = sum(w.acknowledged for w in writers)

@@ -3,7 +3,9 @@
 Finds the programs in PATH (tests/run puts the build's there). Every process started here is ended
 by its own id when the Site is closed.
 """
+import errno
 import os
+import random
 import re
 import signal
 import socket
@@ -11,13 +13,21 @@ import subprocess
 import time
 
 PASSWORD = "test-secret"
+PORTS = iter(random.sample(range(10000, 32768), 20000))
 
 
 def free_port():
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A TCP port of 127.0.0.1 that nobody uses now. It lies below those that the system gives to outgoing
+    connections: one of them may otherwise have it by the time somebody listens on it, or listens again."""
+    for port in PORTS:
+        try:
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+                return port
+        except OSError as e:
+            if e.errno != errno.EADDRINUSE:
+                raise
+    raise AssertionError("no free TCP port")
 
 
 def wait_for(what, condition, timeout=30.0, step=0.05):
