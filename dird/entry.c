@@ -203,6 +203,22 @@ static int decode_values(struct span values, struct arena *a, struct attr *out)
 	return RC_OK;
 }
 
+bool entry_has_class(const struct entry *e, const char *class)
+{
+	struct span type = SPAN_LIT("objectClass"), rest, value;
+	struct entry_attr classes;
+	unsigned i = 0;
+
+	if (!entry_find(e, entry_type_hash(type), type, &i, &classes))
+		return false;
+	rest = classes.values;
+	while (tlv_expect(&rest, TLV_OCTETS, &value) == 0) {
+		if (span_eq_nocase(value, span_of(class)))
+			return true;
+	}
+	return false;
+}
+
 int entry_decode(const struct entry *e, bool with_operational, struct arena *a,
 		 struct attr_list *out)
 {

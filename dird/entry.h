@@ -105,6 +105,9 @@ bool entry_find(const struct entry *e, uint32_t hash, struct span type, unsigned
  * attributes. */
 bool entry_first(const struct entry *e, const char *type, struct span *out);
 
+/** Does objectClass name this class? */
+bool entry_has_class(const struct entry *e, const char *class);
+
 /** All attributes, or all user attributes, decoded into the arena (spans point into the record). */
 int entry_decode(const struct entry *e, bool with_operational, struct arena *a,
 		 struct attr_list *out) WARN_UNUSED;

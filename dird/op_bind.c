@@ -135,22 +135,6 @@ static void cancel(struct op *op)
 	(void)uv_cancel((uv_req_t *)&b->work);
 }
 
-static bool has_class(const struct entry *e, struct span name)
-{
-	struct span type = SPAN_LIT("objectClass"), rest, value;
-	struct entry_attr at;
-	unsigned i = 0;
-
-	if (!entry_find(e, entry_type_hash(type), type, &i, &at))
-		return false;
-	rest = at.values;
-	while (tlv_expect(&rest, TLV_OCTETS, &value) == 0) {
-		if (span_eq_nocase(value, name))
-			return true;
-	}
-	return false;
-}
-
 /* A join token opens the door until its time is over. */
 bool op_token_is_expired(const struct server *s, const struct entry *e)
 {
@@ -206,7 +190,7 @@ static int look_up(struct op *op, const struct dn *dn, struct bind *b)
 	rc = store_find(t, dn, &eid, &depth);
 	if (rc == 0)
 		rc = store_entry(t, eid, &e);
-	if (rc == 0 && has_class(&e, SPAN_LIT("joinToken"))) {
+	if (rc == 0 && entry_has_class(&e, "joinToken")) {
 		kind = IDENTITY_TOKEN;
 		if (op_token_is_expired(op->server, &e))
 			rc = RC_NOTFOUND;
@@ -339,7 +323,7 @@ static int find_site(struct op *op, struct store_txn *t, const struct index_rang
 		rc = store_ranges(t, range, 1, &iter);
 	while (rc == 0 && (rc = store_iter_next(iter, &eid)) == 0) {
 		rc = store_entry(t, eid, &e);
-		if (rc == 0 && e.head.parent == root && has_class(&e, SPAN_LIT("mailSite")) &&
+		if (rc == 0 && e.head.parent == root && entry_has_class(&e, "mailSite") &&
 		    op_entry_has_pin(&e, pin) && eid != site) {
 			if (site != 0)
 				rc = RC_CONFLICT; /* two sites with one key are none */

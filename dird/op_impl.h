@@ -7,11 +7,19 @@
 #include "dird/op.h"
 #include "dird/server.h"
 
-/** Does the entry name this class? */
-bool op_entry_has_class(const struct entry *e, const char *class);
-
 /** Does the entry have class referral? *ref_out is its `ref` attribute (RFC 3296 §2). */
 bool op_entry_is_referral(const struct entry *e, struct entry_attr *ref_out);
+
+/** Is it an alias entry, and which name does it stand for? */
+bool op_entry_is_alias(const struct entry *e, struct span *target_out);
+
+/**
+ * Find the base of a search, following aliases on the way if derefAliases says so.
+ * Returns  as op_find_entry(); op->result may also be 33 (the alias names no entry) or 36 (circle),
+ *          with the name of the alias in matchedDN.
+ */
+int op_find_base(struct op *op, struct store_txn *t, const struct dn *dn,
+		 uint64_t *eid_out) WARN_UNUSED;
 
 /**
  * Find the entry a request names, as op_find_entry() does, with the refusal in *why. Any thread

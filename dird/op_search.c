@@ -59,6 +59,33 @@ static int look_for_special(struct op *op, struct store_txn *t, struct search *s
 	return rc;
 }
 
+static int follow_aliases(struct op *op, struct store_txn *t, struct search *s)
+{
+	int64_t deref = op->msg.u.search.deref;
+	struct index_range range;
+	bool has = false;
+	int rc;
+
+	if (s->scope == STORE_BASE || (deref != OP_DEREF_SEARCHING && deref != OP_DEREF_ALWAYS))
+		return 0;
+	rc = look_for_class(op, t, "alias", &range, &has);
+	if (rc != 0 || !has)
+		return rc;
+	s->derefs = true;
+	return search_follow_aliases(op, s, t, &range);
+}
+
+static int check_copies(struct op *op, struct store_txn *t, const struct search *s)
+{
+	bool is_tree = s->scope != STORE_BASE;
+	int rc = op_check_copy(op, t, s->base, is_tree, &op->result);
+	unsigned i;
+
+	for (i = 0; rc == 0 && i < s->nplaces; i++)
+		rc = op_check_copy(op, t, s->place_list[i], s->scope != STORE_ONE, &op->result);
+	return rc;
+}
+
 static int open_plan(struct op *op, struct store_txn *t, struct search *s)
 {
 	struct plan_stats stats = {.count = store_range_count, .ctx = t};
@@ -68,7 +95,9 @@ static int open_plan(struct op *op, struct store_txn *t, struct search *s)
 
 	if (s->scope == STORE_BASE)
 		return store_walk(t, s->base, STORE_BASE, &s->iter);
-	n = s->scope == STORE_ONE ? store_child_count(t, s->base, SEARCH_COUNT_MAX) : UINT64_MAX;
+	n = s->scope == STORE_ONE && s->nplaces == 0
+		    ? store_child_count(t, s->base, SEARCH_COUNT_MAX)
+		    : UINT64_MAX;
 	stats.scope_entries = n < SEARCH_COUNT_MAX ? n : store_entry_count(t);
 	rc = plan_make(s->filter, &stats, &op->arena, &plan);
 	if (rc != 0)
@@ -77,6 +106,7 @@ static int open_plan(struct op *op, struct store_txn *t, struct search *s)
 	case PLAN_NOTHING:
 		return 0;
 	case PLAN_SCOPE:
+		s->may_repeat = s->nplaces != 0;
 		return store_walk(t, s->base, s->scope, &s->iter);
 	case PLAN_RANGES:
 		s->from_index = true;
@@ -94,17 +124,19 @@ static int open_base(struct op *op, const struct dn *dn, struct search *s)
 
 	if (rc != 0)
 		return rc;
-	rc = op_find_entry(op, t, dn, &s->base);
+	rc = op_find_base(op, t, dn, &s->base);
+	if (rc == 0 && store_root(t, &root) == 0)
+		s->base_is_root = root == s->base;
+	if (rc == 0)
+		rc = follow_aliases(op, t, s);
 	if (rc == 0 && op->controls.dont_use_copy)
-		rc = op_check_copy(op, t, s->base, s->scope != STORE_BASE, &op->result);
+		rc = check_copies(op, t, s);
 	if (rc == 0 && op->controls.assertion != NULL)
 		rc = op_assert(op, t, s->base, &op->result);
 	if (rc == 0)
 		rc = look_for_special(op, t, s);
 	if (rc == 0)
 		rc = open_plan(op, t, s);
-	if (rc == 0 && store_root(t, &root) == 0)
-		s->base_is_root = root == s->base;
 	if (rc == 0 && s->iter != NULL) {
 		rc = store_iter_pause(s->iter);
 		s->is_paused = true;
@@ -297,6 +329,41 @@ static void start(struct op *op, struct search *s)
 	}
 }
 
+/* A search that goes on for long keeps to the entry that an alias named at its start: the base gets
+ * that entry's own name. false: answered. */
+static bool rename_base(struct op *op)
+{
+	struct msg_search *m = &op->msg.u.search;
+	struct store_txn *t;
+	struct buf text;
+	uint64_t eid;
+	struct dn dn;
+	int rc;
+
+	if (m->deref != OP_DEREF_FINDING)
+		return true;
+	if (op_parse_dn(op, m->base, &dn) != 0)
+		return false;
+	buf_init(&text, 2 * DN_MAX_BYTES);
+	rc = store_read_begin(op->server->store, &t);
+	if (rc == 0) {
+		rc = op_find_base(op, t, &dn, &eid);
+		if (rc == 0)
+			rc = store_dn(t, eid, &text);
+		store_read_end(&t);
+	}
+	if (rc == 0)
+		m->base = arena_span(&op->arena, buf_span(&text));
+	if (rc == 0 && m->base.p == NULL)
+		rc = RC_NOMEM;
+	buf_fini(&text);
+	if (rc == RC_REFUSED)
+		op_finish_refused(op, &op->result);
+	else if (rc != 0)
+		op_finish_error(op, rc, "search");
+	return rc == 0;
+}
+
 void op_search(struct op *op)
 {
 	const struct msg_control *sync = msg_control(&op->msg, SYNC_OID_REQUEST);
@@ -312,7 +379,7 @@ void op_search(struct op *op)
 			op_finish_result(op, LR_UNWILLING,
 					 "content synchronization does not go with an assertion, "
 					 "sorting, list views, matched values or don't use copy");
-		else
+		else if (rename_base(op))
 			sync_start(op, sync);
 		return;
 	}

@@ -3,13 +3,8 @@
  */
 #pragma once
 
+#include "dird/eid_set.h"
 #include "dird/op_sort.h"
-
-/** Entry numbers; 0 is none. */
-struct eid_set {
-	uint64_t *at;
-	size_t n, size; /* size: a power of two */
-};
 
 struct search {
 	struct arena arena; /* of the first page's request, once that is answered */
@@ -30,6 +25,12 @@ struct search {
 	bool in_referrals;  /* second phase: only these */
 	struct index_range referral_range;
 	bool has_subentries; /* some entry is one */
+	bool derefs;         /* aliases below the base are followed, not shown */
+	/* What they name: entries with scope one, else the tops of subtrees. */
+	struct eid_set places;
+	uint64_t *place_list;
+	unsigned nplaces;
+	unsigned place_at; /* the next one to walk */
 	enum op_subentries subentries;
 
 	struct op_sort *sort; /* NULL: as found. In the arena of the first request */
@@ -69,6 +70,24 @@ int search_send_entry(struct op *op, struct store_txn *t, uint64_t eid, const st
 		      struct span dn, struct buf *out) WARN_UNUSED;
 /** Send what has gathered and empty `out`. */
 int search_flush(struct op *op, struct buf *out) WARN_UNUSED;
+
+/** Is the entry in the scope, or in what aliases have added to it? */
+bool search_covers(const struct search *s, struct store_txn *t, uint64_t eid,
+		   const struct entry *e);
+
+/* --- op_alias.c --- */
+
+/** derefAliases */
+#define OP_DEREF_SEARCHING 1
+#define OP_DEREF_FINDING 2
+#define OP_DEREF_ALWAYS 3
+
+/**
+ * Add to the scope what aliases in it name, and the aliases below that; each place once.
+ * aliases: the index range of class alias. RC_REFUSED: 11 in op->result; else the store's error.
+ */
+int search_follow_aliases(struct op *op, struct search *s, struct store_txn *t,
+			  const struct index_range *aliases) WARN_UNUSED;
 
 /* --- op_search.c --- */
 

@@ -5,50 +5,6 @@
 #define SEARCH_SLICE_ENTRIES 256
 #define SEARCH_FLUSH_BYTES (64 * 1024)
 
-/* --- entry numbers that were sent already --- */
-
-static size_t seen_slot(const struct eid_set *s, uint64_t eid)
-{
-	size_t i = (size_t)(eid * 0x9e3779b97f4a7c15u >> 20) & (s->size - 1);
-
-	while (s->at[i] != 0 && s->at[i] != eid)
-		i = (i + 1) & (s->size - 1);
-	return i;
-}
-
-static int seen_grow(struct eid_set *s)
-{
-	struct eid_set more = {.size = s->size != 0 ? s->size * 2 : 64};
-	size_t i;
-
-	more.at = mem_zalloc(more.size, sizeof(*more.at));
-	if (more.at == NULL)
-		return RC_NOMEM;
-	for (i = 0; i < s->size; i++) {
-		if (s->at[i] != 0)
-			more.at[seen_slot(&more, s->at[i])] = s->at[i];
-	}
-	more.n = s->n;
-	mem_free(s->at);
-	*s = more;
-	return 0;
-}
-
-/* RC_EXISTS: it was there. */
-static int seen_add(struct eid_set *s, uint64_t eid)
-{
-	size_t i;
-
-	if (s->n * 2 >= s->size && seen_grow(s) != 0)
-		return RC_NOMEM;
-	i = seen_slot(s, eid);
-	if (s->at[i] == eid)
-		return RC_EXISTS;
-	s->at[i] = eid;
-	s->n++;
-	return 0;
-}
-
 /* --- life of a search --- */
 
 void search_free(struct search **sp)
@@ -61,7 +17,9 @@ void search_free(struct search **sp)
 		store_iter_free(&s->iter);
 	if (s->sort != NULL)
 		sort_fini(s->sort);
-	mem_free(s->seen.at);
+	eid_set_fini(&s->seen);
+	eid_set_fini(&s->places);
+	mem_free(s->place_list);
 	buf_fini(&s->parent_dn);
 	buf_fini(&s->scratch);
 	buf_fini(&s->value);
@@ -191,20 +149,39 @@ int search_send_entry(struct op *op, struct store_txn *t, uint64_t eid, const st
 
 /* --- candidates --- */
 
-static bool in_scope(const struct search *s, struct store_txn *t, uint64_t eid,
+/* At or below what an alias names? */
+static bool in_place(const struct search *s, struct store_txn *t, uint64_t eid,
 		     const struct entry *e)
 {
-	if (!s->from_index)
-		return true;
+	struct entry up = *e;
+
+	if (s->nplaces == 0)
+		return false;
+	if (s->scope == STORE_ONE || eid_set_has(&s->places, eid))
+		return eid_set_has(&s->places, eid);
+	while (up.head.parent != 0) {
+		if (eid_set_has(&s->places, up.head.parent))
+			return true;
+		if (store_entry(t, up.head.parent, &up) != 0)
+			return false;
+	}
+	return false;
+}
+
+bool search_covers(const struct search *s, struct store_txn *t, uint64_t eid, const struct entry *e)
+{
 	switch (s->scope) {
 	case STORE_BASE:
 		return eid == s->base;
 	case STORE_ONE:
-		return e->head.parent == s->base;
+		return e->head.parent == s->base || in_place(s, t, eid, e);
 	case STORE_CHILDREN:
-		return eid != s->base && (s->base_is_root || store_is_within(t, eid, s->base));
+		if (eid != s->base && (s->base_is_root || store_is_within(t, eid, s->base)))
+			return true;
+		return in_place(s, t, eid, e);
 	case STORE_SUB:
-		return s->base_is_root || store_is_within(t, eid, s->base);
+		return s->base_is_root || store_is_within(t, eid, s->base) ||
+		       in_place(s, t, eid, e);
 	}
 	return false;
 }
@@ -258,7 +235,7 @@ static int found(struct op *op, struct store_txn *t, uint64_t eid, const struct 
 	int rc;
 
 	if (s->may_repeat) {
-		rc = seen_add(&s->seen, eid);
+		rc = eid_set_add(&s->seen, eid);
 		if (rc != 0)
 			return rc == RC_EXISTS ? 0 : rc;
 	}
@@ -340,7 +317,7 @@ static int send_reference(struct op *op, struct store_txn *t, uint64_t eid,
 /* Subentries and others (RFC 3672 §3). */
 static bool is_seen(const struct search *s, const struct entry *e)
 {
-	bool is_subentry = s->has_subentries && op_entry_has_class(e, "subentry");
+	bool is_subentry = s->has_subentries && entry_has_class(e, "subentry");
 
 	switch (s->subentries) {
 	case OP_SUBENTRIES_HIDDEN:
@@ -364,8 +341,10 @@ static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op
 
 	if (rc != 0)
 		return rc == RC_NOTFOUND ? 0 : rc; /* deleted between two slices */
-	if (!in_scope(s, t, eid, &e))
+	if (s->from_index && !search_covers(s, t, eid, &e))
 		return 0;
+	if (s->derefs && eid != s->base && entry_has_class(&e, "alias"))
+		return 0; /* what it names is searched instead */
 	if (s->has_referrals && op_entry_is_referral(&e, &ref))
 		return s->in_referrals ? send_reference(op, t, eid, &ref, out) : 0;
 	if (s->in_referrals || !is_seen(s, &e))
@@ -388,6 +367,12 @@ static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op
 
 static int next_phase(struct search *s, struct store_txn *t)
 {
+	enum store_scope scope = s->scope == STORE_ONE ? STORE_BASE : STORE_SUB;
+
+	if (s->iter != NULL && !s->from_index && s->place_at < s->nplaces) {
+		store_iter_free(&s->iter);
+		return store_walk(t, s->place_list[s->place_at++], scope, &s->iter);
+	}
 	if (!s->has_referrals || s->in_referrals || s->scope == STORE_BASE)
 		return RC_DONE;
 	s->in_referrals = true;

@@ -480,29 +480,13 @@ int op_values(struct arena *a, const struct entry_attr *at, struct span **out, u
 	return 0;
 }
 
-bool op_entry_has_class(const struct entry *e, const char *class)
-{
-	struct span type = SPAN_LIT("objectClass"), rest, value;
-	struct entry_attr classes;
-	unsigned i = 0;
-
-	if (!entry_find(e, entry_type_hash(type), type, &i, &classes))
-		return false;
-	rest = classes.values;
-	while (tlv_expect(&rest, TLV_OCTETS, &value) == 0) {
-		if (span_eq_nocase(value, span_of(class)))
-			return true;
-	}
-	return false;
-}
-
 bool op_entry_is_referral(const struct entry *e, struct entry_attr *ref_out)
 {
 	struct span type = SPAN_LIT("ref");
 	unsigned i = 0;
 
 	return entry_find(e, entry_type_hash(type), type, &i, ref_out) &&
-	       op_entry_has_class(e, "referral");
+	       entry_has_class(e, "referral");
 }
 
 /* --- a filter's view --- */

@@ -76,22 +76,6 @@ static int find_below_root(struct server *s, struct store_txn *t, struct arena *
 	return store_find(t, &dn, eid_out, &depth);
 }
 
-static bool has_class(const struct entry *e, struct span class)
-{
-	struct span type = SPAN_LIT("objectClass"), rest, value;
-	struct entry_attr at;
-	unsigned i = 0;
-
-	while (entry_find(e, entry_type_hash(type), type, &i, &at)) {
-		rest = at.values;
-		while (tlv_expect(&rest, TLV_OCTETS, &value) == RC_OK) {
-			if (span_eq_nocase(value, class))
-				return true;
-		}
-	}
-	return false;
-}
-
 static void read_pins(const struct entry *site, struct repl_partner *p)
 {
 	struct span type = SPAN_LIT("siteKey"), rest, value;
@@ -147,7 +131,7 @@ static int read_link(struct server *s, struct store_txn *t, struct arena *a, con
 	int rc;
 
 	memset(p, 0, sizeof(*p));
-	*is_link = has_class(e, SPAN_LIT("replicationConnector")) &&
+	*is_link = entry_has_class(e, "replicationConnector") &&
 		   entry_first(e, "remoteSite", &site) && copy_text(site, p->name, sizeof(p->name));
 	if (!*is_link)
 		return RC_OK;

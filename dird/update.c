@@ -164,6 +164,13 @@ static int normal_dn(struct update *u, const struct dn *dn, struct span *text, s
 	return rc == RC_OK && (text->p == NULL || normal->p == NULL) ? RC_NOMEM : rc;
 }
 
+int update_check_parent(struct update *u, const struct entry *parent)
+{
+	if (!entry_has_class(parent, "alias"))
+		return RC_OK;
+	return result_set(u->why, u->a, LR_ALIAS_PROBLEM, "an alias has no entries below it");
+}
+
 /* --- add --- */
 
 struct place {
@@ -265,6 +272,8 @@ static int add_new(struct update *u, const struct place *p)
 		head.parent_uuid = parent->head.uuid;
 	id = update_nc_of(u, parent, p->parent_is_root, &content.attrs, &head.uuid);
 	rc = update_nc_own(u, &id, &nc);
+	if (rc == RC_OK && parent != NULL)
+		rc = update_check_parent(u, parent);
 	return rc == RC_OK ? put_new(u, p, &head, &content, &nc) : rc;
 }
 

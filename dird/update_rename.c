@@ -57,6 +57,9 @@ static int new_parent(struct update *u, const struct update_old *old, struct ent
 	if (store_is_within(u->t, eid, old->eid))
 		return result_set(u->why, u->a, LR_UNWILLING,
 				  "the new superior is the entry itself or below it");
+	rc = update_check_parent(u, &e);
+	if (rc != RC_OK)
+		return rc;
 	head->parent = eid;
 	head->parent_uuid = e.head.uuid;
 	return check_depth(u, old, depth + 1);
