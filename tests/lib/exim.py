@@ -19,7 +19,7 @@ exim_user = nobody
 exim_group = nogroup
 qualify_domain = {domain}
 host_lookup =
-keep_environment =
+keep_environment = LD_LIBRARY_PATH
 disable_ipv6
 
 begin routers
@@ -76,6 +76,7 @@ class Exim:
         self.folder, self.prefix = folder, tuple(prefix)
         self.root = os.path.join(unpacked, "root")
         self.program = os.path.join(self.root, "usr", "sbin", "exim4")
+        os.chmod(self.program, 0o755)  # not setuid: then it would not find its library
         shutil.chown(folder, "nobody")
         self._write("exim.conf", CONFIG.format(folder=folder, exim=self.program, domain=domain,
                                                host="exim." + domain, socket=routed_socket))
@@ -105,3 +106,10 @@ class Exim:
         """Send a message; returns when Exim has tried to deliver it: (status, output)."""
         return self.run("-odf", "-f", sender, recipient,
                         stdin=f"From: {sender}\nTo: {recipient}\nSubject: {subject}\n\nHello.\n")
+
+    def mail_log(self):
+        path = os.path.join(self.folder, "log-mainlog")
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()

@@ -8,6 +8,7 @@ of a message from Site1 to Site2 tell which way it went.
 
 Postfix keeps an answer for up to 30 seconds, so after a change we send until one goes the new way.
 """
+import collections
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+import exim  # noqa: E402
 import network  # noqa: E402
 import servers  # noqa: E402
 import tap  # noqa: E402
@@ -33,6 +35,7 @@ SYSTEM_ADDRESS = "system-attendant@site2.example.com"
 SYSTEM_SENDER = "directory@site1.example.com"
 ARRIVES_S = 60
 CHANGES_S = 120
+FLIGHT, SENDERS = 1000, 4
 
 
 def domain(name):
@@ -63,6 +66,11 @@ def site_ldif(name, users):
     return "\n".join(lines) + "\n"
 
 
+def hosts(message):
+    """The mail hosts it crossed, in order."""
+    return [re.search(r"\bby (\S+)", r).group(1) for r in reversed(message.get_all("Received"))]
+
+
 class World:
     """Everything that runs; built step by step so that close() can undo any beginning."""
 
@@ -71,6 +79,7 @@ class World:
         self.folder = tempfile.mkdtemp(prefix="waypost-mail-")
         os.chmod(self.folder, 0o755)
         self.network, self.children, self.sites, self.postfix, self.hosts = None, [], {}, {}, {}
+        self.exim = None
 
     def build(self):
         self.network = network.Network(self.folder)
@@ -91,6 +100,7 @@ class World:
                                    f"add: systemAddress\nsystemAddress: {SYSTEM_SENDER}\n")
         for name in NAMES:
             self._start_postfix(name)
+        self._make_exim()
 
     def _start_site(self, name):
         host = self.hosts[name]
@@ -103,7 +113,8 @@ class World:
             site.join(self.sites["Hub"].token(name), "o=Example")
         with open(site.path("routed.conf"), "a", encoding="ascii") as f:
             f.write(f"socketmap inet:127.0.0.1:{SOCKETMAP_PORT}\n"
-                    f"policy inet:127.0.0.1:{POLICY_PORT}\nnull-sender system\n")
+                    f"policy inet:127.0.0.1:{POLICY_PORT}\nnull-sender system\n"
+                    "exim unix:routed/exim\n")
         site.start("dird")
         site.start("routed")
 
@@ -115,6 +126,16 @@ class World:
                                   domain(name), at, f"inet:127.0.0.1:{POLICY_PORT}")
         self.postfix[name] = postfix
         self.children.append(postfix)
+
+    def _make_exim(self):
+        """Beside Site1's Postfix: to send only."""
+        folder = os.path.join(self.folder, "exim")
+        unpacked = os.path.join(self.folder, "exim-packages")
+        for new in (folder, unpacked):
+            os.mkdir(new)
+        exim.unpack(unpacked)
+        self.exim = exim.Exim(folder, unpacked, domain("Site1"),
+                              self.sites["Site1"].path("routed", "exim"), self.hosts["Site1"].prefix())
 
     def replicated(self):
         """Does every site hold the connectors and people of all?"""
@@ -139,6 +160,8 @@ class World:
                 text.append(f"--- {program} of {name}\n{site.log(program)[-4000:]}")
         for name, postfix in self.postfix.items():
             text.append(f"--- Postfix of {name}\n{postfix.mail_log()[-4000:]}")
+        if self.exim:
+            text.append(f"--- Exim of Site1\n{self.exim.mail_log()[-4000:]}")
         return "\n".join(text)
 
     def close(self):
@@ -174,8 +197,7 @@ class Mail(unittest.TestCase):
         world.postfix["Site1"].send(sender, recipient, subject)
         message = wait_for(f"{subject} arrives at Site2",
                            lambda: world.postfix["Site2"].delivered(subject), timeout)
-        received = message.get_all("Received")
-        return [re.search(r"\bby (\S+)", r).group(1) for r in reversed(received)]
+        return hosts(message)
 
     def becomes(self, *names):
         """Send until a message goes this way."""
@@ -222,7 +244,51 @@ class Mail(unittest.TestCase):
         world.set_flag()
         self.becomes("Site1", "Hub", "Site2")
 
-    def test_7_clean_stop(self):
+    def test_7_flag_flips_under_way(self):
+        """None of many messages is lost, bounced or doubled. Postfix keeps the answer for one recipient: there
+        are many, so that new answers are asked for all the time."""
+        recipients = [f"user{i}@{domain('Site2')}" for i in range(FLIGHT // SENDERS)]
+        senders = [world.postfix["Site1"].send_many("ada@" + domain("Site1"), recipients, f"flight {n}")
+                   for n in range(SENDERS)]
+        flips = 0
+        while any(p.poll() is None for p in senders):
+            world.set_flag(*[["TRUE"], [], ["FALSE"]][flips % 3])
+            flips += 1
+            time.sleep(0.3)
+        self.assertEqual([p.returncode for p in senders], [0] * SENDERS)
+
+        def flight():
+            return [m for m in world.postfix["Site2"].mailbox() if m["Subject"].startswith("flight ")]
+        wait_for("all arrive", lambda: len(flight()) >= FLIGHT, 300, step=0.5)
+        ways = collections.Counter("-".join(hosts(m)) for m in flight())
+        print(f"# {flips} flips: {dict(ways)}")
+        self.assertEqual(ways.keys(), {"-".join(mx(n) for n in names)
+                                       for names in (("Site1", "Site2"), ("Site1", "Hub", "Site2"))})
+        subjects = collections.Counter(m["Subject"] for m in flight())
+        self.assertEqual(subjects, {f"flight {n} {i}": 1 for n in range(SENDERS)
+                                    for i in range(FLIGHT // SENDERS)})
+        for name in NAMES:
+            self.assertNotIn("status=bounced", world.postfix[name].mail_log())
+
+    def test_8_exim(self):
+        """It asks by its own protocol and delivers the same ways."""
+        for values, names in (((), ("Hub", "Site2")), (("TRUE",), ("Site2",))):
+            world.set_flag(*values)
+            way = [mx(n) for n in names]
+            wait_for(f"Exim's messages go over {way}", lambda w=way: self.way_of_exim() == w, CHANGES_S)
+        self.assertEqual(self.way_of_exim(SYSTEM_ADDRESS), [mx("Hub"), mx("Site2")])
+        self.assertEqual(self.way_of_exim(f"bob.site2@{SHARED_DOMAIN}"), [mx("Site2")])
+
+    def way_of_exim(self, recipient="bob@" + domain("Site2")):
+        """The hosts after Exim's own."""
+        Mail.number += 1
+        subject = f"message {Mail.number}"
+        status, out = world.exim.send("ada@" + domain("Site1"), recipient, subject)
+        self.assertEqual(status, 0, out)
+        return hosts(wait_for(f"{subject} arrives at Site2",
+                              lambda: world.postfix["Site2"].delivered(subject), ARRIVES_S))[1:]
+
+    def test_9_clean_stop(self):
         for site in world.sites.values():
             for program in ("routed", "dird"):
                 site.stop(program)
