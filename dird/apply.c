@@ -156,6 +156,29 @@ int apply_put(const struct apply_context *x, const struct change *c, struct appl
 	return rc == RC_OK ? apply_finish(&w, out) : rc;
 }
 
+static bool is_true(const struct attr *at, const char *type)
+{
+	return span_eq_nocase(at->type, span_of(type)) && at->nvalues == 1 &&
+	       span_eq_nocase(at->values[0], SPAN_LIT("TRUE"));
+}
+
+uint8_t apply_flags(const struct schema *s, const struct attr_list *attrs)
+{
+	const struct schema_attr *at;
+	unsigned i, flags = 0;
+
+	for (i = 0; i < attrs->n; i++) {
+		at = schema_attr(s, attrs->attrs[i].type);
+		if (at != NULL && at->names_entries && attrs->attrs[i].nvalues != 0)
+			flags |= ENTRY_HAS_NAMES;
+		if (is_true(&attrs->attrs[i], "hideFromAddressLists"))
+			flags |= ENTRY_HIDDEN;
+		if (is_true(&attrs->attrs[i], "hideDLMembership"))
+			flags |= ENTRY_HIDES_MEMBERS;
+	}
+	return (uint8_t)flags;
+}
+
 bool apply_has_class(const struct schema *s, const struct attr_list *attrs, const char *class)
 {
 	const struct schema_class *want = schema_class(s, span_of(class));

@@ -51,6 +51,9 @@ int apply_rename(const struct apply_context *x, const struct entry *old, const s
 int apply_put(const struct apply_context *x, const struct change *c,
 	      struct apply_entry *out) WARN_UNUSED;
 
+/** enum entry_flag bits of an entry with these attributes. */
+uint8_t apply_flags(const struct schema *s, const struct attr_list *attrs);
+
 /** One row of the value index: attribute and normalized value, cut. */
 struct apply_key {
 	uint32_t attr;

@@ -109,6 +109,8 @@ static int check_index(struct work *w, uint64_t eid, const struct entry *e)
 		rc = apply_keys(w->schema, &attrs, &w->arena, &keys);
 	if (rc != RC_OK)
 		return rc;
+	if (apply_flags(w->schema, &attrs) != e->head.flags)
+		problem(w, "entry %" PRIu64 ": its flags do not fit its attributes", eid);
 	w->c->index_rows += keys.n;
 	for (i = 0; i < keys.n; i++) {
 		if (!store_has_index(w->t, keys.at[i].attr, keys.at[i].value, eid))

@@ -4,6 +4,7 @@
 
 /* Record head, big-endian; see docs/storage-format.md. */
 #define RECORD_VERSION 1
+#define AT_FLAGS 1
 #define AT_NATTRS 2
 #define AT_RDN 4
 #define AT_RDN_NORMAL 6
@@ -102,6 +103,7 @@ static void read_head(const uint8_t *p, struct entry_head *h)
 	h->stamp.epoch = be_get32(p + AT_STAMP_EPOCH);
 	h->stamp.usn = be_get64(p + AT_STAMP_USN);
 	h->moved_usn = be_get64(p + AT_MOVED_USN);
+	h->flags = p[AT_FLAGS];
 }
 
 int entry_open(struct span record, struct entry *out)
@@ -110,7 +112,7 @@ int entry_open(struct span record, struct entry *out)
 	uint64_t total;
 	size_t rdn, rdn_normal;
 
-	if (record.n < HEAD_BYTES || p[0] != RECORD_VERSION)
+	if (record.n < HEAD_BYTES || p[0] != RECORD_VERSION || p[AT_FLAGS] > ENTRY_FLAGS)
 		return RC_CORRUPT;
 	out->nattrs = be_get16(p + AT_NATTRS);
 	rdn = be_get16(p + AT_RDN);
@@ -268,6 +270,7 @@ static void fill_head(const struct entry_head *h, unsigned nattrs, uint8_t *p)
 {
 	memset(p, 0, HEAD_BYTES);
 	p[0] = RECORD_VERSION;
+	p[AT_FLAGS] = h->flags;
 	be_put16(p + AT_NATTRS, (uint16_t)nattrs);
 	be_put16(p + AT_RDN, (uint16_t)h->rdn.n);
 	be_put16(p + AT_RDN_NORMAL, (uint16_t)h->rdn_normal.n);

@@ -43,12 +43,21 @@ struct attr_list {
 	unsigned n;
 };
 
+/** What a search must know of an entry before it looks into its attributes; see apply_flags(). */
+enum entry_flag {
+	ENTRY_HIDDEN = 1,        /* hideFromAddressLists: TRUE */
+	ENTRY_HIDES_MEMBERS = 2, /* hideDLMembership: TRUE */
+	ENTRY_HAS_NAMES = 4,     /* an attribute whose values name entries: member, manager ... */
+};
+#define ENTRY_FLAGS 7u /* all of them */
+
 struct entry_head {
 	struct uuid uuid;
 	struct uuid parent_uuid; /* zero for the root */
 	uint64_t parent;         /* entry number; 0 for the root, and while the parent is missing */
 	struct stamp stamp;      /* of the last change */
 	uint64_t moved_usn;      /* usn of the last change of name or parent */
+	uint8_t flags;           /* enum entry_flag */
 	struct span rdn;         /* RFC 4514 text as written */
 	struct span rdn_normal;  /* dn_rdn_normalize() */
 };

@@ -180,14 +180,24 @@ static enum filter_result match_value(const struct match *m, const struct filter
 	return compare(f, span_from(buf_span(m->scratch), n));
 }
 
-static enum filter_result match_set(const struct match *m, const struct filter *f,
-				    struct span values)
+static bool sees_value(const struct match *m, const struct schema_attr *at, struct span v)
 {
-	enum filter_result r = FILTER_FALSE;
+	return !at->names_entries || m->view == NULL || m->view->sees_value == NULL ||
+	       m->view->sees_value(m->view->ctx, m->e, at, v);
+}
+
+/* Whether a value is seen is asked last: it costs more than a comparison. */
+static enum filter_result match_set(const struct match *m, const struct filter *f,
+				    const struct schema_attr *at, struct span values)
+{
+	enum filter_result r = FILTER_FALSE, one;
 	struct span v;
 
-	while (r != FILTER_TRUE && tlv_expect(&values, TLV_OCTETS, &v) == RC_OK)
-		r = either(r, match_value(m, f, v));
+	while (r != FILTER_TRUE && tlv_expect(&values, TLV_OCTETS, &v) == RC_OK) {
+		one = f->match == FILTER_PRESENT ? FILTER_TRUE : match_value(m, f, v);
+		if (one != FILTER_FALSE && sees_value(m, at, v))
+			r = either(r, one);
+	}
 	return r;
 }
 
@@ -199,10 +209,10 @@ static bool may_read(const struct match *m, const struct schema_attr *at, struct
 	       m->view->may_read(m->view->ctx, at, description);
 }
 
-static bool computed(const struct match *m, const struct schema_attr *at, struct span *value)
+static bool computed(const struct match *m, const struct schema_attr *at, struct span *values)
 {
 	return at->usage != SCHEMA_USER && m->view != NULL && m->view->computed != NULL &&
-	       m->view->computed(m->view->ctx, m->e, at, value);
+	       m->view->computed(m->view->ctx, m->e, at, values);
 }
 
 static bool has_option(struct span options, struct span want)
@@ -238,20 +248,19 @@ static bool has_options(const struct filter *f, struct span description)
 static enum filter_result match_type(const struct match *m, const struct filter *f,
 				     const struct schema_attr *at)
 {
-	struct span name = span_of(at->name), value;
+	struct span name = span_of(at->name), values;
 	enum filter_result r = FILTER_FALSE;
 	struct entry_attr attr;
 	unsigned i = 0;
 
 	if (!may_read(m, at, name))
 		return FILTER_UNKNOWN;
-	if (f->options.n == 0 && computed(m, at, &value))
-		return f->match == FILTER_PRESENT ? FILTER_TRUE : match_value(m, f, value);
+	if (f->options.n == 0 && computed(m, at, &values))
+		return match_set(m, f, at, values);
 	while (r != FILTER_TRUE && entry_find(m->e, at->hash, name, &i, &attr)) {
 		if (!has_options(f, attr.type))
 			continue;
-		r = either(r,
-			   f->match == FILTER_PRESENT ? FILTER_TRUE : match_set(m, f, attr.values));
+		r = either(r, match_set(m, f, at, attr.values));
 	}
 	return r;
 }
@@ -279,7 +288,7 @@ static enum filter_result match_any_type(const struct match *m, const struct fil
 		at = schema_attr(m->s, attr.type);
 		if (at == NULL || !schema_rule_applies(f->rule, at))
 			continue;
-		r = either(r, may_read(m, at, attr.type) ? match_set(m, f, attr.values)
+		r = either(r, may_read(m, at, attr.type) ? match_set(m, f, at, attr.values)
 							 : FILTER_UNKNOWN);
 	}
 	return r;

@@ -77,9 +77,14 @@ void filter_anr(struct span text, struct buf *out);
 struct filter_view {
 	/** A filter on what one may not read is Undefined (S12). */
 	bool (*may_read)(const void *ctx, const struct schema_attr *at, struct span description);
-	/** hasSubordinates, entryDN ...: the one value of a computed attribute, or false. */
+	/** hasSubordinates, entryDN, memberOf ...: the values of a computed attribute as contents
+	 * of a SET OF, or false. */
 	bool (*computed)(const void *ctx, const struct entry *e, const struct schema_attr *at,
-			 struct span *value);
+			 struct span *values);
+	/** Asked for values that name entries (schema_attr.names_entries): one that the reader may
+	 * not know of is as if it were not there. NULL: he sees all. */
+	bool (*sees_value)(const void *ctx, const struct entry *e, const struct schema_attr *at,
+			   struct span value);
 	const void *ctx;
 	struct span dn_normal; /* of the entry, for :dn: matches; may be empty */
 };

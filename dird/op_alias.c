@@ -9,6 +9,7 @@
 struct trail {
 	struct op *op;
 	struct store_txn *t;
+	struct op_sight sight;
 	struct dn dn;    /* to be found */
 	uint64_t eid;    /* the entry, or the deepest that exists */
 	unsigned nknown; /* RDNs of dn, from the root's side, that an alias named */
@@ -50,7 +51,7 @@ static int follow(struct trail *w)
 	int rc, found;
 
 	for (hops = 0; hops <= ALIAS_MAX_HOPS; hops++) {
-		found = store_find(w->t, &w->dn, &w->eid, &depth);
+		found = op_sight_find(&w->sight, &w->dn, &w->eid, &depth);
 		if (found != RC_OK && found != RC_NOTFOUND)
 			return found;
 		rc = w->eid != 0 ? store_entry(w->t, w->eid, &e) : RC_NOTFOUND;
@@ -89,6 +90,7 @@ int op_find_base(struct op *op, struct store_txn *t, const struct dn *dn, uint64
 
 	if (deref != OP_DEREF_FINDING && deref != OP_DEREF_ALWAYS)
 		return op_find_entry(op, t, dn, eid_out);
+	op_sight_init(&w.sight, op, t);
 	rc = follow(&w);
 	if (rc == RC_TOOBIG)
 		return refuse(&w, LR_ALIAS_DEREF, "the aliases lead in a circle");
@@ -131,6 +133,9 @@ static int look_at(struct op *op, struct search *s, struct store_txn *t, uint64_
 	struct entry e;
 	int rc = store_entry(t, eid, &e);
 
+	op_sight_init(&w.sight, op, t);
+	if (rc == RC_OK && !op_sees_entry(&w.sight, &e))
+		return RC_OK;
 	if (rc != RC_OK || eid == s->base || !op_entry_is_alias(&e, &target) ||
 	    !search_covers(s, t, eid, &e))
 		return rc == RC_NOTFOUND ? RC_OK : rc;

@@ -24,30 +24,31 @@ static struct filter *equality(struct op *op)
 	return f;
 }
 
-static bool has_type(const struct op *op, const struct entry *e, const struct schema_attr *at)
+static bool has_type(struct op_sight *v, const struct entry *e, const struct schema_attr *at)
 {
-	const struct schema_attr *const *sub = schema_subtypes(op->server->schema, at);
+	const struct schema_attr *const *sub = schema_subtypes(v->schema, at);
 	struct entry_attr found;
 	unsigned i;
 
 	for (; *sub != NULL; sub++) {
 		i = 0;
-		if (entry_find(e, (*sub)->hash, span_of((*sub)->name), &i, &found))
-			return true;
+		while (entry_find(e, (*sub)->hash, span_of((*sub)->name), &i, &found)) {
+			if (op_sees_attr(v, e, &found))
+				return true;
+		}
 	}
 	return false;
 }
 
 /* Why is the answer neither true nor false? */
-static enum ldap_result undefined_code(struct op *op, const struct entry *e)
+static enum ldap_result undefined_code(struct op *op, struct op_sight *v, const struct entry *e)
 {
 	const struct msg_compare *m = &op->msg.u.compare;
 	const struct schema_attr *at = schema_attr(op->server->schema, m->type);
 
 	if (at == NULL)
 		return LR_UNDEFINED_TYPE;
-	if (!acl_may_read_attr(&op->server->acl, &op->identity, at, m->type) ||
-	    !has_type(op, e, at))
+	if (!acl_may_read_attr(&op->server->acl, &op->identity, at, m->type) || !has_type(v, e, at))
 		return LR_NO_SUCH_ATTRIBUTE;
 	return at->equality == SCHEMA_NORM_NONE ? LR_INAPPROPRIATE_MATCHING : LR_INVALID_SYNTAX;
 }
@@ -61,7 +62,7 @@ static enum ldap_result compare(struct op *op, struct store_txn *t, uint64_t eid
 	struct buf value, scratch;
 	struct op_view view;
 
-	buf_init(&value, DN_MAX_BYTES * 2);
+	buf_init(&value, UINT32_MAX);
 	buf_init(&scratch, 17u * 1024 * 1024);
 	op_view_init(&view, op, &value);
 	op_view_set(&view, t, eid, (struct span){NULL, 0});
@@ -71,13 +72,14 @@ static enum ldap_result compare(struct op *op, struct store_txn *t, uint64_t eid
 		break;
 	case FILTER_FALSE:
 		buf_clear(&value);
-		if (at != NULL && !has_type(op, e, at) && !op_computed(t, eid, e, at, &value))
+		if (at != NULL && !has_type(&view.sight, e, at) &&
+		    !op_computed(&view.sight, eid, e, at, &value))
 			code = LR_NO_SUCH_ATTRIBUTE;
 		else
 			code = LR_COMPARE_FALSE;
 		break;
 	case FILTER_UNKNOWN:
-		code = undefined_code(op, e);
+		code = undefined_code(op, &view.sight, e);
 		break;
 	}
 	buf_fini(&value);

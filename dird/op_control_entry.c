@@ -29,7 +29,7 @@ int op_assert(struct op *op, struct store_txn *t, uint64_t eid, struct result *w
 
 	if (rc != 0)
 		return rc;
-	buf_init(&value, DN_MAX_BYTES * 2);
+	buf_init(&value, UINT32_MAX);
 	buf_init(&dn, DN_MAX_BYTES * 4);
 	buf_init(&scratch, ASSERT_SCRATCH_MAX_BYTES);
 	rc = store_dn_normal(t, eid, &dn);

@@ -5,6 +5,7 @@
 
 #include "dird/filter.h"
 #include "dird/op.h"
+#include "dird/op_sight.h"
 #include "dird/server.h"
 
 /** Does the entry have class referral? *ref_out is its `ref` attribute (RFC 3296 §2). */
@@ -60,9 +61,10 @@ int op_values(struct arena *a, const struct entry_attr *at, struct span **out,
 /** Normal form of a DN, in the arena. */
 int op_normal_dn(struct arena *a, const struct dn *dn, struct span *out) WARN_UNUSED;
 
-/** Values that follow from an entry's place instead of being stored. */
-bool op_computed(struct store_txn *t, uint64_t eid, const struct entry *e,
-		 const struct schema_attr *at, struct buf *value);
+/** Values that follow from an entry's place or from other entries instead of being stored: appends
+ * them as contents of a SET OF. false: there is none. */
+bool op_computed(struct op_sight *v, uint64_t eid, const struct entry *e,
+		 const struct schema_attr *at, struct buf *values);
 
 /** A filter's view of one entry as this operation's identity sees it. */
 struct op_view {
@@ -70,15 +72,17 @@ struct op_view {
 	struct store_txn *t; /* NULL: a virtual entry, which may be read */
 	uint64_t eid;
 	struct buf *value; /* of a computed attribute */
+	struct op_sight sight;
 	struct filter_view view;
 };
-/** `value` is used as a scratch buffer as long as the view is. */
+/** `value` is used as a scratch buffer as long as the view is; that is one transaction, or several
+ * of an identity that sees everything. */
 void op_view_init(struct op_view *v, struct op *op, struct buf *value);
 /** Look at another entry from now on. dn_normal: for :dn: matches, else empty. */
 void op_view_set(struct op_view *v, struct store_txn *t, uint64_t eid, struct span dn_normal);
 
 /** SearchResultEntry of an entry whose DN is known: what op_entry_write() does. */
-int op_entry_write_named(struct store_txn *t, uint64_t eid, const struct entry *e, struct span dn,
+int op_entry_write_named(struct op_sight *v, uint64_t eid, const struct entry *e, struct span dn,
 			 const struct op_selection *sel, struct buf *out) WARN_UNUSED;
 /** As op_selection_make(), in an arena of the caller's choice. */
 int op_selection_make_in(struct op *op, struct arena *a, const struct span *attrs, unsigned nattrs,

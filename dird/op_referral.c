@@ -171,9 +171,12 @@ static int refer(struct op *op, struct store_txn *t, const struct dn *dn, uint64
 int op_resolve(struct op *op, struct store_txn *t, const struct dn *dn, uint64_t *eid_out,
 	       struct result *why)
 {
+	struct op_sight sight;
 	unsigned depth = 0;
-	int rc = 0, found = store_find(t, dn, eid_out, &depth);
+	int rc = 0, found;
 
+	op_sight_init(&sight, op, t);
+	found = op_sight_find(&sight, dn, eid_out, &depth);
 	if (found != 0 && found != RC_NOTFOUND)
 		return found;
 	if (*eid_out != 0 && !op->controls.manage_dsa_it)

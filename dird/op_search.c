@@ -1,7 +1,6 @@
 #include "dird/op_search.h"
 
 #include "dird/conn.h"
-#include "dird/psearch.h"
 #include "dird/sync.h"
 
 #define SEARCH_COUNT_MAX 256 /* children that are counted to judge a scope */
@@ -136,8 +135,6 @@ static int open_base(struct op *op, const struct dn *dn, struct search *s)
 		rc = op_assert(op, t, s->base, &op->result);
 	if (rc == 0)
 		rc = look_for_special(op, t, s);
-	if (rc == 0 && s->psearch != NULL)
-		rc = psearch_begin(op, s, t);
 	if (rc == 0)
 		rc = open_plan(op, t, s);
 	if (rc == 0 && s->iter != NULL) {
@@ -204,10 +201,6 @@ static void start_stored(struct op *op, struct search *s, const struct dn *dn)
 	int rc;
 
 	s->scope = scopes[op->msg.u.search.scope];
-	if (op->controls.psearch != NULL && !psearch_admit(op, s)) {
-		search_free(&s);
-		return;
-	}
 	if (!take_sort(op, s))
 		return;
 	s->needs_dn = has_dn_match(s->filter);
@@ -222,8 +215,6 @@ static void start_stored(struct op *op, struct search *s, const struct dn *dn)
 		op_finish_refused(op, &why);
 	} else if (rc != 0) {
 		search_fail(op, rc);
-	} else if (s->psearch != NULL && op->controls.psearch->changes_only) {
-		psearch_persist(op);
 	} else {
 		search_begin_page(op, s);
 	}
@@ -241,10 +232,8 @@ static void start_virtual(struct op *op, struct search *s, struct span base_norm
 	int rc;
 
 	op->state = s;
-	if (op->controls.assertion != NULL || op->controls.vlv != NULL ||
-	    op->controls.psearch != NULL) {
-		search_finish(op, LR_UNWILLING,
-			      "assertions, lists and persistent searches are about stored entries");
+	if (op->controls.assertion != NULL || op->controls.vlv != NULL) {
+		search_finish(op, LR_UNWILLING, "assertions and lists are about stored entries");
 		return;
 	}
 	s->sort = op->controls.sort;
@@ -269,7 +258,7 @@ static void start_virtual(struct op *op, struct search *s, struct span base_norm
 		if (s->size_limit != 0 && s->count++ >= s->size_limit)
 			code = LR_SIZE_LIMIT;
 		else
-			rc = search_send_entry(op, NULL, 0, &e, list[i].dn, out);
+			rc = search_send_entry(op, &view.sight, 0, &e, list[i].dn, out);
 	}
 	if (rc == 0)
 		rc = search_flush(op, out);
@@ -308,6 +297,9 @@ static int read_request(struct op *op, struct search *s)
 
 static bool may_search(const struct op *op, struct span base_normal)
 {
+	/* its figures would tell of hidden entries */
+	if (dn_is_within(base_normal, SPAN_LIT("cn=monitor")))
+		return op->identity.kind == IDENTITY_ADMIN || op->identity.kind == IDENTITY_SITE;
 	return base_normal.n == 0 || span_eq(base_normal, SPAN_LIT("cn=subschema")) ||
 	       acl_may_search(&op->server->acl, &op->identity);
 }
@@ -332,7 +324,9 @@ static void start(struct op *op, struct search *s)
 	} else if (!may_search(op, normal)) {
 		search_free(&s);
 		op_finish_result(op, LR_INSUFFICIENT_ACCESS,
-				 "anonymous clients may not read here; bind first");
+				 op->identity.kind == IDENTITY_ANONYMOUS
+					 ? "anonymous clients may not read here; bind first"
+					 : "cn=monitor is for the administrator");
 	} else if (op_is_virtual(normal)) {
 		start_virtual(op, s, normal);
 	} else {
@@ -375,27 +369,6 @@ static bool rename_base(struct op *op)
 	return rc == 0;
 }
 
-/* What a persistent search does not go with. false: answered. */
-static bool may_persist(struct op *op)
-{
-	int64_t deref = op->msg.u.search.deref;
-	const struct op_controls *oc = &op->controls;
-
-	if (oc->psearch == NULL)
-		return true;
-	if (oc->sort != NULL || oc->vlv != NULL || oc->dont_use_copy ||
-	    msg_control(&op->msg, OP_OID_PAGED) != NULL)
-		op_finish_result(op, LR_UNWILLING,
-				 "a persistent search does not go with paged results, sorting, "
-				 "list views or don't use copy");
-	else if (deref == OP_DEREF_SEARCHING || deref == OP_DEREF_ALWAYS)
-		op_finish_result(op, LR_UNWILLING,
-				 "a persistent search does not follow aliases below its base");
-	else
-		return true;
-	return false;
-}
-
 void op_search(struct op *op)
 {
 	const struct msg_control *sync = msg_control(&op->msg, SYNC_OID_REQUEST);
@@ -405,9 +378,6 @@ void op_search(struct op *op)
 		if (msg_control(&op->msg, OP_OID_PAGED) != NULL)
 			op_finish_result(op, LR_PROTOCOL_ERROR,
 					 "content synchronization does not go with paged results");
-		else if (op->controls.psearch != NULL)
-			op_finish_result(op, LR_UNWILLING,
-					 "content synchronization is no persistent search");
 		else if (op->controls.assertion != NULL || op->controls.sort != NULL ||
 			 op->controls.vlv != NULL || op->controls.values != NULL ||
 			 op->controls.dont_use_copy)
@@ -418,7 +388,7 @@ void op_search(struct op *op)
 			sync_start(op, sync);
 		return;
 	}
-	if (!may_persist(op) || !op_paged_begin(op, &s))
+	if (!op_paged_begin(op, &s))
 		return;
 	if (s == NULL)
 		s = search_new();

@@ -1,7 +1,6 @@
 #include "dird/op_search.h"
 
 #include "dird/conn.h"
-#include "dird/psearch.h"
 
 #define SEARCH_SLICE_ENTRIES 256
 #define SEARCH_FLUSH_BYTES (64 * 1024)
@@ -16,7 +15,6 @@ void search_free(struct search **sp)
 		return;
 	if (s->iter != NULL)
 		store_iter_free(&s->iter);
-	psearch_free(&s->psearch);
 	if (s->sort != NULL)
 		sort_fini(s->sort);
 	eid_set_fini(&s->seen);
@@ -39,7 +37,7 @@ struct search *search_new(void)
 		return NULL;
 	buf_init(&s->parent_dn, DN_MAX_BYTES * 2);
 	buf_init(&s->scratch, CONN_PDU_BOUND_BYTES);
-	buf_init(&s->value, DN_MAX_BYTES * 2);
+	buf_init(&s->value, UINT32_MAX);
 	buf_init(&s->dn_normal, DN_MAX_BYTES * 2);
 	return s;
 }
@@ -53,14 +51,6 @@ static void put_control(struct msg_control *list, unsigned *n, struct span oid,
 }
 
 void search_finish(struct op *op, enum ldap_result code, const char *text)
-{
-	if (code == LR_SUCCESS && search_of(op)->psearch != NULL)
-		psearch_persist(op);
-	else
-		search_end(op, code, text);
-}
-
-void search_end(struct op *op, enum ldap_result code, const char *text)
 {
 	struct search *s = search_of(op);
 	struct msg_control list[3];
@@ -142,14 +132,14 @@ static int write_dn(struct search *s, struct store_txn *t, uint64_t eid, const s
 	return buf_rc(out);
 }
 
-int search_send_entry(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+int search_send_entry(struct op *op, struct op_sight *v, uint64_t eid, const struct entry *e,
 		      struct span dn, struct buf *out)
 {
 	size_t mark = tlv_open(out, TLV_SEQUENCE);
 	int rc;
 
 	tlv_put_int(out, TLV_INTEGER, op->msg.id);
-	rc = op_entry_write_named(t, eid, e, dn, search_of(op)->selection, out);
+	rc = op_entry_write_named(v, eid, e, dn, search_of(op)->selection, out);
 	tlv_close(out, mark);
 	op->nsent++;
 	if (rc == 0 && out->n >= SEARCH_FLUSH_BYTES)
@@ -212,7 +202,7 @@ static int send_found(struct op *op, struct store_txn *t, uint64_t eid, const st
 	if (rc == RC_NOTFOUND)
 		return 0; /* in limbo: its parent has not come yet */
 	if (rc == 0)
-		rc = search_send_entry(op, t, eid, e, buf_span(&s->value), out);
+		rc = search_send_entry(op, s->sight, eid, e, buf_span(&s->value), out);
 	s->count++;
 	if (rc == 0 && s->page_size != 0 && ++s->page_count >= s->page_size) {
 		s->page_is_full = true;
@@ -251,7 +241,7 @@ static int found(struct op *op, struct store_txn *t, uint64_t eid, const struct 
 	}
 	if (s->sort == NULL || s->sort->state != SORT_GATHERS)
 		return send_found(op, t, eid, e, out, code);
-	rc = sort_add(s->sort, op->server->schema, t, eid, e);
+	rc = sort_add(s->sort, s->sight, eid, e);
 	if (rc != RC_TOOBIG)
 		return rc;
 	rc = give_up_sorting(s, code);
@@ -294,6 +284,8 @@ static int send_sorted(struct op *op, struct store_txn *t, struct buf *out, enum
 	rc = store_entry(t, eid, &e);
 	if (rc != 0)
 		return rc == RC_NOTFOUND ? 0 : rc; /* deleted since it was found */
+	if (!op_sees_entry(s->sight, &e))
+		return 0; /* hidden since */
 	return send_found(op, t, eid, &e, out, code);
 }
 
@@ -340,22 +332,26 @@ static bool is_seen(const struct search *s, const struct entry *e)
 	return true;
 }
 
-int search_matches(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
-		   struct op_view *view, bool *out)
+static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op_view *view,
+		     struct buf *out, enum ldap_result *code)
 {
 	struct search *s = search_of(op);
-	struct span dn_normal = {NULL, 0};
 	struct entry_attr ref;
-	int rc;
+	struct span dn_normal = {NULL, 0};
+	struct entry e;
+	int rc = store_entry(t, eid, &e);
 
-	*out = false;
-	if ((s->from_index || s->psearch != NULL) && !search_covers(s, t, eid, e))
+	if (rc != 0)
+		return rc == RC_NOTFOUND ? 0 : rc; /* deleted between two slices */
+	if (op_sight_skips(s->sight, &e) || (s->from_index && !search_covers(s, t, eid, &e)))
 		return 0;
-	if (s->has_referrals && !op->controls.manage_dsa_it && op_entry_is_referral(e, &ref))
-		return 0;
-	if (s->derefs && eid != s->base && entry_has_class(e, "alias"))
+	if (s->derefs && eid != s->base && entry_has_class(&e, "alias"))
 		return 0; /* what it names is searched instead */
-	if (s->in_referrals || !is_seen(s, e))
+	if (s->has_referrals && op_entry_is_referral(&e, &ref))
+		return s->in_referrals && op_sees_entry(s->sight, &e)
+			       ? send_reference(op, t, eid, &ref, out)
+			       : 0;
+	if (s->in_referrals || !is_seen(s, &e))
 		return 0;
 	if (s->needs_dn) {
 		buf_clear(&s->dn_normal);
@@ -365,26 +361,11 @@ int search_matches(struct op *op, struct store_txn *t, uint64_t eid, const struc
 		dn_normal = buf_span(&s->dn_normal);
 	}
 	op_view_set(view, t, eid, dn_normal);
-	*out = filter_match(s->filter, op->server->schema, e, &view->view, &s->scratch) ==
-	       FILTER_TRUE;
-	return 0;
-}
-
-static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op_view *view,
-		     struct buf *out, enum ldap_result *code)
-{
-	struct search *s = search_of(op);
-	struct entry_attr ref;
-	bool matches;
-	struct entry e;
-	int rc = store_entry(t, eid, &e);
-
-	if (rc != 0)
-		return rc == RC_NOTFOUND ? 0 : rc; /* deleted between two slices */
-	if (s->in_referrals && search_covers(s, t, eid, &e) && op_entry_is_referral(&e, &ref))
-		return send_reference(op, t, eid, &ref, out);
-	rc = search_matches(op, t, eid, &e, view, &matches);
-	return rc == 0 && matches ? found(op, t, eid, &e, out, code) : rc;
+	if (filter_match(s->filter, op->server->schema, &e, &view->view, &s->scratch) !=
+		    FILTER_TRUE ||
+	    !op_sees_entry(s->sight, &e))
+		return 0;
+	return found(op, t, eid, &e, out, code);
 }
 
 /* --- slices --- */
@@ -415,6 +396,8 @@ static int run(struct op *op, struct store_txn *t, struct buf *out, enum ldap_re
 	int i, rc = 0;
 
 	op_view_init(&view, op, &s->value);
+	op_view_set(&view, t, 0, span_make(NULL, 0));
+	s->sight = &view.sight;
 	s->parent = 0;
 	for (i = 0; i < SEARCH_SLICE_ENTRIES && rc == 0; i++) {
 		if (out->n == 0 && !op_may_send(op))

@@ -10,6 +10,7 @@ enum computed {
 	COMPUTED_SUBSCHEMA,
 	COMPUTED_ORIGIN_STAMP,
 	COMPUTED_PARENT_UUID,
+	COMPUTED_MEMBER_OF,
 	COMPUTED_COUNT
 };
 
@@ -24,6 +25,7 @@ static const struct {
 	[COMPUTED_SUBSCHEMA] = {"subschemaSubentry", true},
 	[COMPUTED_ORIGIN_STAMP] = {"originStamp", false},
 	[COMPUTED_PARENT_UUID] = {"parentUUID", false},
+	[COMPUTED_MEMBER_OF] = {"memberOf", false},
 };
 
 struct wanted {
@@ -200,42 +202,70 @@ int op_selection_make(struct op *op, const struct span *attrs, unsigned nattrs, 
 
 /* --- computed values --- */
 
-static bool compute(struct store_txn *t, uint64_t eid, const struct entry *e, enum computed which,
+static void put_bool(struct buf *out, bool is)
+{
+	tlv_put(out, TLV_OCTETS, is ? SPAN_LIT("TRUE") : SPAN_LIT("FALSE"));
+}
+
+static void put_count(struct buf *out, uint64_t n)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	tlv_put(out, TLV_OCTETS, span_of(text));
+}
+
+static int put_dn(struct store_txn *t, uint64_t eid, struct buf *out)
+{
+	size_t mark = tlv_open(out, TLV_OCTETS);
+	int rc = store_dn(t, eid, out);
+
+	tlv_close(out, mark);
+	return rc;
+}
+
+/* Contents of a SET OF; false if there is no value. */
+static bool compute(struct op_sight *v, uint64_t eid, const struct entry *e, enum computed which,
 		    struct buf *out)
 {
 	char text[UUID_TEXT_BYTES];
+	size_t start = out->n, mark;
 
-	if (t == NULL) /* an entry that exists only while it is read has all it has stored */
+	if (v->t == NULL) /* an entry that exists only while it is read has all it has stored */
 		return false;
 	switch (which) {
 	case COMPUTED_ENTRY_DN:
-		return store_dn(t, eid, out) == 0;
+		return put_dn(v->t, eid, out) == 0 && buf_rc(out) == 0;
 	case COMPUTED_HAS_SUBORDINATES:
-		buf_puts(out, store_has_children(t, eid) ? "TRUE" : "FALSE");
+		put_bool(out, op_child_count(v, eid, 1) != 0);
 		break;
 	case COMPUTED_NUM_SUBORDINATES:
-		buf_printf(out, "%llu", (unsigned long long)store_child_count(t, eid, UINT32_MAX));
+		put_count(out, op_child_count(v, eid, UINT32_MAX));
 		break;
 	case COMPUTED_ORIGIN_STAMP:
+		mark = tlv_open(out, TLV_OCTETS);
 		stamp_write(&e->head.stamp, out);
+		tlv_close(out, mark);
 		break;
 	case COMPUTED_PARENT_UUID:
 		if (uuid_is_zero(&e->head.parent_uuid))
 			return false;
 		uuid_write(&e->head.parent_uuid, text);
-		buf_puts(out, text);
+		tlv_put(out, TLV_OCTETS, span_of(text));
 		break;
 	case COMPUTED_SUBSCHEMA:
-		buf_puts(out, "cn=Subschema");
+		tlv_put(out, TLV_OCTETS, SPAN_LIT("cn=Subschema"));
 		break;
+	case COMPUTED_MEMBER_OF:
+		return op_member_of(v, eid, out) == 0 && buf_rc(out) == 0 && out->n != start;
 	case COMPUTED_COUNT:
 		return false;
 	}
 	return buf_rc(out) == 0;
 }
 
-bool op_computed(struct store_txn *t, uint64_t eid, const struct entry *e,
-		 const struct schema_attr *at, struct buf *value)
+bool op_computed(struct op_sight *v, uint64_t eid, const struct entry *e,
+		 const struct schema_attr *at, struct buf *values)
 {
 	int i;
 
@@ -243,7 +273,7 @@ bool op_computed(struct store_txn *t, uint64_t eid, const struct entry *e,
 		return false;
 	for (i = 0; i < COMPUTED_COUNT; i++) {
 		if (strcmp(at->name, computed_attrs[i].name) == 0)
-			return compute(t, eid, e, (enum computed)i, value);
+			return compute(v, eid, e, (enum computed)i, values);
 	}
 	return false;
 }
@@ -337,108 +367,136 @@ static void put_matching(const struct op_selection *sel, struct span type, struc
 	buf_fini(&record);
 }
 
-static void put_attr(const struct op_selection *sel, const struct entry_attr *at, struct buf *out)
-{
-	size_t mark;
+/* One entry on its way out. */
+struct shown {
+	const struct op_selection *sel;
+	struct op_sight *sight;
+	uint64_t eid;
+	const struct entry *e;
+	struct buf *out;
+};
 
-	if (sel->values != NULL) {
-		put_matching(sel, at->type, at->values, out);
+static void put_values(const struct shown *s, struct span type, struct span values)
+{
+	size_t one;
+
+	if (s->sel->values != NULL) {
+		put_matching(s->sel, type, values, s->out);
 		return;
 	}
-	if (!sel->types_only) {
-		buf_put(out, at->whole);
-		return;
-	}
-	mark = tlv_open(out, TLV_SEQUENCE);
-	tlv_put(out, TLV_OCTETS, at->type);
-	tlv_put(out, TLV_SET, (struct span){NULL, 0});
-	tlv_close(out, mark);
+	one = tlv_open(s->out, TLV_SEQUENCE);
+	tlv_put(s->out, TLV_OCTETS, type);
+	tlv_put(s->out, TLV_SET, s->sel->types_only ? span_make(NULL, 0) : values);
+	tlv_close(s->out, one);
+}
+
+/* Without the values that this reader may not see; without any, it is not there. */
+static int put_sifted(const struct shown *s, const struct entry_attr *at)
+{
+	struct span values;
+	struct buf kept;
+	int rc;
+
+	buf_init(&kept, UINT32_MAX);
+	rc = op_sift_values(s->sight, s->eid, s->e, at, &kept, &values);
+	if (rc == 0 && values.n != 0)
+		put_values(s, at->type, values);
+	buf_fini(&kept);
+	return rc;
+}
+
+static int put_attr(const struct shown *s, const struct entry_attr *at)
+{
+	if (op_sight_sifts(s->sight, s->e))
+		return put_sifted(s, at);
+	if (s->sel->values == NULL && !s->sel->types_only)
+		buf_put(s->out, at->whole);
+	else
+		put_values(s, at->type, at->values);
+	return 0;
 }
 
 /* `*` and `+`: whole runs of the record. */
-static void put_runs(const struct op_selection *sel, const struct entry *e, struct buf *out)
+static int put_runs(const struct shown *s)
 {
-	size_t user_end = sel->sees_protected ? e->user_bytes : e->public_bytes;
+	const struct op_selection *sel = s->sel;
+	size_t user_end = sel->sees_protected ? s->e->user_bytes : s->e->public_bytes;
 	struct entry_attr at;
 	unsigned i;
+	int rc = 0;
 
-	if (!sel->types_only && sel->values == NULL) {
+	if (!sel->all_user && !sel->all_operational)
+		return 0;
+	if (!sel->types_only && sel->values == NULL && !op_sight_sifts(s->sight, s->e)) {
 		if (sel->all_user)
-			buf_put(out, span_head(e->attrs, user_end));
+			buf_put(s->out, span_head(s->e->attrs, user_end));
 		if (sel->all_operational)
-			buf_put(out, span_from(e->attrs, e->user_bytes));
-		return;
+			buf_put(s->out, span_from(s->e->attrs, s->e->user_bytes));
+		return 0;
 	}
-	for (i = 0; i < e->nattrs; i++) {
-		entry_attr_at(e, i, &at);
+	for (i = 0; i < s->e->nattrs && rc == 0; i++) {
+		entry_attr_at(s->e, i, &at);
 		if (at.is_protected && !sel->sees_protected)
 			continue;
 		if (at.is_operational ? sel->all_operational : sel->all_user)
-			put_attr(sel, &at, out);
+			rc = put_attr(s, &at);
 	}
+	return rc;
 }
 
-static void put_wanted(const struct op_selection *sel, const struct entry *e, struct buf *out)
+static int put_wanted(const struct shown *s)
 {
+	const struct op_selection *sel = s->sel;
 	const struct wanted *w;
 	struct entry_attr at;
 	unsigned i;
+	int rc = 0;
 
 	for (w = sel->wanted; w != NULL; w = w->next) {
 		i = 0;
-		while (entry_find(e, w->hash, span_of(w->name), &i, &at)) {
+		while (rc == 0 && entry_find(s->e, w->hash, span_of(w->name), &i, &at)) {
 			if (at.is_operational ? sel->all_operational : sel->all_user)
 				continue; /* there already */
 			if (at.is_protected && !sel->sees_protected)
 				continue;
 			if (options_fit(w, at.type))
-				put_attr(sel, &at, out);
+				rc = put_attr(s, &at);
 		}
-	}
-}
-
-static int put_computed(struct store_txn *t, uint64_t eid, const struct entry *e,
-			const struct op_selection *sel, struct buf *out)
-{
-	size_t one, set;
-	struct buf value, set_of;
-	int i, rc = 0;
-
-	for (i = 0; i < COMPUTED_COUNT && rc == 0; i++) {
-		if (!sel->computed[i])
-			continue;
-		buf_init(&value, DN_MAX_BYTES);
-		if (compute(t, eid, e, (enum computed)i, &value) && sel->values != NULL) {
-			buf_init(&set_of, DN_MAX_BYTES + 8);
-			tlv_put(&set_of, TLV_OCTETS, buf_span(&value));
-			put_matching(sel, span_of(computed_attrs[i].name), buf_span(&set_of), out);
-			buf_fini(&set_of);
-		} else if (value.n != 0) {
-			one = tlv_open(out, TLV_SEQUENCE);
-			tlv_put(out, TLV_OCTETS, span_of(computed_attrs[i].name));
-			set = tlv_open(out, TLV_SET);
-			if (!sel->types_only)
-				tlv_put(out, TLV_OCTETS, buf_span(&value));
-			tlv_close(out, set);
-			tlv_close(out, one);
-		}
-		rc = buf_rc(&value);
-		buf_fini(&value);
 	}
 	return rc;
 }
 
-int op_entry_write_named(struct store_txn *t, uint64_t eid, const struct entry *e, struct span dn,
+static int put_computed(const struct shown *s)
+{
+	struct buf values;
+	int i, rc = 0;
+
+	for (i = 0; i < COMPUTED_COUNT && rc == 0; i++) {
+		if (!s->sel->computed[i])
+			continue;
+		buf_init(&values, UINT32_MAX);
+		if (compute(s->sight, s->eid, s->e, (enum computed)i, &values))
+			put_values(s, span_of(computed_attrs[i].name), buf_span(&values));
+		rc = buf_rc(&values);
+		buf_fini(&values);
+	}
+	return rc;
+}
+
+int op_entry_write_named(struct op_sight *v, uint64_t eid, const struct entry *e, struct span dn,
 			 const struct op_selection *sel, struct buf *out)
 {
+	const struct shown s = {sel, v, eid, e, out};
 	size_t body = tlv_open(out, (uint8_t)TLV_APP_CONS(MSG_SEARCH_ENTRY)), attrs;
 	int rc;
 
 	tlv_put(out, TLV_OCTETS, dn);
 	attrs = tlv_open(out, TLV_SEQUENCE);
-	put_runs(sel, e, out);
-	put_wanted(sel, e, out);
-	rc = put_computed(t, eid, e, sel, out);
+	rc = put_runs(&s);
+	if (rc == 0)
+		rc = put_wanted(&s);
+	if (rc == 0)
+		rc = put_computed(&s);
 	tlv_close(out, attrs);
 	tlv_close(out, body);
 	return rc != 0 ? rc : buf_rc(out);
@@ -447,84 +505,15 @@ int op_entry_write_named(struct store_txn *t, uint64_t eid, const struct entry *
 int op_entry_write(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
 		   const struct op_selection *sel, struct buf *out)
 {
+	struct op_sight sight;
 	struct buf dn;
 	int rc;
 
-	(void)op; /* what it may see was decided when the selection was made */
+	op_sight_init(&sight, op, t);
 	buf_init(&dn, DN_MAX_BYTES * 2);
 	rc = store_dn(t, eid, &dn);
 	if (rc == 0)
-		rc = op_entry_write_named(t, eid, e, buf_span(&dn), sel, out);
+		rc = op_entry_write_named(&sight, eid, e, buf_span(&dn), sel, out);
 	buf_fini(&dn);
 	return rc;
-}
-
-/* --- looking at values --- */
-
-int op_values(struct arena *a, const struct entry_attr *at, struct span **out, unsigned *n_out)
-{
-	struct span rest = at->values, value;
-	unsigned n = 0;
-
-	while (tlv_expect(&rest, TLV_OCTETS, &value) == 0)
-		n++;
-	*n_out = n;
-	*out = arena_zalloc(a, n + 1, sizeof(**out));
-	if (*out == NULL)
-		return RC_NOMEM;
-	rest = at->values;
-	for (n = 0; n < *n_out; n++) {
-		if (tlv_expect(&rest, TLV_OCTETS, &(*out)[n]) != 0)
-			return RC_CORRUPT;
-	}
-	return 0;
-}
-
-bool op_entry_is_referral(const struct entry *e, struct entry_attr *ref_out)
-{
-	struct span type = SPAN_LIT("ref");
-	unsigned i = 0;
-
-	return entry_find(e, entry_type_hash(type), type, &i, ref_out) &&
-	       entry_has_class(e, "referral");
-}
-
-/* --- a filter's view --- */
-
-static bool view_may_read(const void *ctx, const struct schema_attr *at, struct span description)
-{
-	const struct op_view *v = ctx;
-
-	if (v->t == NULL) /* root DSE and subschema are for everybody; monitor was checked before */
-		return true;
-	return acl_may_read_attr(&v->op->server->acl, &v->op->identity, at, description);
-}
-
-static bool view_computed(const void *ctx, const struct entry *e, const struct schema_attr *at,
-			  struct span *value)
-{
-	const struct op_view *v = ctx;
-
-	buf_clear(v->value);
-	if (!op_computed(v->t, v->eid, e, at, v->value))
-		return false;
-	*value = buf_span(v->value);
-	return true;
-}
-
-void op_view_init(struct op_view *v, struct op *op, struct buf *value)
-{
-	*v = (struct op_view){.op = op, .value = value};
-	v->view = (struct filter_view){
-		.may_read = view_may_read,
-		.computed = view_computed,
-		.ctx = v,
-	};
-}
-
-void op_view_set(struct op_view *v, struct store_txn *t, uint64_t eid, struct span dn_normal)
-{
-	v->t = t;
-	v->eid = eid;
-	v->view.dn_normal = dn_normal;
 }

@@ -50,6 +50,7 @@ static int look(const struct conn *c, bool *valid)
 
 int op_session_check(struct conn *c)
 {
+	struct identity nobody;
 	uint64_t now;
 	bool valid;
 	int rc;
@@ -63,7 +64,9 @@ int op_session_check(struct conn *c)
 	rc = look(c, &valid);
 	if (rc == 0)
 		c->checked_commit = now;
-	if (rc == 0 && !valid)
-		conn_set_nobody(c);
+	if (rc == 0 && !valid) {
+		identity_init(&nobody);
+		conn_set_identity(c, &nobody);
+	}
 	return rc;
 }

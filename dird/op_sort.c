@@ -125,7 +125,7 @@ static void look_at(struct least *l, struct span value)
 }
 
 /* RFC 2891 §1.1: of several values the least one. */
-static void find_least(struct least *l, const struct schema_attr *at, struct store_txn *t,
+static void find_least(struct least *l, const struct schema_attr *at, struct op_sight *v,
 		       uint64_t eid, const struct entry *e)
 {
 	const struct schema_attr *const *sub = schema_subtypes(l->schema, at);
@@ -137,15 +137,19 @@ static void find_least(struct least *l, const struct schema_attr *at, struct sto
 	for (; *sub != NULL; sub++) {
 		i = 0;
 		while (entry_find(e, (*sub)->hash, span_of((*sub)->name), &i, &found)) {
-			for (rest = found.values; tlv_expect(&rest, TLV_OCTETS, &value) == 0;)
-				look_at(l, value);
+			for (rest = found.values; tlv_expect(&rest, TLV_OCTETS, &value) == 0;) {
+				if (op_sees_value(v, e, *sub, value))
+					look_at(l, value);
+			}
 		}
 	}
 	if (l->has)
 		return;
-	buf_init(&computed, DN_MAX_BYTES * 2);
-	if (op_computed(t, eid, e, at, &computed))
-		look_at(l, buf_span(&computed));
+	buf_init(&computed, UINT32_MAX);
+	if (op_computed(v, eid, e, at, &computed)) {
+		for (rest = buf_span(&computed); tlv_expect(&rest, TLV_OCTETS, &value) == 0;)
+			look_at(l, value);
+	}
 	buf_fini(&computed);
 }
 
@@ -175,10 +179,9 @@ static int make_room(struct op_sort *s)
 	return 0;
 }
 
-int sort_add(struct op_sort *s, const struct schema *schema, struct store_txn *t, uint64_t eid,
-	     const struct entry *e)
+int sort_add(struct op_sort *s, struct op_sight *v, uint64_t eid, const struct entry *e)
 {
-	struct least l = {.schema = schema};
+	struct least l = {.schema = v->schema};
 	struct span key = {NULL, 0};
 	struct buf out;
 	unsigned i;
@@ -192,7 +195,7 @@ int sort_add(struct op_sort *s, const struct schema *schema, struct store_txn *t
 	for (i = 0; i < s->nkeys; i++) {
 		l.norm = s->keys[i].norm;
 		l.has = false;
-		find_least(&l, s->keys[i].at, t, eid, e);
+		find_least(&l, s->keys[i].at, v, eid, e);
 		put_component(&out, &l);
 	}
 	rc = buf_rc(&out);

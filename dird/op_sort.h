@@ -57,7 +57,7 @@ int sort_read(const struct op *op, struct span value, struct op_sort *out) WARN_
 int vlv_read(struct span value, struct op_vlv *out) WARN_UNUSED;
 
 /** Take a row. RC_TOOBIG above SORT_MAX_ENTRIES (the row is not taken); RC_NOMEM. */
-int sort_add(struct op_sort *s, const struct schema *schema, struct store_txn *t, uint64_t eid,
+int sort_add(struct op_sort *s, struct op_sight *v, uint64_t eid,
 	     const struct entry *e) WARN_UNUSED;
 /** Bring the rows into order; equal ones by entry number. All are to be sent. */
 void sort_rows(struct op_sort *s);

@@ -136,6 +136,27 @@ static int type_ranges(struct planner *p, const struct filter *f, enum index_kin
 	return RC_OK;
 }
 
+/* memberOf is computed: its entries are those that the list names. */
+static int member_of_plan(struct planner *p, const struct filter *f, struct choice *out)
+{
+	static const char *const types[] = {"member", "uniqueMember"};
+	struct index_range r = {.kind = INDEX_NAMED, .lo = f->value};
+	unsigned i;
+
+	*out = (struct choice){.plan = {.kind = PLAN_RANGES}};
+	out->plan.ranges = arena_zalloc(p->a, 2, sizeof(*out->plan.ranges));
+	if (out->plan.ranges == NULL)
+		return RC_NOMEM;
+	for (i = 0; i < 2; i++) {
+		r.type = span_of(types[i]);
+		r.attr = entry_type_hash(r.type);
+		add_range(p, r, out);
+	}
+	if (out->plan.nranges == 0)
+		*out = nothing();
+	return RC_OK;
+}
+
 static int item_plan(struct planner *p, const struct filter *f, struct choice *out)
 {
 	const struct span none = {NULL, 0};
@@ -145,6 +166,8 @@ static int item_plan(struct planner *p, const struct filter *f, struct choice *o
 		return RC_OK;
 	switch (f->match) {
 	case FILTER_EQUAL:
+		if (f->norm == SCHEMA_NORM_DN && strcmp(f->at->name, "memberOf") == 0)
+			return member_of_plan(p, f, out);
 		return type_ranges(p, f, INDEX_EQUAL, f->value, out);
 	case FILTER_GE:
 		return type_ranges(p, f, INDEX_GE, f->value, out);

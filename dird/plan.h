@@ -17,8 +17,10 @@ struct index_range {
 		INDEX_GE,     /* lo and above */
 		INDEX_LE,     /* up to and with lo */
 		INDEX_ALL,    /* presence: every key of the type */
+		INDEX_NAMED,  /* the entries that entry `lo` (a DN) names in attribute `type` */
 	} kind;
 	struct span lo;
+	struct span type; /* INDEX_NAMED */
 	struct span part; /* INDEX_ALL: only keys that contain it, and cut ones; "" every key */
 };
 

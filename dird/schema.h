@@ -71,9 +71,11 @@ struct schema_attr {
 	const struct schema_syntax *checker; /* NULL: a syntax we do not know */
 	bool single;
 	bool no_user_modification;
-	bool is_protected; /* X-WAYPOST 'protected': never shown to ordinary readers */
-	bool is_indexed;   /* X-WAYPOST 'index': ordered value index (equality, prefix, range,
-			      presence) */
+	bool is_protected;  /* X-WAYPOST 'protected': never shown to ordinary readers */
+	bool is_indexed;    /* X-WAYPOST 'index': ordered value index (equality, prefix, range,
+			       presence) */
+	bool names_entries; /* a user attribute whose values are DNs, or DNs with a #'01'B; but not
+			       aliasedObjectName, without which an alias is none */
 	enum schema_usage usage;
 	uint32_t hash;         /* entry_type_hash(name) */
 	uint32_t accents_hash; /* of a second index run, see apply_keys(); 0: has none */

@@ -303,20 +303,12 @@ static int norm_dn(struct span v, struct buf *out)
 
 static int norm_name_uid(struct span v, struct buf *out)
 {
-	size_t hash = v.n;
-	struct span uid;
-	int rc;
+	struct span name = dn_of_name_uid(v);
+	int rc = norm_dn(name, out);
 
-	while (hash != 0 && v.p[hash - 1] != '#')
-		hash--;
-	uid = span_from(v, hash);
-	if (hash == 0 || uid.n < 3 || uid.p[0] != '\'' || uid.p[uid.n - 1] != 'B')
-		return norm_dn(v, out);
-	rc = norm_dn(span_head(v, hash - 1), out);
 	if (rc != RC_OK)
 		return rc;
-	buf_putc(out, '#');
-	buf_put(out, uid);
+	buf_put(out, span_from(v, name.n));
 	return buf_rc(out);
 }
 

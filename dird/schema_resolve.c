@@ -209,6 +209,9 @@ static void fill_attr(struct resolver *r, struct schema_def *def)
 	at->is_indexed = def->is_indexed;
 	at->accents_hash = accents_hash(r, at);
 	at->usage = def->usage;
+	at->names_entries =
+		def->usage == SCHEMA_USER && strcmp(at->name, "aliasedObjectName") != 0 &&
+		(at->equality == SCHEMA_NORM_DN || at->equality == SCHEMA_NORM_NAME_UID);
 	check_attr(r, def);
 }
 

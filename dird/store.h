@@ -98,8 +98,6 @@ bool store_is_within(struct store_txn *t, uint64_t eid, uint64_t base);
 bool store_has_children(struct store_txn *t, uint64_t eid);
 uint64_t store_child_count(struct store_txn *t, uint64_t eid, uint64_t limit);
 uint64_t store_entry_count(struct store_txn *t);
-/** Entries made behind this snapshot have this number or a higher one. */
-uint64_t store_next_eid(struct store_txn *t);
 
 /* --- iterators: candidates of a search, slice by slice --- */
 
@@ -131,6 +129,12 @@ void store_iter_free(struct store_iter **i);
 
 /** For plan_stats: entries in a range, counted up to limit. ctx is the struct store_txn. */
 uint64_t store_range_count(void *ctx, const struct index_range *r, uint64_t limit);
+
+/** Has the entry a row of the value index with this value (normalized, cut where it is long)? */
+bool store_has_index(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid);
+/** The entry behind `after` in the row of one value; start with 0. RC_DONE. */
+int store_index_next(struct store_txn *t, uint32_t attr, struct span value, uint64_t after,
+		     uint64_t *eid_out) WARN_UNUSED;
 
 /* --- naming contexts and change order --- */
 

@@ -39,6 +39,28 @@ bool store_has_index(struct store_txn *t, uint32_t attr, struct span value, uint
 			 span_make(bytes, sizeof(bytes)));
 }
 
+int store_index_next(struct store_txn *t, uint32_t attr, struct span value, uint64_t after,
+		     uint64_t *eid_out)
+{
+	uint8_t key[STORE_KEY_MAX_BYTES], bytes[STORE_EID_BYTES];
+	MDB_val k = {store_index_key(attr, value, key), key}, v = {sizeof(bytes), bytes};
+	MDB_cursor *c;
+	int rc = store_cursor(t, STORE_INDEX, &c), err;
+
+	if (rc != RC_OK)
+		return rc;
+	be_put64(bytes, after + 1);
+	err = mdb_cursor_get(c, &k, &v, MDB_GET_BOTH_RANGE);
+	if (err == 0 && v.mv_size != STORE_EID_BYTES)
+		rc = RC_CORRUPT;
+	else if (err == 0)
+		*eid_out = be_get64(v.mv_data);
+	else
+		rc = err == MDB_NOTFOUND ? RC_DONE : store_rc(err);
+	mdb_cursor_close(c);
+	return rc;
+}
+
 size_t store_range_start(const struct index_range *r, uint8_t key[static STORE_KEY_MAX_BYTES])
 {
 	bool from_lo = r->kind == INDEX_EQUAL || r->kind == INDEX_PREFIX || r->kind == INDEX_GE;
@@ -63,6 +85,8 @@ bool store_range_has(const struct index_range *r, struct span key)
 	case INDEX_GE:
 	case INDEX_ALL:
 		return true;
+	case INDEX_NAMED:
+		break; /* has no keys: store_named.c */
 	}
 	return false;
 }
@@ -85,6 +109,8 @@ uint64_t store_range_count(void *ctx, const struct index_range *r, uint64_t limi
 	size_t dups;
 	int err;
 
+	if (r->kind == INDEX_NAMED)
+		return store_named_count(t, r, limit);
 	if (store_cursor(t, STORE_INDEX, &c) != RC_OK)
 		return 0;
 	for (err = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);

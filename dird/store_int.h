@@ -77,8 +77,7 @@ typedef int store_row_fn(void *ctx, struct span key, struct span value);
 int store_scan(struct store_txn *t, enum store_table table, store_row_fn *fn,
 	       void *ctx) WARN_UNUSED;
 
-/** Is there exactly this row? */
-bool store_has_index(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid);
+/** Is there exactly this row? See store_has_index(), too. */
 bool store_has_order(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u);
 bool store_has_limbo(struct store_txn *t, const struct uuid *parent, uint64_t eid);
 

@@ -32,6 +32,7 @@ struct store_iter {
 	/* ranges */
 	struct index_range *ranges;
 	unsigned n, at;
+	struct store_named named;
 	struct arena arena; /* of the ranges */
 };
 
@@ -227,7 +228,9 @@ int store_ranges(struct store_txn *t, const struct index_range *ranges, unsigned
 		i->ranges[at] = ranges[at];
 		i->ranges[at].lo = arena_span(&i->arena, ranges[at].lo);
 		i->ranges[at].part = arena_span(&i->arena, ranges[at].part);
-		if (i->ranges[at].lo.p == NULL || i->ranges[at].part.p == NULL)
+		i->ranges[at].type = arena_span(&i->arena, ranges[at].type);
+		if (i->ranges[at].lo.p == NULL || i->ranges[at].part.p == NULL ||
+		    i->ranges[at].type.p == NULL)
 			rc = RC_NOMEM;
 	}
 	i->n = n;
@@ -261,6 +264,13 @@ static int ranges_next(struct store_iter *i, uint64_t *eid_out)
 
 	for (; i->at < i->n; i->at++) {
 		r = &i->ranges[i->at];
+		if (r->kind == INDEX_NAMED) {
+			rc = store_named_next(i->t, r, &i->named, eid_out);
+			if (rc != RC_DONE)
+				return rc;
+			i->named = (struct store_named){0};
+			continue;
+		}
 		rc = next_row(i, span_make(start, store_range_start(r, start)), &k, &v);
 		if (rc == RC_OK && r->part.n != 0)
 			rc = skip_unwanted(i, r, &k, &v);

@@ -8,7 +8,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 
-#define STORE_FORMAT 2
+#define STORE_FORMAT 3
 #define STORE_EID_BYTES 8
 
 struct store {
@@ -77,3 +77,16 @@ size_t store_range_start(const struct index_range *r, uint8_t key[static STORE_K
 bool store_range_has(const struct index_range *r, struct span key);
 /** Does a key of the range contain what the range asks for? Keys that were cut may. */
 bool store_range_wants(const struct index_range *r, struct span key);
+
+/* Ranges of kind INDEX_NAMED (store_named.c): the place in the values of one attribute. */
+struct store_named {
+	uint64_t eid; /* whose values; 0: not begun */
+	uint64_t usn; /* of the record that `row` and `offset` are about */
+	unsigned row; /* attribute, counted as entry_find() does */
+	size_t offset;
+};
+/** The next entry that is named; names of none are passed over. RC_DONE. When the record has
+ * changed since, it begins anew. */
+int store_named_next(struct store_txn *t, const struct index_range *r, struct store_named *at,
+		     uint64_t *eid_out) WARN_UNUSED;
+uint64_t store_named_count(struct store_txn *t, const struct index_range *r, uint64_t limit);

@@ -48,15 +48,17 @@ int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 		 const struct apply_entry *content, const struct update_old *old)
 {
 	static const struct apply_keys none;
+	struct entry_head flagged = *head;
 	struct delta d = {u->t, eid};
 	struct apply_keys keys;
 	struct buf record;
 	int rc;
 
+	flagged.flags = apply_flags(u->ctx->schema, &content->attrs);
 	buf_init(&record, UINT32_MAX);
 	rc = apply_keys(u->ctx->schema, &content->attrs, u->a, &keys);
 	if (rc == RC_OK)
-		rc = entry_build(head, &content->attrs, content->runs, &record);
+		rc = entry_build(&flagged, &content->attrs, content->runs, &record);
 	if (rc == RC_OK) {
 		store_entry_put(u->t, eid, buf_span(&record));
 		apply_delta(old != NULL ? &old->keys : &none, &keys, put_delta, &d);

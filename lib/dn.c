@@ -406,3 +406,16 @@ int dn_rdn_parse(struct arena *a, struct span text, struct dn_rdn *out, const ch
 		*why = p.why;
 	return rc;
 }
+
+struct span dn_of_name_uid(struct span value)
+{
+	size_t hash = value.n;
+	struct span uid;
+
+	while (hash != 0 && value.p[hash - 1] != '#')
+		hash--;
+	uid = span_from(value, hash);
+	if (hash == 0 || uid.n < 3 || uid.p[0] != '\'' || uid.p[uid.n - 1] != 'B')
+		return value;
+	return span_head(value, hash - 1);
+}

@@ -70,6 +70,10 @@ static inline struct dn dn_ancestor(struct dn dn, unsigned drop)
 	return (struct dn){dn.rdns + drop, dn.n - drop};
 }
 
+/** The DN of a value of Name And Optional UID (RFC 4517 §3.3.21): what stands before `#'0101'B`, or
+ * the whole value. */
+struct span dn_of_name_uid(struct span value);
+
 /** Of two *normal forms*: is `name` equal to or below `base`? "" is above everything. */
 bool dn_is_within(struct span name_normal, struct span base_normal);
 

@@ -195,6 +195,8 @@ class Search(Case):
         self.assertGreater(len(schema.listall(ldap.schema.LDAPSyntax)), 10)
 
     def test_monitor(self):
+        self.fails(ldap.INSUFFICIENT_ACCESS, user().search_s, "cn=monitor", ldap.SCOPE_BASE)
+        self.c = admin()
         names = self.find("(objectClass=*)", base="cn=Monitor")
         self.assertIn("cn=Database,cn=monitor", names)
         self.assertIn("cn=Replication,cn=monitor", names)

@@ -205,6 +205,29 @@ static void cut_values_are_one_row(void **state)
 	arena_fini(&a);
 }
 
+static uint8_t flags_of(const char *type, const char *value)
+{
+	struct span values[] = {span_of(value)};
+	struct attr at = {span_of(type), values, 1};
+	struct attr_list list = {&at, 1};
+
+	return apply_flags(schema, &list);
+}
+
+static void flags_follow_from_attributes(void **state)
+{
+	(void)state;
+	assert_int_equal(flags_of("cn", "TRUE"), 0);
+	assert_int_equal(flags_of("hideFromAddressLists", "TRUE"), ENTRY_HIDDEN);
+	assert_int_equal(flags_of("hideFromAddressLists", "FALSE"), 0);
+	assert_int_equal(flags_of("hideDLMembership", "TRUE"), ENTRY_HIDES_MEMBERS);
+	assert_int_equal(flags_of("member", "cn=x"), ENTRY_HAS_NAMES);
+	assert_int_equal(flags_of("seeAlso;x-y", "cn=x"), ENTRY_HAS_NAMES);
+	assert_int_equal(flags_of("uniqueMember", "cn=x#'1'B"), ENTRY_HAS_NAMES);
+	assert_int_equal(flags_of("modifiersName", "cn=x"), 0);
+	assert_int_equal(flags_of("noSuchType", "cn=x"), 0);
+}
+
 static void cn_keys(struct arena *a, const char *value, struct apply_keys *out)
 {
 	struct span values[] = {span_of(value)};
@@ -264,6 +287,7 @@ int main(void)
 		unit_heap_test(out_of_memory),
 		unit_heap_test(deltas),
 		unit_heap_test(cut_values_are_one_row),
+		unit_heap_test(flags_follow_from_attributes),
 		unit_heap_test(classes),
 		unit_heap_test(values_with_accents_have_two_rows),
 	};

@@ -256,13 +256,13 @@ static bool not_passwords(const void *ctx, const struct schema_attr *at, struct 
 }
 
 static bool has_subordinates(const void *ctx, const struct entry *e, const struct schema_attr *at,
-			     struct span *value)
+			     struct span *values)
 {
 	(void)ctx;
 	(void)e;
 	if (strcmp(at->name, "hasSubordinates") != 0)
 		return false;
-	*value = SPAN_LIT("TRUE");
+	*values = SPAN_LIT("\x04\x04TRUE");
 	return true;
 }
 

@@ -88,6 +88,8 @@ static const struct {
 	{"(objectClass=person)", PLAN_SCOPE, 0, 0, NULL, NULL}, /* as large as the scope */
 	{"(&(objectClass=person)(cn=Ada))", PLAN_RANGES, 1, INDEX_EQUAL, "cn", "ada"},
 	{"(uid=x)", PLAN_RANGES, 1, INDEX_EQUAL, "uid", "x"},
+	{"(memberOf=CN=Sales)", PLAN_RANGES, 1, INDEX_NAMED, "member", "cn=sales"},
+	{"(memberOf=*)", PLAN_SCOPE, 0, 0, NULL, NULL},
 	{"(&(uid=x)(o=y))", PLAN_RANGES, 1, INDEX_EQUAL, "o", "y"}, /* beyond the first limit */
 	{"(|(cn=a)(cn=b)(uid=x)(o=y))", PLAN_RANGES, 4, INDEX_EQUAL, "cn", "a"},
 };
@@ -98,10 +100,10 @@ static void the_cheapest_index_is_chosen(void **state)
 
 	(void)state;
 	for (i = 0; i < UNIT_COUNT(choices); i++) {
-		struct sizes sizes[] = {{"cn", 100, 0},  {"cn!accents", 7, 0},
-					{"mail", 3, 0},  {"objectClass", 10000, 0},
-					{"uid", 900, 0}, {"o", 200, 0},
-					{NULL, 0, 0}};
+		struct sizes sizes[] = {{"cn", 100, 0},    {"cn!accents", 7, 0},
+					{"mail", 3, 0},    {"objectClass", 10000, 0},
+					{"uid", 900, 0},   {"o", 200, 0},
+					{"member", 50, 0}, {NULL, 0, 0}};
 		struct plan plan;
 		struct arena a;
 
@@ -218,6 +220,8 @@ static bool in_range(const struct index_range *r, struct span key)
 		return span_cmp(key, r->lo) <= 0;
 	case INDEX_ALL:
 		return r->part.n == 0 || memmem(key.p, key.n, r->part.p, r->part.n) != NULL;
+	case INDEX_NAMED:
+		break;
 	}
 	return false;
 }

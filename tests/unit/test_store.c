@@ -368,6 +368,8 @@ static bool in_range(const struct index_range *r, const char *value)
 		return span_cmp(v, r->lo) <= 0;
 	case INDEX_ALL:
 		return true;
+	case INDEX_NAMED:
+		break;
 	}
 	return false;
 }
