@@ -172,6 +172,8 @@ static void refuse_message(struct conn *c, const struct msg *m, int rc, bool fat
 		conn_disconnect(c, code, why);
 	else
 		op_refuse(c, m, code, why);
+	if (!fatal && m->op == MSG_BIND_REQUEST)
+		conn_set_nobody(c);
 }
 
 static void take_message(struct conn *c, struct span frame)
@@ -372,6 +374,14 @@ void conn_set_identity(struct conn *c, struct identity *id)
 	c->identity = *id;
 	identity_init(id);
 	op_paged_free_all(c); /* a cookie belongs to the identity it was given to */
+}
+
+void conn_set_nobody(struct conn *c)
+{
+	struct identity nobody;
+
+	identity_init(&nobody);
+	conn_set_identity(c, &nobody);
 }
 
 void conn_end_exclusive(struct conn *c)

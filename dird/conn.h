@@ -55,6 +55,8 @@ struct buf *conn_scratch(struct conn *c);
 struct loop *conn_loop(const struct conn *c);
 /** The identity from now on; takes over `id`'s memory and leaves it anonymous. */
 void conn_set_identity(struct conn *c, struct identity *id);
+/** Anonymous from now on, as with the arrival of any bind request (RFC 4511 §4.2.1). */
+void conn_set_nobody(struct conn *c);
 /** The operation that made the connection exclusive is done: take further requests. */
 void conn_end_exclusive(struct conn *c);
 /** Tell the client why (RFC 4511 §4.4.1) and close. */

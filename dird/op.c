@@ -4,6 +4,8 @@
 #include "dird/op_impl.h"
 #include "lib/log.h"
 
+#define OP_MAX_ANSWER_CONTROLS 4
+
 /* What may be asked of each operation. Bind, unbind and abandon are looked at before. */
 struct kind {
 	void (*run)(struct op *op);
@@ -67,15 +69,17 @@ static struct log_ctx log_of(const struct op *op)
 static void log_done(const struct op *op)
 {
 	struct log_ctx lc = log_of(op);
-	char text[LOG_TEXT_BYTES];
+	char text[LOG_TEXT_BYTES], session[LOG_TEXT_BYTES];
 
 	if (!log_enabled(LOG_DEBUG))
 		return;
 	log_debug(
-		&lc, "op.done", "kind=%s result=%s entries=%u ms=%llu text=\"%s\"%s",
+		&lc, "op.done", "kind=%s result=%s entries=%u ms=%llu text=\"%s\"%s%s%s%s",
 		kind_of(op->msg.op)->name, result_name(op->result.code), op->nsent,
 		(unsigned long long)(op->server->clock->mono_ms(op->server->clock) - op->start_ms),
-		log_text(span_of(op->result.text), text), op->is_abandoned ? " abandoned" : "");
+		log_text(span_of(op->result.text), text), op->is_abandoned ? " abandoned" : "",
+		op->controls.session.n != 0 ? " session=\"" : "",
+		log_text(op->controls.session, session), op->controls.session.n != 0 ? "\"" : "");
 }
 
 void op_drop(struct op *op)
@@ -88,6 +92,47 @@ void op_drop(struct op *op)
 	mem_free(op);
 }
 
+/* What a client that asks for the password policy is told: there is no lockout and no expiry here,
+ * so at most why a new password was not taken. */
+static void put_policy(const struct op *op, struct buf *value)
+{
+	size_t mark = tlv_open(value, TLV_SEQUENCE);
+
+	if (op->policy_error != OP_POLICY_FINE)
+		tlv_put_int(value, TLV_CONTEXT(1), op->policy_error);
+	tlv_close(value, mark);
+}
+
+static bool has_policy(const struct op *op)
+{
+	return op->controls.password_policy &&
+	       (op->msg.op == MSG_BIND_REQUEST || op->msg.op == MSG_ADD_REQUEST ||
+		op->msg.op == MSG_MODIFY_REQUEST ||
+		(op->msg.op == MSG_EXTENDED_REQUEST &&
+		 span_eq(op->msg.u.extended.oid, SPAN_LIT(OP_OID_PASSWD))));
+}
+
+static void write_answer(struct op *op, struct span extra, const struct msg_control *controls,
+			 unsigned ncontrols, struct buf *out)
+{
+	struct msg_control all[OP_MAX_ANSWER_CONTROLS + 1];
+	struct buf policy;
+
+	must(ncontrols <= OP_MAX_ANSWER_CONTROLS);
+	buf_init(&policy, 32);
+	if (ncontrols != 0)
+		memcpy(all, controls, ncontrols * sizeof(*all));
+	if (has_policy(op)) {
+		put_policy(op, &policy);
+		all[ncontrols++] = (struct msg_control){.oid = SPAN_LIT(OP_OID_PASSWORD_POLICY),
+							.has_value = true,
+							.value = buf_span(&policy)};
+	}
+	msg_write_result(out, op->msg.id, kind_of(op->msg.op)->response, &op->result, extra, all,
+			 ncontrols);
+	buf_fini(&policy);
+}
+
 void op_finish(struct op *op, struct span extra, const struct msg_control *controls,
 	       unsigned ncontrols)
 {
@@ -96,8 +141,7 @@ void op_finish(struct op *op, struct span extra, const struct msg_control *contr
 	log_done(op);
 	if (!op->is_abandoned && op->conn->stream != NULL) {
 		buf_init(&out, CONN_PDU_BOUND_BYTES);
-		msg_write_result(&out, op->msg.id, kind_of(op->msg.op)->response, &op->result,
-				 extra, controls, ncontrols);
+		write_answer(op, extra, controls, ncontrols, &out);
 		if (buf_rc(&out) != 0)
 			conn_disconnect(op->conn, LR_OTHER, "out of memory");
 		else if (stream_write(op->conn->stream, buf_span(&out)) != 0)
@@ -220,6 +264,7 @@ static struct op *op_new(struct conn *c, struct arena *arena, const struct msg *
 	}
 	op->conn = c;
 	op->server = c->server;
+	op->policy_error = OP_POLICY_FINE;
 	op->msg = *msg;
 	op->arena = *arena;
 	op->start_ms = op->server->clock->mono_ms(op->server->clock);
@@ -245,7 +290,11 @@ void op_start(struct conn *c, struct arena *arena, const struct msg *msg)
 		conn_disconnect(c, LR_PROTOCOL_ERROR, "a response is no request");
 		return;
 	}
-	rc = msg->op != MSG_BIND_REQUEST ? op_session_check(c) : 0;
+	rc = 0;
+	if (msg->op == MSG_BIND_REQUEST)
+		conn_set_nobody(c);
+	else
+		rc = op_session_check(c);
 	if (rc != 0) {
 		op_refuse(c, msg, LR_BUSY, rc_text(rc));
 		return;

@@ -25,9 +25,10 @@ struct op {
 	struct identity identity; /* the connection's at the time of the request */
 	struct op_controls controls;
 	struct result result;
-	bool is_abandoned; /* no further message may be sent */
-	bool is_endless;   /* set by an operation that has no end of its own (persistent sync): a
-			      stopping server cancels it first */
+	enum op_policy_error policy_error; /* for the password policy response */
+	bool is_abandoned;                 /* no further message may be sent */
+	bool is_endless; /* set by an operation that has no end of its own (persistent sync): a
+			    stopping server cancels it first */
 
 	/** Set by an operation that yields: go on (send queue drained, next slice). */
 	void (*resume)(struct op *op);

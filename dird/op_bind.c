@@ -28,11 +28,13 @@ static void refuse(struct op *op, enum ldap_result code, const char *text)
 {
 	struct log_ctx lc = {.conn = op->conn->id, .op = op->msg.id};
 	struct conn *c = op->conn;
-	char name[LOG_TEXT_BYTES];
+	char name[LOG_TEXT_BYTES], session[LOG_TEXT_BYTES];
 
-	log_info(&lc, "bind.refused", "%s name=\"%s\" result=%s why=\"%s\"",
+	log_info(&lc, "bind.refused", "%s name=\"%s\" result=%s why=\"%s\"%s%s%s",
 		 c->stream != NULL ? stream_peer_text(c->stream) : "gone",
-		 log_text(op->msg.u.bind.name, name), result_name(code), text);
+		 log_text(op->msg.u.bind.name, name), result_name(code), text,
+		 op->controls.session.n != 0 ? " session=\"" : "",
+		 log_text(op->controls.session, session), op->controls.session.n != 0 ? "\"" : "");
 	conn_end_exclusive(c);
 	op_finish_result(op, code, text);
 }
@@ -451,10 +453,7 @@ static void start_external(struct op *op)
 void op_bind(struct op *op)
 {
 	const struct msg_bind *m = &op->msg.u.bind;
-	struct identity nobody;
 
-	identity_init(&nobody);
-	conn_set_identity(op->conn, &nobody);
 	op->conn->is_exclusive = true;
 	if (op->conn->stream == NULL)
 		refuse(op, LR_UNAVAILABLE, "connection closed");

@@ -3,6 +3,8 @@
 #include "dird/op_impl.h"
 #include "dird/sync.h"
 
+#define SESSION_MAX_BYTES 4096
+
 #define OF(op) (1u << (op))
 #define OF_SEARCH OF(MSG_SEARCH_REQUEST)
 #define OF_COMPARE OF(MSG_COMPARE_REQUEST)
@@ -67,6 +69,41 @@ static int read_relax(struct op *op, const struct msg_control *c)
 	return 0;
 }
 
+/* draft-wahl-ldap-session-03 §2: where a front end's user comes from, who that is. */
+static int read_session(struct op *op, const struct msg_control *c)
+{
+	struct span body, ip, name, format, id;
+	struct buf text;
+	int rc;
+
+	if (op_control_body(c, TLV_SEQUENCE, &body) != 0 ||
+	    tlv_expect(&body, TLV_OCTETS, &ip) != 0 || tlv_expect(&body, TLV_OCTETS, &name) != 0 ||
+	    tlv_expect(&body, TLV_OCTETS, &format) != 0 ||
+	    tlv_expect(&body, TLV_OCTETS, &id) != 0 || body.n != 0)
+		return RC_INVALID;
+	buf_init(&text, SESSION_MAX_BYTES);
+	buf_put(&text, ip);
+	buf_putc(&text, '/');
+	buf_put(&text, name);
+	buf_putc(&text, '/');
+	buf_put(&text, id);
+	rc = buf_rc(&text);
+	if (rc == RC_OK) {
+		op->controls.session = arena_span(&op->arena, buf_span(&text));
+		rc = op->controls.session.p != NULL ? RC_OK : RC_NOMEM;
+	}
+	buf_fini(&text);
+	return rc == RC_TOOBIG ? RC_INVALID : rc;
+}
+
+static int read_policy(struct op *op, const struct msg_control *c)
+{
+	if (c->has_value)
+		return RC_INVALID;
+	op->controls.password_policy = true;
+	return 0;
+}
+
 /* In this order: what comes first may change who asks. `read` NULL: the operation looks itself, or
  * there is nothing to do. */
 static const struct kind {
@@ -89,7 +126,9 @@ static const struct kind {
 	{OP_OID_SORT, OF_SEARCH, op_control_sort},
 	{OP_OID_VLV, OF_SEARCH, op_control_vlv},
 	{OP_OID_VALUES, OF_SEARCH, op_control_values},
-	{OP_OID_SESSION_TRACKING, OF_ANY | OF(MSG_BIND_REQUEST), NULL},
+	{OP_OID_PSEARCH, OF_SEARCH, op_control_psearch},
+	{OP_OID_SESSION_TRACKING, OF_ANY | OF(MSG_BIND_REQUEST), read_session},
+	{OP_OID_PASSWORD_POLICY, OF_ANY | OF(MSG_BIND_REQUEST), read_policy},
 	{OP_OID_PAGED, OF_SEARCH, NULL},
 	{SYNC_OID_REQUEST, OF_SEARCH, NULL},
 };

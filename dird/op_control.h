@@ -13,6 +13,7 @@ struct op;
 struct op_selection;
 struct op_sort;
 struct op_vlv;
+struct op_psearch;
 
 #define OP_OID_MANAGE_DSA_IT "2.16.840.1.113730.3.4.2"
 #define OP_OID_PAGED "1.2.840.113556.1.4.319"
@@ -26,6 +27,9 @@ struct op_vlv;
 #define OP_OID_DOMAIN_SCOPE "1.2.840.113556.1.4.1339"
 #define OP_OID_PROXY "2.16.840.1.113730.3.4.18"
 #define OP_OID_SESSION_TRACKING "1.3.6.1.4.1.21008.108.63.1"
+#define OP_OID_PSEARCH "2.16.840.1.113730.3.4.3"
+#define OP_OID_ENTRY_CHANGE "2.16.840.1.113730.3.4.7"
+#define OP_OID_PASSWORD_POLICY "1.3.6.1.4.1.42.2.27.8.5.1"
 #define OP_OID_SUBENTRIES "1.3.6.1.4.1.4203.1.10.1"
 
 #define OP_OID_DONT_USE_COPY "1.3.6.1.1.22"
@@ -42,6 +46,14 @@ enum op_subentries {
 	OP_SUBENTRIES_NONE,   /* FALSE: not even there */
 };
 
+/** What a password policy response can say here (draft-behera-ldap-password-policy-10 §6.2). */
+enum op_policy_error {
+	OP_POLICY_FINE = -1,
+	OP_POLICY_MOD_NOT_ALLOWED = 3,
+	OP_POLICY_QUALITY = 5,
+	OP_POLICY_TOO_SHORT = 6,
+};
+
 struct op_controls {
 	bool manage_dsa_it; /* RFC 3296 */
 	bool permissive;    /* what is there may be added, what is not may be deleted */
@@ -50,13 +62,16 @@ struct op_controls {
 	bool tree_delete;
 	bool domain_scope; /* no continuation references */
 	bool has_proxy;
-	bool dont_use_copy; /* RFC 6171 */
+	bool dont_use_copy;   /* RFC 6171 */
+	bool password_policy; /* a response is asked for */
+	struct span session;  /* session tracking, for the log; empty: none */
 	enum op_subentries subentries;
 	struct filter *assertion;                  /* RFC 4528; NULL: none */
 	struct op_selection *pre_read, *post_read; /* RFC 4527; NULL: not asked for */
 	struct op_sort *sort;                      /* RFC 2891; NULL: not asked for */
-	struct op_vlv *vlv;     /* a window into a sorted answer; NULL: all of it */
-	struct filter **values; /* RFC 3876: only values that match one of these; NULL: all */
+	struct op_vlv *vlv;         /* a window into a sorted answer; NULL: all of it */
+	struct op_psearch *psearch; /* NULL: the search ends */
+	struct filter **values;     /* RFC 3876: only values that match one of these; NULL: all */
 	unsigned nvalues;
 };
 
@@ -81,4 +96,5 @@ int op_control_proxy(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_sort(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_vlv(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_values(struct op *op, const struct msg_control *c) WARN_UNUSED;
+int op_control_psearch(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_subentries(struct op *op, const struct msg_control *c) WARN_UNUSED;

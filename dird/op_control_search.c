@@ -1,5 +1,7 @@
-/* Controls of a search: sort (RFC 2891), virtual list view, matched values (RFC 3876). */
+/* Controls of a search: sort (RFC 2891), virtual list view, persistent search, matched values
+ * (RFC 3876). */
 #include "dird/op_sort.h"
+#include "dird/psearch.h"
 
 #define VALUES_MAX_ITEMS 1000
 
@@ -25,6 +27,16 @@ int op_control_vlv(struct op *op, const struct msg_control *c)
 		return result_set(&op->result, &op->arena, LR_UNWILLING,
 				  "a virtual list view does not go with paged results");
 	return c->has_value ? vlv_read(c->value, v) : RC_INVALID;
+}
+
+int op_control_psearch(struct op *op, const struct msg_control *c)
+{
+	struct op_psearch *p = arena_zalloc(&op->arena, 1, sizeof(*p));
+
+	if (p == NULL)
+		return RC_NOMEM;
+	op->controls.psearch = p;
+	return c->has_value ? psearch_read(c->value, p) : RC_INVALID;
 }
 
 /* SimpleFilterItem: no and, or, not, and no :dn: */

@@ -72,6 +72,7 @@ static bool may_change(struct op *op, const struct dn *dn)
 	case IDENTITY_USER:
 		if (is_own(op, dn))
 			return true;
+		op->policy_error = OP_POLICY_MOD_NOT_ALLOWED;
 		op_finish_result(op, LR_INSUFFICIENT_ACCESS,
 				 "users may change their own password only");
 		return false;
@@ -82,6 +83,7 @@ static bool may_change(struct op *op, const struct dn *dn)
 	case IDENTITY_SITE:
 		break;
 	}
+	op->policy_error = OP_POLICY_MOD_NOT_ALLOWED;
 	op_finish_result(op, LR_INSUFFICIENT_ACCESS, "sites and tokens have no password to change");
 	return false;
 }
@@ -209,6 +211,12 @@ static void submit(struct password_change *p)
 	op_submit_all(op, c, 1, on_done);
 }
 
+static void refuse_quality(struct password_change *p)
+{
+	p->op->policy_error = p->new.n == 0 ? OP_POLICY_TOO_SHORT : OP_POLICY_QUALITY;
+	op_finish_result(p->op, LR_CONSTRAINT_VIOLATION, "a password has 1 to 1024 bytes");
+}
+
 static void on_hashed(uv_work_t *w, int status)
 {
 	struct password_change *p = w->data;
@@ -218,7 +226,7 @@ static void on_hashed(uv_work_t *w, int status)
 	else if (p->old.p != NULL && p->matched < 0)
 		op_finish_result(p->op, LR_INVALID_CREDENTIALS, "the old password is wrong");
 	else if (p->rc == RC_INVALID)
-		op_finish_result(p->op, LR_CONSTRAINT_VIOLATION, "a password has 1 to 1024 bytes");
+		refuse_quality(p);
 	else if (p->rc != 0)
 		op_finish_error(p->op, p->rc, "password modify");
 	else
@@ -239,10 +247,11 @@ static bool find_target(struct op *op, struct password_change *p)
 		return false;
 	p->change = c;
 	rc = take_hashes(op, p);
-	if (rc == RC_REFUSED && op->identity.kind == IDENTITY_ADMIN && is_own(op, &p->change->dn))
+	if (rc == RC_REFUSED && op->identity.kind == IDENTITY_ADMIN && is_own(op, &p->change->dn)) {
+		op->policy_error = OP_POLICY_MOD_NOT_ALLOWED;
 		op_finish_result(op, LR_UNWILLING,
 				 "the administrator's password is in a file of the server");
-	else if (rc == RC_REFUSED)
+	} else if (rc == RC_REFUSED)
 		op_finish_refused(op, &op->result);
 	else if (rc != 0)
 		op_finish_error(op, rc, "password modify");

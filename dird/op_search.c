@@ -1,6 +1,7 @@
 #include "dird/op_search.h"
 
 #include "dird/conn.h"
+#include "dird/psearch.h"
 #include "dird/sync.h"
 
 #define SEARCH_COUNT_MAX 256 /* children that are counted to judge a scope */
@@ -135,6 +136,8 @@ static int open_base(struct op *op, const struct dn *dn, struct search *s)
 		rc = op_assert(op, t, s->base, &op->result);
 	if (rc == 0)
 		rc = look_for_special(op, t, s);
+	if (rc == 0 && s->psearch != NULL)
+		rc = psearch_begin(op, s, t);
 	if (rc == 0)
 		rc = open_plan(op, t, s);
 	if (rc == 0 && s->iter != NULL) {
@@ -201,6 +204,10 @@ static void start_stored(struct op *op, struct search *s, const struct dn *dn)
 	int rc;
 
 	s->scope = scopes[op->msg.u.search.scope];
+	if (op->controls.psearch != NULL && !psearch_admit(op, s)) {
+		search_free(&s);
+		return;
+	}
 	if (!take_sort(op, s))
 		return;
 	s->needs_dn = has_dn_match(s->filter);
@@ -215,6 +222,8 @@ static void start_stored(struct op *op, struct search *s, const struct dn *dn)
 		op_finish_refused(op, &why);
 	} else if (rc != 0) {
 		search_fail(op, rc);
+	} else if (s->psearch != NULL && op->controls.psearch->changes_only) {
+		psearch_persist(op);
 	} else {
 		search_begin_page(op, s);
 	}
@@ -232,8 +241,10 @@ static void start_virtual(struct op *op, struct search *s, struct span base_norm
 	int rc;
 
 	op->state = s;
-	if (op->controls.assertion != NULL || op->controls.vlv != NULL) {
-		search_finish(op, LR_UNWILLING, "assertions and lists are about stored entries");
+	if (op->controls.assertion != NULL || op->controls.vlv != NULL ||
+	    op->controls.psearch != NULL) {
+		search_finish(op, LR_UNWILLING,
+			      "assertions, lists and persistent searches are about stored entries");
 		return;
 	}
 	s->sort = op->controls.sort;
@@ -369,6 +380,27 @@ static bool rename_base(struct op *op)
 	return rc == 0;
 }
 
+/* What a persistent search does not go with. false: answered. */
+static bool may_persist(struct op *op)
+{
+	int64_t deref = op->msg.u.search.deref;
+	const struct op_controls *oc = &op->controls;
+
+	if (oc->psearch == NULL)
+		return true;
+	if (oc->sort != NULL || oc->vlv != NULL || oc->dont_use_copy ||
+	    msg_control(&op->msg, OP_OID_PAGED) != NULL)
+		op_finish_result(op, LR_UNWILLING,
+				 "a persistent search does not go with paged results, sorting, "
+				 "list views or don't use copy");
+	else if (deref == OP_DEREF_SEARCHING || deref == OP_DEREF_ALWAYS)
+		op_finish_result(op, LR_UNWILLING,
+				 "a persistent search does not follow aliases below its base");
+	else
+		return true;
+	return false;
+}
+
 void op_search(struct op *op)
 {
 	const struct msg_control *sync = msg_control(&op->msg, SYNC_OID_REQUEST);
@@ -378,6 +410,9 @@ void op_search(struct op *op)
 		if (msg_control(&op->msg, OP_OID_PAGED) != NULL)
 			op_finish_result(op, LR_PROTOCOL_ERROR,
 					 "content synchronization does not go with paged results");
+		else if (op->controls.psearch != NULL)
+			op_finish_result(op, LR_UNWILLING,
+					 "content synchronization is no persistent search");
 		else if (op->controls.assertion != NULL || op->controls.sort != NULL ||
 			 op->controls.vlv != NULL || op->controls.values != NULL ||
 			 op->controls.dont_use_copy)
@@ -388,7 +423,7 @@ void op_search(struct op *op)
 			sync_start(op, sync);
 		return;
 	}
-	if (!op_paged_begin(op, &s))
+	if (!may_persist(op) || !op_paged_begin(op, &s))
 		return;
 	if (s == NULL)
 		s = search_new();

@@ -6,6 +6,8 @@
 #include "dird/eid_set.h"
 #include "dird/op_sort.h"
 
+struct psearch;
+
 struct search {
 	struct arena arena; /* of the first page's request, once that is answered */
 	struct filter *filter;
@@ -40,6 +42,8 @@ struct search {
 	uint64_t count;                   /* entries sent, of all pages */
 	uint64_t size_limit, deadline_ms; /* 0: none */
 
+	struct psearch *psearch; /* NULL: the search ends */
+
 	bool has_page_control;
 	uint64_t page_size; /* 0: all at once */
 	uint64_t page_count;
@@ -64,7 +68,10 @@ static inline struct search *search_of(struct op *op)
 void search_go_on(struct op *op);
 /** The operation's cancel(). */
 void search_cancel(struct op *op);
+/** The answers are all sent, or there is a reason to stop: a result, or the persistent stage. */
 void search_finish(struct op *op, enum ldap_result code, const char *text);
+/** The result, in any case. */
+void search_end(struct op *op, enum ldap_result code, const char *text);
 void search_fail(struct op *op, int rc);
 /** Append one SearchResultEntry message; `out` is sent when it has grown large. */
 int search_send_entry(struct op *op, struct op_sight *v, uint64_t eid, const struct entry *e,
@@ -75,6 +82,10 @@ int search_flush(struct op *op, struct buf *out) WARN_UNUSED;
 /** Is the entry in the scope, or in what aliases have added to it? */
 bool search_covers(const struct search *s, struct store_txn *t, uint64_t eid,
 		   const struct entry *e);
+
+/** Is the entry to be shown: in scope, not hidden, matched by the filter? */
+int search_matches(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+		   struct op_view *view, bool *out) WARN_UNUSED;
 
 /* --- op_alias.c --- */
 

@@ -1,6 +1,7 @@
 #include "dird/op_search.h"
 
 #include "dird/conn.h"
+#include "dird/psearch.h"
 
 #define SEARCH_SLICE_ENTRIES 256
 #define SEARCH_FLUSH_BYTES (64 * 1024)
@@ -15,6 +16,7 @@ void search_free(struct search **sp)
 		return;
 	if (s->iter != NULL)
 		store_iter_free(&s->iter);
+	psearch_free(&s->psearch);
 	if (s->sort != NULL)
 		sort_fini(s->sort);
 	eid_set_fini(&s->seen);
@@ -51,6 +53,14 @@ static void put_control(struct msg_control *list, unsigned *n, struct span oid,
 }
 
 void search_finish(struct op *op, enum ldap_result code, const char *text)
+{
+	if (code == LR_SUCCESS && search_of(op)->psearch != NULL)
+		psearch_persist(op);
+	else
+		search_end(op, code, text);
+}
+
+void search_end(struct op *op, enum ldap_result code, const char *text)
 {
 	struct search *s = search_of(op);
 	struct msg_control list[3];
@@ -332,40 +342,54 @@ static bool is_seen(const struct search *s, const struct entry *e)
 	return true;
 }
 
-static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op_view *view,
-		     struct buf *out, enum ldap_result *code)
+int search_matches(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
+		   struct op_view *view, bool *out)
 {
 	struct search *s = search_of(op);
-	struct entry_attr ref;
 	struct span dn_normal = {NULL, 0};
-	struct entry e;
-	int rc = store_entry(t, eid, &e);
+	struct entry_attr ref;
+	int rc;
 
-	if (rc != 0)
-		return rc == RC_NOTFOUND ? 0 : rc; /* deleted between two slices */
-	if (op_sight_skips(s->sight, &e) || (s->from_index && !search_covers(s, t, eid, &e)))
+	*out = false;
+	op_view_set(view, t, eid, dn_normal);
+	if (op_sight_skips(&view->sight, e))
 		return 0;
-	if (s->derefs && eid != s->base && entry_has_class(&e, "alias"))
+	if ((s->from_index || s->psearch != NULL) && !search_covers(s, t, eid, e))
+		return 0;
+	if (s->has_referrals && !op->controls.manage_dsa_it && op_entry_is_referral(e, &ref))
+		return 0;
+	if (s->derefs && eid != s->base && entry_has_class(e, "alias"))
 		return 0; /* what it names is searched instead */
-	if (s->has_referrals && op_entry_is_referral(&e, &ref))
-		return s->in_referrals && op_sees_entry(s->sight, &e)
-			       ? send_reference(op, t, eid, &ref, out)
-			       : 0;
-	if (s->in_referrals || !is_seen(s, &e))
+	if (s->in_referrals || !is_seen(s, e))
 		return 0;
 	if (s->needs_dn) {
 		buf_clear(&s->dn_normal);
 		rc = store_dn_normal(t, eid, &s->dn_normal);
 		if (rc != 0)
 			return rc == RC_NOTFOUND ? 0 : rc;
-		dn_normal = buf_span(&s->dn_normal);
+		op_view_set(view, t, eid, buf_span(&s->dn_normal));
 	}
-	op_view_set(view, t, eid, dn_normal);
-	if (filter_match(s->filter, op->server->schema, &e, &view->view, &s->scratch) !=
-		    FILTER_TRUE ||
-	    !op_sees_entry(s->sight, &e))
-		return 0;
-	return found(op, t, eid, &e, out, code);
+	*out = filter_match(s->filter, op->server->schema, e, &view->view, &s->scratch) ==
+		       FILTER_TRUE &&
+	       op_sees_entry(&view->sight, e);
+	return 0;
+}
+
+static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op_view *view,
+		     struct buf *out, enum ldap_result *code)
+{
+	struct search *s = search_of(op);
+	struct entry_attr ref;
+	bool matches;
+	struct entry e;
+	int rc = store_entry(t, eid, &e);
+
+	if (rc != 0)
+		return rc == RC_NOTFOUND ? 0 : rc; /* deleted between two slices */
+	if (s->in_referrals && search_covers(s, t, eid, &e) && op_entry_is_referral(&e, &ref))
+		return op_sees_entry(s->sight, &e) ? send_reference(op, t, eid, &ref, out) : 0;
+	rc = search_matches(op, t, eid, &e, view, &matches);
+	return rc == 0 && matches ? found(op, t, eid, &e, out, code) : rc;
 }
 
 /* --- slices --- */

@@ -50,7 +50,6 @@ static int look(const struct conn *c, bool *valid)
 
 int op_session_check(struct conn *c)
 {
-	struct identity nobody;
 	uint64_t now;
 	bool valid;
 	int rc;
@@ -64,9 +63,7 @@ int op_session_check(struct conn *c)
 	rc = look(c, &valid);
 	if (rc == 0)
 		c->checked_commit = now;
-	if (rc == 0 && !valid) {
-		identity_init(&nobody);
-		conn_set_identity(c, &nobody);
-	}
+	if (rc == 0 && !valid)
+		conn_set_nobody(c);
 	return rc;
 }

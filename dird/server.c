@@ -1,6 +1,7 @@
 #include "dird/server.h"
 
 #include "dird/conn.h"
+#include "dird/psearch.h"
 #include "dird/repl.h"
 #include "dird/sync.h"
 #include "lib/file.h"
@@ -240,6 +241,7 @@ static int make_sets(struct daemon *d)
 static void wake_sync(void *ctx)
 {
 	sync_wake(ctx);
+	psearch_wake();
 }
 
 /* Runs on the links' own loop, as their end does: after that there is nothing to wake. */

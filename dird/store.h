@@ -98,6 +98,8 @@ bool store_is_within(struct store_txn *t, uint64_t eid, uint64_t base);
 bool store_has_children(struct store_txn *t, uint64_t eid);
 uint64_t store_child_count(struct store_txn *t, uint64_t eid, uint64_t limit);
 uint64_t store_entry_count(struct store_txn *t);
+/** Entries made behind this snapshot have this number or a higher one. */
+uint64_t store_next_eid(struct store_txn *t);
 
 /* --- iterators: candidates of a search, slice by slice --- */
 

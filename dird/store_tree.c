@@ -94,6 +94,17 @@ uint64_t store_new_eid(struct store_txn *t)
 	return t->rc == RC_OK ? eid : 0;
 }
 
+uint64_t store_next_eid(struct store_txn *t)
+{
+	uint64_t eid = 1;
+	struct span v;
+
+	if (store_get(t, STORE_META, SPAN_LIT("next-entry"), &v) == RC_OK &&
+	    read_eid(v, &eid) != RC_OK)
+		return 1;
+	return eid;
+}
+
 int store_by_uuid(struct store_txn *t, const struct uuid *u, uint64_t *eid_out)
 {
 	struct span v;

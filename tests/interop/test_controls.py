@@ -90,7 +90,7 @@ def dird_client():
 
 def setUpModule():
     global DIRD, SLAPD
-    DIRD = DirdSite()
+    DIRD = DirdSite("log-level debug")
     DIRD.start()
     with dird_client() as c:
         c.send(ber.add(2, BASE, {"objectClass": ["organization", "mailOrganization"], "o": ["Example"]}))
@@ -193,9 +193,35 @@ class General(Case):
     def test_twice(self):
         self.code(2, ber.search, LAB, 0, ber.PRESENT, (), 0, MANAGE, MANAGE)
 
-    def test_session_tracking_is_ignored(self):
-        self.code(0, ber.search, LAB, 0, ber.PRESENT, (), 0,
-                  ber.control("1.3.6.1.4.1.21008.108.63.1", True, b"\x30\0"))
+    def session(self, *parts):
+        return ber.control("1.3.6.1.4.1.21008.108.63.1", False, ber.tlv(0x30, *map(ber.octets, parts)))
+
+    def test_session_tracking(self):
+        """draft-wahl-ldap-session-03: who stands behind a front end is in the log."""
+        good = self.session("192.0.2.7", "web", "1.3.6.1.4.1.21008.108.63.1.3", "ada\n\"x")
+        self.code(0, ber.search, LAB, 0, ber.PRESENT, (), 0, good)
+        self.assertIn('session="192.0.2.7/web/ada??x"', DIRD.log())
+        with Raw(DIRD.path("ldapi")) as c:
+            c.send(ber.message(1, ber.tlv(0x60, ber.integer(3), ber.octets(ADMIN),
+                                          ber.tlv(0x80, b"wrong")), good))
+            self.assertEqual(c.result(1).code, 49)
+        [line] = [x for x in DIRD.log().splitlines() if "bind.refused" in x and "session=" in x]
+        self.assertIn("192.0.2.7/web/ada", line)
+        for bad in self.session("192.0.2.7"), self.session(*"abcde"), self.session("", "", "", "x" * 5000):
+            self.code(2, ber.search, LAB, 0, ber.PRESENT, (), 0, bad)
+
+    def test_a_refused_bind_leaves_nobody(self):
+        """RFC 4511 §4.2.1: also where the bind itself was never looked at."""
+        unknown = ber.control("1.2.3", True)
+        for bind, code in ((ber.message(2, ber.tlv(0x60, ber.integer(3), ber.octets(""),
+                                                   ber.tlv(0x80)), unknown), 12),
+                           (ber.message(2, ber.tlv(0x60, ber.integer(200), ber.octets(""),
+                                                   ber.tlv(0x80))), 2)):
+            with dird_client() as c:
+                c.send(bind)
+                self.assertEqual(c.result(2).code, code)
+                c.send(ber.extended(3, WHOAMI))
+                self.assertEqual([v for t, v in ber.elements(c.result(3).extra) if t == 0x8b], [b""])
 
     def test_all_that_is_advertised_is_known(self):
         [dse] = self.find("", 0, ber.PRESENT, ["supportedControl"]).values()
@@ -575,6 +601,42 @@ class Passwords(Case):
         c.send(ber.search(3, LAB, 0), ber.extended(4, WHOAMI))
         self.assertEqual(c.result(3).code, 50)
         self.assertEqual(c.result(4).extra, b"\x8b\0")
+
+
+class PasswordPolicy(Case):
+    """draft-behera-ldap-password-policy-10: there is no lockout and no expiry, and that is said."""
+
+    OID = "1.3.6.1.4.1.42.2.27.8.5.1"
+    ASK, FINE = ber.control(OID), b"\x30\0"
+
+    def policy(self, code, make, *args):
+        return self.code(code, make, *args, self.ASK).controls.get(self.OID)
+
+    def test_bind(self):
+        with Raw(DIRD.path("ldapi")) as c:
+            for password, code in (("hunter2", 0), ("wrong", 49)):
+                c.send(ber.message(1, ber.tlv(0x60, ber.integer(3), ber.octets(ANN),
+                                              ber.tlv(0x80, password.encode())), self.ASK))
+                a = c.result(1)
+                self.assertEqual((a.code, a.controls), (code, {self.OID: self.FINE}))
+
+    def passwd(self, number, user, new, *controls):
+        return ber.extended(number, "1.3.6.1.4.1.4203.1.11.1", ber.tlv(
+            0x30, ber.tlv(0x80, user.encode()), ber.tlv(0x82, new.encode())), *controls)
+
+    def test_changes(self):
+        self.assertEqual(self.policy(0, self.passwd, ANN, "other"), self.FINE)
+        self.assertEqual(self.policy(19, self.passwd, ANN, "x" * 2000), b"\x30\x03\x81\x01\x05")
+        self.assertEqual(self.policy(53, self.passwd, ADMIN, "x"), b"\x30\x03\x81\x01\x03")
+        self.assertEqual(self.policy(0, ber.modify, ANN, [(2, "title", ["x"])]), self.FINE)
+        self.assertIsNone(self.policy(0, ber.search, LAB, 0, ber.PRESENT, (), 0))
+        with Raw(DIRD.path("ldapi")) as c:
+            c.send(ber.bind(1, ANN, "other"), self.passwd(2, "cn=Bob," + LAB, "x", self.ASK))
+            a = [c.result(1), c.result(2)][1]
+            self.assertEqual((a.code, a.controls[self.OID]), (50, b"\x30\x03\x81\x01\x03"))
+
+    def test_value(self):
+        self.code(2, ber.search, LAB, 0, ber.PRESENT, (), 0, ber.control(self.OID, False, b""))
 
 
 class Keys(Case):
