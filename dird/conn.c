@@ -1,6 +1,7 @@
 #include "dird/conn.h"
 
 #include "dird/op_impl.h"
+#include "dird/op_txn.h"
 
 #include "lib/log.h"
 
@@ -64,6 +65,7 @@ static void conn_free(struct conn *c)
 	struct conn_set *set = c->set;
 
 	op_paged_free_all(c);
+	op_txn_forget(c);
 	identity_fini(&c->identity);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
@@ -99,6 +101,7 @@ static void on_close(void *ctx, int rc, const char *text)
 		log_debug(&lc, "conn.closed", "why=\"%s\"", text);
 	else
 		log_info(&lc, "conn.closed", "error=\"%s\" why=\"%s\"", rc_text(rc), text);
+	op_txn_forget(c);
 	c->nops++; /* keeps c alive while its operations go */
 	cancel_ops(c, true);
 	if (--c->nops == 0)
@@ -374,6 +377,7 @@ void conn_set_identity(struct conn *c, struct identity *id)
 	c->identity = *id;
 	identity_init(id);
 	op_paged_free_all(c); /* a cookie belongs to the identity it was given to */
+	op_txn_forget(c);
 }
 
 void conn_set_nobody(struct conn *c)

@@ -37,6 +37,7 @@ struct conn {
 	bool has_notice;     /* a notice of disconnection was sent */
 	size_t unread_bytes; /* behind the request that is being started, in the same delivery */
 	uint64_t active_ms;
+	struct op_txn *txn;     /* RFC 5805; NULL: none is open */
 	struct op_paged *paged; /* paged searches between two pages, newest first */
 	struct conn *next, *prev;
 };

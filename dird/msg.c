@@ -467,6 +467,7 @@ int msg_read(struct span frame, struct arena *a, struct msg *out, bool *fatal_ou
 	int rc;
 
 	memset(out, 0, sizeof(*out));
+	out->bytes = frame.n;
 	rc = read_octets(&r, &frame, TLV_SEQUENCE, &rest, "malformed message");
 	if (rc == 0)
 		rc = at_end(&r, frame, "bytes behind the message");

@@ -106,6 +106,7 @@ struct msg_intermediate {
 
 struct msg {
 	int32_t id;
+	size_t bytes; /* of the whole message */
 	enum msg_op op;
 	union {
 		struct msg_bind bind;
@@ -143,6 +144,8 @@ void msg_write_result(struct buf *out, int32_t id, enum msg_op op, const struct 
 /** A continuation reference of a search (RFC 4511 §4.5.3). */
 void msg_write_reference(struct buf *out, int32_t id, const struct span *uris, unsigned n);
 void msg_write_intermediate(struct buf *out, int32_t id, const char *oid, struct span value);
+/** One Control. */
+void msg_write_control(struct buf *out, const struct msg_control *control);
 /** Controls [0] element, or nothing. */
 void msg_write_controls(struct buf *out, const struct msg_control *controls, unsigned ncontrols);
 

@@ -23,23 +23,28 @@ static void close_message(struct buf *out, struct marks m, const struct msg_cont
 	tlv_close(out, m.message);
 }
 
+void msg_write_control(struct buf *out, const struct msg_control *control)
+{
+	size_t mark = tlv_open(out, TLV_SEQUENCE);
+
+	tlv_put(out, TLV_OCTETS, control->oid);
+	if (control->critical)
+		tlv_put_bool(out, TLV_BOOLEAN, true);
+	if (control->has_value)
+		tlv_put(out, TLV_OCTETS, control->value);
+	tlv_close(out, mark);
+}
+
 void msg_write_controls(struct buf *out, const struct msg_control *controls, unsigned ncontrols)
 {
-	size_t all, one;
+	size_t all;
 	unsigned i;
 
 	if (ncontrols == 0)
 		return;
 	all = tlv_open(out, TLV_CONTEXT_CONS(0));
-	for (i = 0; i < ncontrols; i++) {
-		one = tlv_open(out, TLV_SEQUENCE);
-		tlv_put(out, TLV_OCTETS, controls[i].oid);
-		if (controls[i].critical)
-			tlv_put_bool(out, TLV_BOOLEAN, true);
-		if (controls[i].has_value)
-			tlv_put(out, TLV_OCTETS, controls[i].value);
-		tlv_close(out, one);
-	}
+	for (i = 0; i < ncontrols; i++)
+		msg_write_control(out, &controls[i]);
 	tlv_close(out, all);
 }
 

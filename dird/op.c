@@ -2,6 +2,7 @@
 
 #include "dird/conn.h"
 #include "dird/op_impl.h"
+#include "dird/op_txn.h"
 #include "lib/log.h"
 
 #define OP_MAX_ANSWER_CONTROLS 4
@@ -82,14 +83,17 @@ static void log_done(const struct op *op)
 		log_text(op->controls.session, session), op->controls.session.n != 0 ? "\"" : "");
 }
 
-void op_drop(struct op *op)
+void op_free(struct op *op)
 {
-	struct conn *c = op->conn;
-
 	identity_fini(&op->identity);
 	arena_fini(&op->arena);
-	conn_unlink(c, op);
 	mem_free(op);
+}
+
+void op_drop(struct op *op)
+{
+	conn_unlink(op->conn, op);
+	op_free(op);
 }
 
 /* What a client that asks for the password policy is told: there is no lockout and no expiry here,
@@ -133,22 +137,37 @@ static void write_answer(struct op *op, struct span extra, const struct msg_cont
 	buf_fini(&policy);
 }
 
-void op_finish(struct op *op, struct span extra, const struct msg_control *controls,
-	       unsigned ncontrols)
+static void answer(struct op *op, struct span extra, const struct msg_control *controls,
+		   unsigned ncontrols)
 {
 	struct buf out;
 
 	log_done(op);
-	if (!op->is_abandoned && op->conn->stream != NULL) {
-		buf_init(&out, CONN_PDU_BOUND_BYTES);
-		write_answer(op, extra, controls, ncontrols, &out);
-		if (buf_rc(&out) != 0)
-			conn_disconnect(op->conn, LR_OTHER, "out of memory");
-		else if (stream_write(op->conn->stream, buf_span(&out)) != 0)
-			op->is_abandoned = true; /* on_close() follows */
-		buf_fini(&out);
-	}
+	if (op->is_abandoned || op->conn->stream == NULL)
+		return;
+	buf_init(&out, CONN_PDU_BOUND_BYTES);
+	write_answer(op, extra, controls, ncontrols, &out);
+	if (buf_rc(&out) != 0)
+		conn_disconnect(op->conn, LR_OTHER, "out of memory");
+	else if (stream_write(op->conn->stream, buf_span(&out)) != 0)
+		op->is_abandoned = true; /* on_close() follows */
+	buf_fini(&out);
+}
+
+void op_finish(struct op *op, struct span extra, const struct msg_control *controls,
+	       unsigned ncontrols)
+{
+	answer(op, extra, controls, ncontrols);
+	if (op->controls.in_txn)
+		op_txn_abort(op);
 	op_drop(op);
+}
+
+void op_answer_and_keep(struct op *op)
+{
+	op->result = (struct result){.code = LR_SUCCESS};
+	answer(op, (struct span){NULL, 0}, NULL, 0);
+	conn_unlink(op->conn, op);
 }
 
 void op_finish_result(struct op *op, enum ldap_result code, const char *text)

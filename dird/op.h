@@ -15,6 +15,7 @@
 #include "dird/write.h"
 
 struct conn;
+struct op_txn;
 struct server;
 
 struct op {
@@ -35,7 +36,8 @@ struct op {
 	/** Abandon, Cancel, the end of the connection or of the server: release what is held and
 	 * call op_finish() with LR_CANCELED, or op_drop(). NULL while it can not be stopped. */
 	void (*cancel)(struct op *op);
-	void *state; /* the operation's own */
+	void *state;        /* the operation's own */
+	struct op_txn *txn; /* with controls.in_txn: the transaction, NULL once it is over */
 
 	/* of op.c and conn.c */
 	struct op *next, *prev; /* the connection's list */
@@ -66,6 +68,10 @@ void op_finish_refused(struct op *op, const struct result *why);
 void op_finish_error(struct op *op, int rc, const char *what);
 /** Free without an answer (abandoned). */
 void op_drop(struct op *op);
+/** Answer with success; the operation is the caller's from now on, and outstanding no longer. */
+void op_answer_and_keep(struct op *op);
+/** The end of an operation that was kept. */
+void op_free(struct op *op);
 
 /** Send bytes of a message that was composed with msg_write_*() or entry slices. Nothing after an
  * abandon. */

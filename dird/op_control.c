@@ -120,6 +120,7 @@ static const struct kind {
 	{OP_OID_NO_OP, OF_WRITE, read_no_op},
 	{OP_OID_RELAX, OF_WRITE, read_relax},
 	{OP_OID_TREE_DELETE, OF_DELETE, read_tree_delete},
+	{OP_OID_TXN, OF_WRITE, op_control_txn},
 	{OP_OID_DOMAIN_SCOPE, OF_SEARCH, read_domain_scope},
 	{OP_OID_SUBENTRIES, OF_SEARCH, op_control_subentries},
 	{OP_OID_DONT_USE_COPY, OF_SEARCH | OF_COMPARE, read_dont_use_copy},

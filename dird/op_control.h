@@ -30,6 +30,7 @@ struct op_psearch;
 #define OP_OID_PSEARCH "2.16.840.1.113730.3.4.3"
 #define OP_OID_ENTRY_CHANGE "2.16.840.1.113730.3.4.7"
 #define OP_OID_PASSWORD_POLICY "1.3.6.1.4.1.42.2.27.8.5.1"
+#define OP_OID_TXN "1.3.6.1.1.21.2"
 #define OP_OID_SUBENTRIES "1.3.6.1.4.1.4203.1.10.1"
 
 #define OP_OID_DONT_USE_COPY "1.3.6.1.1.22"
@@ -63,6 +64,7 @@ struct op_controls {
 	bool domain_scope; /* no continuation references */
 	bool has_proxy;
 	bool dont_use_copy;   /* RFC 6171 */
+	bool in_txn;          /* RFC 5805: see op->txn */
 	bool password_policy; /* a response is asked for */
 	struct span session;  /* session tracking, for the log; empty: none */
 	enum op_subentries subentries;
@@ -97,4 +99,5 @@ int op_control_sort(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_vlv(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_values(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_psearch(struct op *op, const struct msg_control *c) WARN_UNUSED;
+int op_control_txn(struct op *op, const struct msg_control *c) WARN_UNUSED;
 int op_control_subentries(struct op *op, const struct msg_control *c) WARN_UNUSED;

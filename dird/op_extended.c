@@ -1,6 +1,7 @@
 #include "dird/conn.h"
 #include "dird/enrol.h"
 #include "dird/op_impl.h"
+#include "dird/op_txn.h"
 
 static void finish_with_name(struct op *op, const char *oid)
 {
@@ -39,6 +40,7 @@ static void start_tls(struct op *op)
 		op_finish_result(op, LR_UNAVAILABLE, "this server has no TLS certificate");
 		return;
 	}
+	op_txn_forget(c);
 	finish_with_name(op, OP_OID_START_TLS);
 	rc = c->stream != NULL ? stream_start_tls(c->stream, tls) : 0;
 	tls_context_free(&tls);
@@ -115,6 +117,10 @@ void op_extended(struct op *op)
 		who_am_i(op);
 	else if (span_eq(oid, SPAN_LIT(OP_OID_CANCEL)))
 		cancel(op);
+	else if (span_eq(oid, SPAN_LIT(OP_OID_TXN_START)))
+		op_txn_start(op);
+	else if (span_eq(oid, SPAN_LIT(OP_OID_TXN_END)))
+		op_txn_end(op);
 	else if (span_eq(oid, SPAN_LIT(OP_OID_PASSWD)))
 		op_passwd(op);
 	else if (span_eq(oid, SPAN_LIT(ENROL_OID)))

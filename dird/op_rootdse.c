@@ -1,5 +1,6 @@
 #include "dird/op_impl.h"
 #include "dird/enrol.h"
+#include "dird/op_txn.h"
 #include "dird/repl.h"
 #include "lib/clock.h"
 
@@ -119,6 +120,8 @@ static int add_root_dse(struct list *l)
 	const char *extensions[] = {OP_OID_CANCEL,
 				    OP_OID_WHO_AM_I,
 				    OP_OID_PASSWD,
+				    OP_OID_TXN_START,
+				    OP_OID_TXN_END,
 				    has_tls ? OP_OID_START_TLS : NULL,
 				    has_tls ? ENROL_OID : NULL,
 				    NULL};

@@ -1,6 +1,7 @@
 #include "dird/op_write.h"
 
 #include "dird/conn.h"
+#include "dird/op_txn.h"
 #include "dird/password.h"
 
 /* A change on its way. */
@@ -116,9 +117,10 @@ static int on_after(struct write_req *req, struct store_txn *t, struct result *w
 
 /* --- the answer --- */
 
-static void finish_done(struct pending *p)
+unsigned op_write_controls(const struct write_req *req,
+			   struct msg_control list[static OP_WRITE_MAX_CONTROLS])
 {
-	struct msg_control list[2];
+	const struct pending *p = req->ctx;
 	unsigned n = 0;
 
 	if (p->before.p != NULL)
@@ -127,6 +129,14 @@ static void finish_done(struct pending *p)
 	if (p->after.p != NULL)
 		list[n++] = (struct msg_control){
 			.oid = SPAN_LIT(OP_OID_POST_READ), .has_value = true, .value = p->after};
+	return n;
+}
+
+static void finish_done(struct pending *p)
+{
+	struct msg_control list[OP_WRITE_MAX_CONTROLS];
+	unsigned n = op_write_controls(&p->req, list);
+
 	p->op->result = (struct result){.code = LR_SUCCESS};
 	if (p->req.is_trial)
 		p->op->result = (struct result){.code = LR_NO_OPERATION,
@@ -167,7 +177,10 @@ static void submit(struct pending *p)
 		.is_trial = oc->no_op,
 		.is_alone = oc->no_op || (is_add && oc->assertion != NULL),
 	};
-	writer_submit(p->op->server->writer, &p->req);
+	if (oc->in_txn)
+		op_txn_take(p->op, &p->req);
+	else
+		writer_submit(p->op->server->writer, &p->req);
 }
 
 /* --- passwords in clear text --- */
@@ -256,6 +269,8 @@ void op_submit_all(struct op *op, struct change *changes, unsigned n,
 	p->nchanges = n;
 	p->done = done;
 	p->work.data = p;
+	if (op->controls.in_txn && !op_txn_join(op))
+		return;
 	if (!has_clear_password(changes))
 		submit(p);
 	else if (uv_queue_work(loop_uv(conn_loop(op->conn)), &p->work, on_hash, on_hashed) != 0)

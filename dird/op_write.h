@@ -10,6 +10,11 @@
  */
 bool op_may_write(struct op *op);
 
+#define OP_WRITE_MAX_CONTROLS 2
+/** Of a request that was carried out: what its read controls have found. Returns how many. */
+unsigned op_write_controls(const struct write_req *req,
+			   struct msg_control list[static OP_WRITE_MAX_CONTROLS]);
+
 /** A zeroed change of the operation's arena with target and actor set; NULL: answered. */
 struct change *op_change_new(struct op *op, enum change_kind kind, struct span dn);
 

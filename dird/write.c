@@ -49,7 +49,7 @@ _Noreturn static void die(int rc)
 
 /* --- one batch --- */
 
-static int apply_request(struct writer *w, struct store_txn *t, struct write_req *r)
+static int apply_part(struct writer *w, struct store_txn *t, struct write_req *r)
 {
 	enum update_outcome outcome = UPDATE_APPLIED;
 	unsigned i;
@@ -69,9 +69,34 @@ static int apply_request(struct writer *w, struct store_txn *t, struct write_req
 	return rc;
 }
 
+static int apply_request(struct writer *w, struct store_txn *t, struct write_req *r)
+{
+	struct write_req *p;
+	int rc = RC_OK;
+
+	r->refused = NULL;
+	for (p = r; rc == RC_OK && p != NULL; p = p->part) {
+		rc = apply_part(w, t, p);
+		if (rc == RC_REFUSED)
+			r->refused = p;
+	}
+	if (r->refused != NULL)
+		r->result = r->refused->result;
+	return rc;
+}
+
+static unsigned count_changes(const struct write_req *r)
+{
+	unsigned n = 0;
+
+	for (; r != NULL; r = r->part)
+		n += r->nchanges;
+	return n;
+}
+
 static bool is_alone(const struct write_req *r)
 {
-	return r->is_alone || r->nchanges > 1;
+	return r->is_alone || r->nchanges > 1 || r->part != NULL;
 }
 
 /*
@@ -107,7 +132,7 @@ static void count(struct writer *w, const struct write_req *batch)
 	for (r = batch; r != NULL; r = r->next) {
 		n++;
 		if (r->rc == RC_OK)
-			w->stats.changes += r->nchanges;
+			w->stats.changes += count_changes(r);
 		else
 			w->stats.refused++;
 	}

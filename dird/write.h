@@ -35,13 +35,20 @@ struct write_req {
 	 * refuse, too, if `is_alone`.
 	 */
 	int (*after)(struct write_req *req, struct store_txn *t, struct result *why);
-	bool is_alone; /* a transaction of its own; requests of several changes have it anyway */
+	/**
+	 * Further requests that stand or fall with this one, applied behind it in their order, each
+	 * with its own check and after; their done() does not run. NULL: none.
+	 */
+	struct write_req *part;
+	bool is_alone; /* a transaction of its own; requests of several changes
+			  or parts have it anyway */
 	bool is_trial; /* check everything, then undo it (no-op control); needs is_alone */
 
 	/* out */
 	int rc; /* RC_OK: durable; RC_REFUSED: see result; else an internal error */
 	struct result result;
-	unsigned counts[4]; /* by enum update_outcome */
+	struct write_req *refused; /* RC_REFUSED: this one or one of its parts */
+	unsigned counts[4];        /* by enum update_outcome */
 
 	struct write_req *next; /* the queue's */
 };

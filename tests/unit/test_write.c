@@ -229,6 +229,55 @@ static int refuse_odd(struct write_req *req, struct store_txn *t, struct result 
 					 : RC_OK;
 }
 
+static void on_parts_done(struct write_req *req)
+{
+	struct request *r = req->ctx;
+
+	atomic_store(r->done, 1);
+}
+
+/* Parts are applied in their order, each after its own check; one that fails undoes all. */
+static void parts_stand_or_fall_together(void **state)
+{
+	struct bench *b = *state;
+	unsigned round;
+	int i;
+
+	for (round = 0; round < 2; round++) {
+		struct request *r[3];
+		atomic_int ended = 0;
+		uint64_t usn, rows, usn_then, rows_then;
+
+		usn = site_usn(b, &rows);
+		for (i = 0; i < 3; i++) {
+			r[i] = new_request(b, 0, 1);
+			arena_init(&r[i]->arena);
+			fill_add(r[i], &r[i]->changes[0], 9000 + (unsigned)i, 0);
+		}
+		if (round == 1) { /* the first two are new, the last one is there */
+			fill_add(r[0], &r[0]->changes[0], 9100, 0);
+			fill_add(r[1], &r[1]->changes[0], 9101, 0);
+		}
+		r[0]->req.part = &r[1]->req;
+		r[1]->req.part = &r[2]->req;
+		r[0]->req.done = on_parts_done;
+		r[0]->done = &ended;
+		writer_submit(b->writer, &r[0]->req);
+		wait_for(&ended, 1);
+		usn_then = site_usn(b, &rows_then);
+		assert_int_equal(r[0]->req.rc, round == 0 ? RC_OK : RC_REFUSED);
+		assert_int_equal(usn_then - usn, round == 0 ? 3 : 0);
+		assert_int_equal(rows_then - rows, round == 0 ? 3 : 0);
+		assert_ptr_equal(r[0]->req.refused, round == 0 ? NULL : &r[2]->req);
+		if (round == 1)
+			assert_int_equal(r[0]->req.result.code, LR_EXISTS);
+		for (i = 0; i < 3; i++) {
+			arena_fini(&r[i]->arena);
+			mem_free(r[i]);
+		}
+	}
+}
+
 static void checks_run_inside(void **state)
 {
 	struct bench *b = *state;
@@ -326,6 +375,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(concurrent_submits, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_or_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(parts_stand_or_fall_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(checks_run_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_map_grows, setup_small, teardown),
 		cmocka_unit_test_setup_teardown(the_disk_is_full, setup, teardown),
