@@ -21,6 +21,7 @@ enum change_kind {
 	CHANGE_REMOVE,    /* a tombstone */
 	CHANGE_POSITION,  /* everything up to here is in: position of one context */
 	CHANGE_KEEP_ONLY, /* end of a present phase: remove what of this context was not named */
+	CHANGE_RETRY,     /* try everything in quarantine again */
 };
 
 enum change_op {
@@ -59,6 +60,9 @@ struct change {
 	struct span rdn;         /* PUT: RFC 4514 text */
 	struct stamp stamp;      /* PUT REMOVE */
 	struct span old_dn;      /* REMOVE: may be empty */
+	bool is_retry;           /* PUT REMOVE: out of quarantine; the position covers it */
+	const char *poison;      /* PUT REMOVE: why it can not be applied, found out when the batch
+				    failed; NULL */
 
 	struct position
 		position;  /* POSITION; KEEP_ONLY: the context and up to where the list speaks */
@@ -68,4 +72,5 @@ struct change {
 	/* out, filled by update_apply() */
 	uint64_t eid_out;
 	struct uuid uuid_out;
+	const char *quarantined; /* the reason, if that is what became of it */
 };

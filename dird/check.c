@@ -207,6 +207,26 @@ static int check_tombstone(void *ctx, struct span key, struct span value)
 	return RC_OK;
 }
 
+static int check_quarantine(struct work *w)
+{
+	struct store_quarantined q;
+	struct uuid u = {{0}};
+	char text[UUID_TEXT_BYTES];
+	uint64_t n = 0;
+	uint32_t nc = 0;
+	int rc;
+
+	while ((rc = store_quarantine_next(w->t, &nc, &u, &q)) == RC_OK) {
+		uuid_write(&u, text);
+		if (!uuid_eq(&q.e.head.uuid, &u))
+			problem(w, "quarantine: the row of %s holds another entry's change", text);
+		n++;
+	}
+	if (rc == RC_CORRUPT || (rc == RC_DONE && n != w->c->quarantined))
+		problem(w, "quarantine: a row without its place in the change order");
+	return rc == RC_DONE || rc == RC_CORRUPT ? RC_OK : rc;
+}
+
 static void check_count(struct work *w, const char *what, uint64_t rows, uint64_t want)
 {
 	if (rows != want)
@@ -234,12 +254,15 @@ int check_database(struct store_txn *t, const struct schema *schema, struct chec
 	int rc;
 
 	c->entries = c->index_rows = c->tombstones = c->limbo = c->contexts = c->problems = 0;
+	c->quarantined = store_quarantine_count(t);
 	arena_init(&w.arena);
 	rc = store_root(t, &w.root);
 	if (rc == RC_OK || rc == RC_NOTFOUND)
 		rc = store_scan(t, STORE_ENTRY, check_entry, &w);
 	if (rc == RC_OK)
 		rc = store_scan(t, STORE_TOMB, check_tombstone, &w);
+	if (rc == RC_OK)
+		rc = check_quarantine(&w);
 	if (rc == RC_OK)
 		rc = check_contexts(&w);
 	if (rc == RC_OK && store_rows(t, STORE_INDEX) != c->index_rows)
@@ -248,7 +271,8 @@ int check_database(struct store_txn *t, const struct schema *schema, struct chec
 		check_count(&w, "uuid", store_rows(t, STORE_UUID), c->entries);
 		check_count(&w, "tree", store_rows(t, STORE_TREE), w.placed);
 		check_count(&w, "limbo", store_rows(t, STORE_LIMBO), c->limbo);
-		check_count(&w, "order", store_rows(t, STORE_ORDER), c->entries + c->tombstones);
+		check_count(&w, "order", store_rows(t, STORE_ORDER),
+			    c->entries + c->tombstones + c->quarantined);
 		check_count(&w, "index", store_rows(t, STORE_INDEX), c->index_rows);
 	}
 	arena_fini(&w.arena);

@@ -1,5 +1,6 @@
 #include "dird/conn.h"
 #include "dird/enrol.h"
+#include "dird/manage.h"
 #include "dird/op_impl.h"
 #include "dird/op_txn.h"
 
@@ -125,6 +126,8 @@ void op_extended(struct op *op)
 		op_passwd(op);
 	else if (span_eq(oid, SPAN_LIT(ENROL_OID)))
 		op_enrol(op);
+	else if (span_eq(oid, SPAN_LIT(MANAGE_OID)))
+		op_manage(op);
 	else
 		op_finish_result(op, LR_PROTOCOL_ERROR, "unknown extended operation");
 }

@@ -1,5 +1,6 @@
 #include "dird/op_impl.h"
 #include "dird/enrol.h"
+#include "dird/manage.h"
 #include "dird/op_txn.h"
 #include "dird/repl.h"
 #include "lib/clock.h"
@@ -122,6 +123,7 @@ static int add_root_dse(struct list *l)
 				    OP_OID_PASSWD,
 				    OP_OID_TXN_START,
 				    OP_OID_TXN_END,
+				    MANAGE_OID,
 				    has_tls ? OP_OID_START_TLS : NULL,
 				    has_tls ? ENROL_OID : NULL,
 				    NULL};
@@ -202,6 +204,7 @@ static int add_monitor_database(struct list *l)
 	put_number(&d, "tombstones", st.tombstones);
 	put_number(&d, "indexRows", st.index_rows);
 	put_number(&d, "limboEntries", st.limbo);
+	put_number(&d, "quarantinedEntries", st.quarantined);
 	put_number(&d, "mapBytes", st.map_bytes);
 	put_number(&d, "usedBytes", st.used_bytes);
 	put_number(&d, "commits", w.commits);

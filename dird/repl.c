@@ -18,6 +18,12 @@ void repl_link_enable(struct repl_link *l, bool enabled, uint64_t now_ms)
 	}
 }
 
+void repl_link_hurry(struct repl_link *l, uint64_t now_ms)
+{
+	if (l->state == REPL_WAITING)
+		l->next_ms = now_ms;
+}
+
 static bool is_open(const struct repl_link *l)
 {
 	return l->state == REPL_CONNECTING || l->state == REPL_REFRESHING ||

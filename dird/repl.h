@@ -12,6 +12,7 @@
 
 #include "lib/arena.h"
 #include "lib/rc.h"
+#include "lib/span.h"
 
 struct loop;
 struct position;
@@ -60,6 +61,8 @@ void repl_link_init(struct repl_link *l, unsigned heartbeat_ms);
 
 /** Enabled: WAITING with an attempt due now, unless it runs already. Disabled: DISABLED. */
 void repl_link_enable(struct repl_link *l, bool enabled, uint64_t now_ms);
+/** An attempt is due now, if the link waits for one. */
+void repl_link_hurry(struct repl_link *l, uint64_t now_ms);
 
 /** Due now? CONNECT makes the link CONNECTING. `is_paused`: we ourselves do not read at present. */
 enum repl_action repl_link_tick(struct repl_link *l, uint64_t now_ms, bool is_paused);
@@ -84,6 +87,12 @@ const char *repl_state_name(enum repl_state s);
 int repl_start(struct server *s, struct loop *home, struct repl **out) WARN_UNUSED;
 /** End the links and free them. From the thread that started them; the loop still runs. */
 void repl_stop(struct repl **r);
+
+/**
+ * Attempt the link to this partner now (name as the directory has it; empty: all links). Returns
+ * how many links that concerns. From any thread.
+ */
+unsigned repl_sync_now(struct repl *r, struct span partner);
 
 /** A commit happened (any thread is told through its loop). */
 void repl_wake(struct repl *r);

@@ -104,6 +104,26 @@ static void check_refreshed(struct repl_conn *c)
 		 (unsigned long long)(repl_now_ms(c->repl) - c->begin_ms));
 }
 
+static void note_quarantined(struct repl_conn *c)
+{
+	char uuid[UUID_TEXT_BYTES], name[LOG_TEXT_BYTES], why[LOG_TEXT_BYTES];
+	struct log_ctx lc = log_of(c);
+	const struct change *at;
+	unsigned i;
+
+	for (i = 0; i < c->written.n; i++) {
+		at = &c->written.changes[i];
+		if (at->quarantined == NULL)
+			continue;
+		uuid_write(&at->uuid, uuid);
+		log_error(&lc, "repl.quarantined",
+			  "uuid=%s usn=%llu name=\"%s\" reason=\"%s\" hint=\"dirctl quarantine\"",
+			  uuid, (unsigned long long)at->stamp.usn,
+			  log_text(at->kind == CHANGE_PUT ? at->rdn : at->old_dn, name),
+			  log_text(span_of(at->quarantined), why));
+	}
+}
+
 static void note_outcome(struct repl_conn *c)
 {
 	const unsigned *n = c->req.counts;
@@ -111,6 +131,8 @@ static void note_outcome(struct repl_conn *c)
 
 	log_debug(&lc, "repl.applied", "changes=%u applied=%u duplicate=%u parked=%u", c->written.n,
 		  n[UPDATE_APPLIED], n[UPDATE_DUPLICATE], n[UPDATE_PARKED]);
+	if (n[UPDATE_QUARANTINED] != 0)
+		note_quarantined(c);
 	if (n[UPDATE_FOREIGN_OWN] != 0)
 		log_warn(&lc, "repl.foreign",
 			 "refused=%u reason=\"changes of others to a context "

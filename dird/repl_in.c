@@ -251,6 +251,39 @@ void repl_wake(struct repl *r)
 		log_error(NULL, "repl.wake", "error=\"%s\"", rc_text(RC_NOMEM));
 }
 
+static void on_hurry(void *arg)
+{
+	struct repl *r = arg;
+	struct repl_peer *p;
+
+	if (r->is_stopping)
+		return;
+	for (p = r->peers; p != NULL; p = p->next) {
+		if (atomic_exchange(&p->is_hurried, false))
+			repl_link_hurry(&p->link, repl_now_ms(r));
+	}
+	repl_arm(r);
+}
+
+unsigned repl_sync_now(struct repl *r, struct span partner)
+{
+	struct repl_peer *p;
+	unsigned n = 0;
+
+	pthread_mutex_lock(&r->mutex);
+	for (p = r->peers; p != NULL; p = p->next) {
+		if (!p->partner.is_enabled ||
+		    (partner.n != 0 && !span_eq_nocase(span_of(p->partner.name), partner)))
+			continue;
+		atomic_store(&p->is_hurried, true);
+		n++;
+	}
+	pthread_mutex_unlock(&r->mutex);
+	if (n != 0 && loop_post(r->home, on_hurry, r) != RC_OK)
+		n = 0;
+	return n;
+}
+
 static void check_stopped(struct repl *r)
 {
 	if (r->is_stopping && r->timer_is_closed && r->nconns == 0)

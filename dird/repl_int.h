@@ -16,6 +16,7 @@
 #include "dird/stream.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define REPL_MAX_PINS 4
 #define REPL_NAME_BYTES 128
@@ -54,7 +55,8 @@ struct repl_peer {
 	struct repl_link link;
 	struct repl_conn *conn; /* NULL: none now */
 	struct repl_figures figures;
-	bool is_seen; /* while the list is compared with the directory */
+	atomic_bool is_hurried; /* an attempt is wanted now */
+	bool is_seen;           /* while the list is compared with the directory */
 };
 
 struct repl {

@@ -26,6 +26,7 @@ static const struct {
 	[STORE_TOMB] = {"tombstone", 0},
 	[STORE_NC] = {"nc", 0},
 	[STORE_LIMBO] = {"limbo", MDB_DUPSORT | MDB_DUPFIXED},
+	[STORE_QUARANTINE] = {"quarantine", 0},
 };
 
 /* Read transactions this thread holds: it must not wait for the map to grow while it has one. */
@@ -90,7 +91,7 @@ static int check_format(struct store *s, struct buf *why)
 	return store_write_commit(&t);
 }
 
-static int open_tables(struct store *s)
+static int open_tables(struct store *s, struct buf *why)
 {
 	unsigned flags = s->read_only ? 0 : MDB_CREATE;
 	MDB_txn *txn;
@@ -104,6 +105,9 @@ static int open_tables(struct store *s)
 		err = mdb_dbi_open(txn, tables[i].name, tables[i].flags | flags, &s->dbi[i]);
 		if (err != 0) {
 			mdb_txn_abort(txn);
+			if (err == MDB_NOTFOUND && s->read_only && i != 0)
+				buf_puts(why, "the database has an older format, and dird has not "
+					      "been started on it since");
 			return store_rc(err);
 		}
 	}
@@ -191,7 +195,7 @@ int store_open(const char *folder, const struct store_options *opt, struct store
 	if (rc == RC_OK)
 		rc = open_env(s, folder, opt);
 	if (rc == RC_OK)
-		rc = open_tables(s);
+		rc = open_tables(s, why);
 	if (rc == RC_OK)
 		rc = check_format(s, why);
 	if (rc != RC_OK) {
@@ -534,6 +538,7 @@ int store_stat(struct store_txn *t, struct store_stat *out)
 	out->tombstones = store_rows(t, STORE_TOMB);
 	out->index_rows = store_rows(t, STORE_INDEX);
 	out->limbo = store_rows(t, STORE_LIMBO);
+	out->quarantined = store_quarantine_count(t);
 	out->map_bytes = info.me_mapsize;
 	out->used_bytes = ((uint64_t)info.me_last_pgno + 1) * PAGE_BYTES;
 	return RC_OK;

@@ -8,6 +8,7 @@
  *   order   NC number, usn, entryUUID -> live entry or tombstone, one row each (change order)
  *   nc      NC number                 -> id, position, own or foreign, tombstone floor
  *   limbo   parent's entryUUID        -> entries whose parent has not come yet
+ *   quarantine  NC number, entryUUID  -> usn of a change that can not be applied here
  *   meta    format version, counters
  *
  * One write transaction at a time, on the writer's thread. Read transactions belong to one thread
@@ -156,10 +157,12 @@ int store_nc_find(struct store_txn *t, const struct uuid *id, struct store_nc *o
 struct store_change {
 	uint64_t usn;
 	bool is_tombstone;
+	bool is_quarantined;
 	uint64_t eid; /* live */
 	struct uuid uuid;
-	uint32_t epoch;     /* tombstone: of its stamp */
-	struct span old_dn; /* tombstone: the DN it had, as text; in the map */
+	uint32_t epoch;          /* tombstone: of its stamp */
+	struct span old_dn;      /* tombstone: the DN it had, as text; in the map */
+	struct span quarantined; /* for store_quarantined_read(); in the map */
 };
 
 /**
@@ -171,10 +174,31 @@ int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t
 /** Look for a tombstone; RC_NOTFOUND. */
 int store_tombstone(struct store_txn *t, const struct uuid *u, struct stamp *out) WARN_UNUSED;
 
+/* --- quarantine: replicated changes that can not be applied here --- */
+
+struct store_quarantined {
+	bool is_removal;
+	int64_t since_us;    /* wall clock */
+	struct uuid awaited; /* a change of this entry may help; zero: none does */
+	struct span reason;
+	struct entry e; /* uuid, parent_uuid, stamp, rdn as it came (of a removal: the old DN),
+			   attributes */
+};
+
+/** The change in a row of the change order; points into it. RC_CORRUPT. */
+int store_quarantined_read(struct span row, struct store_quarantined *out) WARN_UNUSED;
+/** The change of entry `u` in context number `nc`, in the map; RC_NOTFOUND. */
+int store_quarantined(struct store_txn *t, uint32_t nc, const struct uuid *u,
+		      struct store_quarantined *out) WARN_UNUSED;
+/** All of them; start with 0 and a zero uuid. RC_DONE at the end. */
+int store_quarantine_next(struct store_txn *t, uint32_t *nc, struct uuid *u,
+			  struct store_quarantined *out) WARN_UNUSED;
+uint64_t store_quarantine_count(struct store_txn *t);
+
 /* --- figures --- */
 
 struct store_stat {
-	uint64_t entries, tombstones, index_rows, limbo;
+	uint64_t entries, tombstones, index_rows, limbo, quarantined;
 	uint64_t map_bytes, used_bytes;
 };
 /** Sizes for people; counts what the snapshot holds. */

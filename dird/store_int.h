@@ -18,6 +18,7 @@ enum store_table {
 	STORE_TOMB,
 	STORE_NC,
 	STORE_LIMBO,
+	STORE_QUARANTINE,
 	STORE_TABLES
 };
 
@@ -69,6 +70,13 @@ void store_limbo_del(struct store_txn *t, const struct uuid *parent, uint64_t ei
 /** The first one behind `after` that waits for `parent`; RC_DONE. */
 int store_limbo_next(struct store_txn *t, const struct uuid *parent, uint64_t after,
 		     uint64_t *eid_out) WARN_UNUSED;
+
+/** Quarantine: put the change's rows, and forget them if they are there. */
+void store_quarantine_put(struct store_txn *t, uint32_t nc, const struct store_quarantined *q);
+void store_quarantine_del(struct store_txn *t, uint32_t nc, const struct uuid *u);
+/** The next one behind (*nc, *u) that waits for a change of entry `awaited`; RC_DONE. */
+int store_quarantine_waiting(struct store_txn *t, const struct uuid *awaited, uint32_t *nc,
+			     struct uuid *u) WARN_UNUSED;
 
 /** A row of a table as it is stored. */
 typedef int store_row_fn(void *ctx, struct span key, struct span value);

@@ -66,6 +66,14 @@ int store_cursor(struct store_txn *t, enum store_table table, MDB_cursor **out) 
 int store_seek_behind(MDB_cursor *c, struct span key, uint64_t eid, MDB_val *k,
 		      MDB_val *v) WARN_UNUSED;
 
+/* Rows of the change order. */
+#define STORE_ORDER_KEY_BYTES (4 + 8 + 16)
+#define STORE_ORDER_LIVE 0
+#define STORE_ORDER_TOMBSTONE 1
+#define STORE_ORDER_QUARANTINED 2
+struct span store_order_key(uint32_t nc, uint64_t usn, const struct uuid *u,
+			    uint8_t key[static STORE_ORDER_KEY_BYTES]);
+
 /* Keys. */
 #define STORE_TREE_KEY_MAX 511
 size_t store_tree_key(uint64_t parent, struct span rdn_normal,

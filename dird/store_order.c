@@ -6,10 +6,8 @@
 #define NC_ROW_BYTES (1 + 16 + 4 + 16 + 8 + 8)
 #define NC_OWN 1
 
-/* order table: nc u32, usn u64, uuid -> live: 0 eid; tombstone: 1 epoch u32, old DN */
-#define ORDER_KEY_BYTES (4 + 8 + 16)
-#define ORDER_LIVE 0
-#define ORDER_TOMBSTONE 1
+/* order table: nc u32, usn u64, uuid -> live: 0 eid; tombstone: 1 epoch u32, old DN; in
+ * quarantine: see store_quarantine.c */
 #define ORDER_LIVE_BYTES (1 + 8)
 #define ORDER_TOMBSTONE_BYTES (1 + 4) /* and the DN */
 
@@ -125,13 +123,13 @@ void store_nc_put(struct store_txn *t, struct store_nc *nc)
 
 /* --- change order --- */
 
-static struct span order_key(uint32_t nc, uint64_t usn, const struct uuid *u,
-			     uint8_t key[static ORDER_KEY_BYTES])
+struct span store_order_key(uint32_t nc, uint64_t usn, const struct uuid *u,
+			    uint8_t key[static STORE_ORDER_KEY_BYTES])
 {
 	be_put32(key, nc);
 	be_put64(key + 4, usn);
 	memcpy(key + 12, u->b, UUID_BYTES);
-	return span_make(key, ORDER_KEY_BYTES);
+	return span_make(key, STORE_ORDER_KEY_BYTES);
 }
 
 static int read_order(struct span key, struct span row, struct store_change *out)
@@ -139,11 +137,16 @@ static int read_order(struct span key, struct span row, struct store_change *out
 	memset(out, 0, sizeof(*out));
 	out->usn = be_get64(key.p + 4);
 	memcpy(out->uuid.b, key.p + 12, UUID_BYTES);
-	if (row.n == ORDER_LIVE_BYTES && row.p[0] == ORDER_LIVE) {
+	if (row.n == ORDER_LIVE_BYTES && row.p[0] == STORE_ORDER_LIVE) {
 		out->eid = be_get64(row.p + 1);
 		return RC_OK;
 	}
-	if (row.n < ORDER_TOMBSTONE_BYTES || row.p[0] != ORDER_TOMBSTONE)
+	if (row.n != 0 && row.p[0] == STORE_ORDER_QUARANTINED) {
+		out->is_quarantined = true;
+		out->quarantined = row;
+		return RC_OK;
+	}
+	if (row.n < ORDER_TOMBSTONE_BYTES || row.p[0] != STORE_ORDER_TOMBSTONE)
 		return RC_CORRUPT;
 	out->is_tombstone = true;
 	out->epoch = be_get32(row.p + 1);
@@ -155,19 +158,19 @@ int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t
 		      struct store_change *out)
 {
 	static const struct uuid lowest;
-	uint8_t key[ORDER_KEY_BYTES];
+	uint8_t key[STORE_ORDER_KEY_BYTES];
 	MDB_val k, v;
 	MDB_cursor *c;
 	int rc;
 
 	if (after >= upto)
 		return RC_DONE;
-	k = store_val(order_key(nc, after + 1, &lowest, key));
+	k = store_val(store_order_key(nc, after + 1, &lowest, key));
 	rc = store_cursor(t, STORE_ORDER, &c);
 	if (rc != RC_OK)
 		return rc;
 	rc = store_rc(mdb_cursor_get(c, &k, &v, MDB_SET_RANGE));
-	if (rc == RC_OK && k.mv_size != ORDER_KEY_BYTES)
+	if (rc == RC_OK && k.mv_size != STORE_ORDER_KEY_BYTES)
 		rc = RC_CORRUPT;
 	if (rc == RC_NOTFOUND || (rc == RC_OK && be_get32(k.mv_data) != nc))
 		rc = RC_DONE;
@@ -182,25 +185,25 @@ int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t
 void store_order_put(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u,
 		     uint64_t eid)
 {
-	uint8_t key[ORDER_KEY_BYTES], row[ORDER_LIVE_BYTES];
+	uint8_t key[STORE_ORDER_KEY_BYTES], row[ORDER_LIVE_BYTES];
 
-	row[0] = ORDER_LIVE;
+	row[0] = STORE_ORDER_LIVE;
 	be_put64(row + 1, eid);
-	store_put(t, STORE_ORDER, order_key(nc, usn, u, key), span_make(row, sizeof(row)));
+	store_put(t, STORE_ORDER, store_order_key(nc, usn, u, key), span_make(row, sizeof(row)));
 }
 
 void store_order_del(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u)
 {
-	uint8_t key[ORDER_KEY_BYTES];
+	uint8_t key[STORE_ORDER_KEY_BYTES];
 
-	store_del(t, STORE_ORDER, order_key(nc, usn, u, key), span_make(NULL, 0));
+	store_del(t, STORE_ORDER, store_order_key(nc, usn, u, key), span_make(NULL, 0));
 }
 
 bool store_has_order(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u)
 {
-	uint8_t key[ORDER_KEY_BYTES];
+	uint8_t key[STORE_ORDER_KEY_BYTES];
 
-	return store_has(t, STORE_ORDER, order_key(nc, usn, u, key), span_make(NULL, 0));
+	return store_has(t, STORE_ORDER, store_order_key(nc, usn, u, key), span_make(NULL, 0));
 }
 
 /* --- tombstones --- */
@@ -208,19 +211,19 @@ bool store_has_order(struct store_txn *t, uint32_t nc, uint64_t usn, const struc
 static void put_tombstone_row(struct store_txn *t, uint32_t nc, const struct stamp *s,
 			      const struct uuid *u, struct span old_dn)
 {
-	uint8_t key[ORDER_KEY_BYTES];
+	uint8_t key[STORE_ORDER_KEY_BYTES];
 	struct buf row;
 	uint8_t *p;
 
 	buf_init(&row, ORDER_TOMBSTONE_BYTES + old_dn.n);
 	p = buf_extend(&row, ORDER_TOMBSTONE_BYTES);
 	if (p != NULL) {
-		p[0] = ORDER_TOMBSTONE;
+		p[0] = STORE_ORDER_TOMBSTONE;
 		be_put32(p + 1, s->epoch);
 	}
 	buf_put(&row, old_dn);
 	if (buf_rc(&row) == RC_OK)
-		store_put(t, STORE_ORDER, order_key(nc, s->usn, u, key), buf_span(&row));
+		store_put(t, STORE_ORDER, store_order_key(nc, s->usn, u, key), buf_span(&row));
 	else if (t->rc == RC_OK)
 		t->rc = buf_rc(&row);
 	buf_fini(&row);

@@ -54,23 +54,13 @@ static void write_stamp(struct sync_session *s, const struct stamp *stamp)
 	write_attr(&s->out, SPAN_LIT("originStamp"), buf_span(&s->scratch));
 }
 
-/*
- * A partner gets the record's attributes as they are stored. An entry whose parent has not come yet
- * has no name but its own RDN.
- */
-static int write_partner_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
-			       const struct entry *e)
+/* A partner gets the record's attributes as they are stored. */
+static void write_stored_entry(struct sync_session *s, struct span dn, const struct entry *e)
 {
 	size_t op = tlv_open(&s->out, TLV_APP_CONS(MSG_SEARCH_ENTRY)), attrs;
 	char parent[UUID_TEXT_BYTES];
-	int rc = RC_OK;
 
-	buf_clear(&s->scratch);
-	if (store_is_within(t, eid, s->root_eid))
-		rc = store_dn(t, eid, &s->scratch);
-	else
-		buf_put(&s->scratch, e->head.rdn);
-	tlv_put(&s->out, TLV_OCTETS, buf_span(&s->scratch));
+	tlv_put(&s->out, TLV_OCTETS, dn);
 	attrs = tlv_open(&s->out, TLV_SEQUENCE);
 	buf_put(&s->out, e->attrs);
 	write_stamp(s, &e->head.stamp);
@@ -78,7 +68,35 @@ static int write_partner_entry(struct sync_session *s, struct store_txn *t, uint
 	write_attr(&s->out, SPAN_LIT("parentUUID"), span_of(parent));
 	tlv_close(&s->out, attrs);
 	tlv_close(&s->out, op);
+}
+
+/* An entry whose parent has not come yet has no name but its own RDN. */
+static int write_partner_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
+			       const struct entry *e)
+{
+	int rc = RC_OK;
+
+	buf_clear(&s->scratch);
+	if (store_is_within(t, eid, s->root_eid))
+		rc = store_dn(t, eid, &s->scratch);
+	else
+		buf_put(&s->scratch, e->head.rdn);
+	write_stored_entry(s, buf_span(&s->scratch), e);
 	return rc;
+}
+
+int sync_send_quarantined(struct sync_session *s, const struct entry *e)
+{
+	int rc = sync_send_set(s);
+	size_t mark;
+
+	if (rc != RC_OK)
+		return rc;
+	mark = open_message(s);
+	write_stored_entry(s, e->head.rdn, e);
+	s->entries_sent++;
+	return close_message(s, mark, s->stage == SYNC_STAGE_PRESENT ? SYNC_ADD : SYNC_MODIFY,
+			     &e->head.uuid);
 }
 
 int sync_send_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,

@@ -144,6 +144,8 @@ void sync_begin_pass(struct sync_session *s);
 
 int sync_send_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
 		    const struct entry *e, enum sync_state state) WARN_UNUSED;
+/** A change that waits in quarantine, as it came: its name is its RDN. To partners alone. */
+int sync_send_quarantined(struct sync_session *s, const struct entry *e) WARN_UNUSED;
 /** Tell that an entry left the content. `stamp` is told to partners. */
 int sync_send_delete(struct sync_session *s, const struct uuid *u, struct span dn,
 		     const struct stamp *stamp) WARN_UNUSED;

@@ -153,6 +153,24 @@ static int tell_tombstone(struct sync_session *s, const struct sync_nc *nc,
 	return sync_send_delete(s, &row->uuid, row->old_dn, &stamp);
 }
 
+/* What can not be applied here is passed on to sites all the same. */
+static int tell_quarantined(struct sync_session *s, const struct sync_nc *nc,
+			    const struct store_change *row)
+{
+	struct store_quarantined q;
+	int rc = store_quarantined_read(row->quarantined, &q);
+
+	if (rc != RC_OK || !s->is_partner)
+		return rc;
+	if (q.is_removal)
+		return s->stage == SYNC_STAGE_PRESENT
+			       ? RC_OK
+			       : sync_send_delete(s, &row->uuid, q.e.head.rdn, &q.e.head.stamp);
+	if (s->stage == SYNC_STAGE_PRESENT && row->usn <= nc->begin)
+		return sync_send_present(s, &row->uuid);
+	return sync_send_quarantined(s, &q.e);
+}
+
 static int tell_row(struct sync_session *s, struct store_txn *t, struct sync_nc *nc,
 		    const struct store_change *row)
 {
@@ -161,6 +179,8 @@ static int tell_row(struct sync_session *s, struct store_txn *t, struct sync_nc 
 
 	if (row->is_tombstone)
 		return tell_tombstone(s, nc, row);
+	if (row->is_quarantined)
+		return tell_quarantined(s, nc, row);
 	rc = store_entry(t, row->eid, &e);
 	if (rc == RC_OK)
 		rc = tell(s, t, row->eid, &e, nc, false);
@@ -332,6 +352,12 @@ static int tell_beyond(struct sync_session *s, struct store_txn *t, const struct
 		at = row.usn;
 		if (row.is_tombstone)
 			continue;
+		if (row.is_quarantined) {
+			rc = tell_quarantined(s, nc, &row);
+			if (rc != RC_OK)
+				return rc;
+			continue;
+		}
 		rc = store_entry(t, row.eid, &e);
 		if (rc == RC_OK)
 			rc = tell(s, t, row.eid, &e, nc, false);

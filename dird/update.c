@@ -486,6 +486,8 @@ static int dispatch(struct update *u)
 		return update_position(u);
 	case CHANGE_KEEP_ONLY:
 		return update_keep_only(u);
+	case CHANGE_RETRY:
+		return update_retry(u);
 	}
 	return RC_INVALID;
 }
@@ -493,7 +495,7 @@ static int dispatch(struct update *u)
 int update_apply(struct store_txn *t, const struct update_context *ctx, struct change *c,
 		 struct arena *a, enum update_outcome *outcome, struct result *why)
 {
-	struct update u = {t, ctx, c, a, outcome, why};
+	struct update u = {.t = t, .ctx = ctx, .c = c, .a = a, .outcome = outcome, .why = why};
 	int rc;
 
 	memset(why, 0, sizeof(*why));
@@ -501,7 +503,13 @@ int update_apply(struct store_txn *t, const struct update_context *ctx, struct c
 	rc = store_error(t);
 	if (rc == RC_OK)
 		rc = dispatch(&u);
-	if (rc != RC_OK && rc != RC_REFUSED)
+	if (rc == RC_OK && *outcome == UPDATE_APPLIED)
+		rc = update_retry_awaiting(&u, &c->uuid_out);
+	if (rc != RC_OK && rc != RC_REFUSED) {
+		if (store_error(t) == RC_OK && (rc == RC_INVALID || rc == RC_TOOBIG) &&
+		    (c->kind == CHANGE_PUT || c->kind == CHANGE_REMOVE))
+			c->poison = rc_text(rc);
 		store_fail(t, rc); /* some rows may have been put */
+	}
 	return rc;
 }

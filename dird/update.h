@@ -25,6 +25,8 @@ enum update_outcome {
 	UPDATE_DUPLICATE,   /* stamp covered already */
 	UPDATE_FOREIGN_OWN, /* somebody else's change to a context we write: refused and counted */
 	UPDATE_PARKED,      /* parent missing: kept in limbo until it comes */
+	UPDATE_QUARANTINED, /* can not be applied here: kept aside, passed on, tried again */
+	UPDATE_OUTCOMES
 };
 
 /**

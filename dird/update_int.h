@@ -12,6 +12,8 @@ struct update {
 	struct arena *a;
 	enum update_outcome *outcome;
 	struct result *why;
+	struct uuid awaited; /* why a replicated change is refused: because of this entry */
+	bool is_retrying;
 };
 
 /** An entry that is there: its record is copied, so that puts do not disturb it. */
@@ -92,3 +94,19 @@ int update_put(struct update *u) WARN_UNUSED;
 int update_remove(struct update *u) WARN_UNUSED;
 int update_position(struct update *u) WARN_UNUSED;
 int update_keep_only(struct update *u) WARN_UNUSED;
+
+/** The row of a context that a partner names; a new one knows nothing yet and has number 0. */
+int update_nc_named(struct update *u, const struct uuid *id, struct store_nc *nc) WARN_UNUSED;
+/** Entries in limbo take their places below `parent` where they can now. */
+int update_free_waiting(struct update *u, const struct uuid *parent) WARN_UNUSED;
+/** An entry goes, with all rows but a tombstone; its children wait in limbo. */
+int update_erase_placed(struct update *u, uint32_t nc, const struct update_old *old) WARN_UNUSED;
+
+/* --- quarantine (update_quarantine.c) --- */
+
+/** Keep the refused PUT or REMOVE with the reason in *why. RC_TOOBIG: it can not be kept. */
+int update_quarantine(struct update *u, struct store_nc *nc) WARN_UNUSED;
+/** Entry has changed or gone: try what stumbled over it again. */
+int update_retry_awaiting(struct update *u, const struct uuid *entry) WARN_UNUSED;
+/** Try everything. */
+int update_retry(struct update *u) WARN_UNUSED;

@@ -15,8 +15,7 @@ static int stamp_cmp(const struct stamp *a, const struct stamp *b)
 	return (a->usn > b->usn) - (a->usn < b->usn);
 }
 
-/* The context's row; a new one knows nothing yet. */
-static int find_nc(struct update *u, const struct uuid *id, struct store_nc *nc)
+int update_nc_named(struct update *u, const struct uuid *id, struct store_nc *nc)
 {
 	int rc;
 
@@ -30,25 +29,38 @@ static int find_nc(struct update *u, const struct uuid *id, struct store_nc *nc)
 	return RC_OK;
 }
 
+/* Refused, but that may end when that entry changes. */
+static int refuse_for(struct update *u, const struct uuid *awaited, const char *text)
+{
+	u->awaited = *awaited;
+	return result_set(u->why, u->a, LR_UNWILLING, "%s", text);
+}
+
 /* Is there something newer of this entry, or the same? `old` is NULL when it is not there. */
 static int is_duplicate(struct update *u, const struct store_nc *nc, const struct update_old *old,
 			bool *out)
 {
 	const struct stamp *s = &u->c->stamp;
+	struct store_quarantined q;
 	struct stamp dead;
 	int rc;
 
 	/* usn 0 marks what a join took along: anything else is newer */
-	*out = s->usn == 0 ? old != NULL : position_covers(&nc->position, s);
+	*out = s->usn == 0 ? old != NULL : !u->c->is_retry && position_covers(&nc->position, s);
 	if (*out)
 		return RC_OK;
+	rc = store_quarantined(u->t, nc->number, &u->c->uuid, &q);
+	if (rc == RC_OK && !u->c->is_retry)
+		*out = stamp_cmp(&q.e.head.stamp, s) >= 0;
+	if (*out || (rc != RC_OK && rc != RC_NOTFOUND))
+		return rc;
 	if (old != NULL) {
 		*out = stamp_cmp(&old->e.head.stamp, s) >= 0;
 		return RC_OK;
 	}
 	rc = store_tombstone(u->t, &u->c->uuid, &dead);
 	if (rc == RC_OK)
-		*out = stamp_cmp(&dead, s) >= 0;
+		*out = uuid_eq(&dead.nc, &s->nc) && stamp_cmp(&dead, s) >= 0;
 	return rc == RC_NOTFOUND ? RC_OK : rc;
 }
 
@@ -57,7 +69,7 @@ static int examine(struct update *u, struct store_nc *nc, struct update_old *old
 {
 	bool duplicate;
 	uint64_t eid;
-	int rc = find_nc(u, &u->c->stamp.nc, nc);
+	int rc = update_nc_named(u, &u->c->stamp.nc, nc);
 
 	*exists = false;
 	if (rc != RC_OK)
@@ -73,12 +85,18 @@ static int examine(struct update *u, struct store_nc *nc, struct update_old *old
 	}
 	if (rc != RC_OK && rc != RC_NOTFOUND)
 		return rc;
-	if (*exists && !uuid_eq(&old->e.head.stamp.nc, &u->c->stamp.nc))
-		return result_set(u->why, u->a, LR_UNWILLING,
-				  "the entry belongs to another naming context");
-	rc = is_duplicate(u, nc, *exists ? old : NULL, &duplicate);
+	if (*exists && !uuid_eq(&old->e.head.stamp.nc, &u->c->stamp.nc)) {
+		rc = is_duplicate(u, nc, NULL, &duplicate);
+		if (rc == RC_OK && !duplicate)
+			rc = refuse_for(u, &u->c->uuid,
+					"the entry belongs to another naming context");
+	} else {
+		rc = is_duplicate(u, nc, *exists ? old : NULL, &duplicate);
+	}
 	if (rc == RC_OK && duplicate)
 		*u->outcome = UPDATE_DUPLICATE;
+	else if (rc == RC_OK && u->c->poison != NULL)
+		rc = result_set(u->why, u->a, LR_UNWILLING, "%s", u->c->poison);
 	return rc;
 }
 
@@ -134,7 +152,7 @@ static int find_place(struct update *u, uint64_t eid, struct entry_head *head)
 	if (rc != RC_OK)
 		return rc;
 	if (!may_hang(u, head, &parent, parent_eid))
-		return result_set(u->why, u->a, LR_UNWILLING,
+		return refuse_for(u, &head->parent_uuid,
 				  "the parent belongs to another naming context");
 	if (eid != 0 && store_is_within(u->t, parent_eid, eid))
 		return RC_OK; /* its own descendant, for now */
@@ -184,7 +202,7 @@ static int try_place(struct update *u, uint64_t eid)
 	return rc == RC_OK ? store_error(u->t) : rc;
 }
 
-static int free_waiting(struct update *u, const struct uuid *parent)
+int update_free_waiting(struct update *u, const struct uuid *parent)
 {
 	uint64_t eid = 0;
 	int rc;
@@ -234,7 +252,7 @@ static int free_all(struct update *u)
 	int rc = store_scan(u->t, STORE_LIMBO, note_waiting, &w);
 
 	for (i = 0; rc == RC_OK && i < w.n; i++)
-		rc = free_waiting(u, &w.parents[i]);
+		rc = update_free_waiting(u, &w.parents[i]);
 	return rc;
 }
 
@@ -331,12 +349,13 @@ static int put_rows(struct update *u, struct store_nc *nc, const struct update_o
 	if (old == NULL)
 		store_uuid_put(u->t, &head->uuid, eid);
 	store_tombstone_del(u->t, &head->uuid);
+	store_quarantine_del(u->t, nc->number, &head->uuid);
 	store_order_put(u->t, nc->number, head->stamp.usn, &head->uuid, eid);
 	u->c->eid_out = eid;
 	u->c->uuid_out = head->uuid;
 	if (moves)
 		return free_all(u);
-	return old == NULL ? free_waiting(u, &head->uuid) : store_error(u->t);
+	return old == NULL ? update_free_waiting(u, &head->uuid) : store_error(u->t);
 }
 
 static bool same_name(const struct entry_head *a, const struct entry_head *b)
@@ -344,15 +363,14 @@ static bool same_name(const struct entry_head *a, const struct entry_head *b)
 	return uuid_eq(&a->parent_uuid, &b->parent_uuid) && span_eq(a->rdn, b->rdn);
 }
 
-int update_put(struct update *u)
+static int put(struct update *u, struct store_nc *nc)
 {
 	struct apply_context x = update_apply_context(u);
 	struct entry_head head = {.uuid = u->c->uuid, .parent_uuid = u->c->parent_uuid};
 	struct apply_entry content;
 	struct update_old old;
-	struct store_nc nc;
 	bool exists;
-	int rc = examine(u, &nc, &old, &exists);
+	int rc = examine(u, nc, &old, &exists);
 
 	if (rc != RC_OK || *u->outcome != UPDATE_APPLIED)
 		return rc;
@@ -372,7 +390,20 @@ int update_put(struct update *u)
 		exists && same_name(&head, &old.e.head) ? old.e.head.moved_usn : head.stamp.usn;
 	if (head.parent == 0 && !uuid_is_zero(&head.parent_uuid))
 		*u->outcome = UPDATE_PARKED;
-	return put_rows(u, &nc, exists ? &old : NULL, &head, &content);
+	return put_rows(u, nc, exists ? &old : NULL, &head, &content);
+}
+
+/* What can not be applied is kept aside; only a context that must not be named ends the session. */
+static int keep_refused(struct update *u, struct store_nc *nc, int rc)
+{
+	return rc == RC_REFUSED && !uuid_is_zero(&nc->position.nc) ? update_quarantine(u, nc) : rc;
+}
+
+int update_put(struct update *u)
+{
+	struct store_nc nc = {.number = 0};
+
+	return keep_refused(u, &nc, put(u, &nc));
 }
 
 /* --- remove --- */
@@ -409,8 +440,7 @@ static int old_name(struct update *u, const struct update_old *old, struct span 
 	return rc == RC_NOTFOUND ? RC_OK : rc; /* it was in limbo */
 }
 
-/* All rows but the tombstone. */
-static int erase(struct update *u, uint32_t nc, const struct update_old *old)
+int update_erase_placed(struct update *u, uint32_t nc, const struct update_old *old)
 {
 	const struct entry_head *was = &old->e.head;
 	int rc;
@@ -429,13 +459,12 @@ static int erase(struct update *u, uint32_t nc, const struct update_old *old)
 	return store_error(u->t);
 }
 
-int update_remove(struct update *u)
+static int remove_entry(struct update *u, struct store_nc *nc)
 {
 	struct update_old old;
-	struct store_nc nc;
 	struct span dn;
 	bool exists;
-	int rc = examine(u, &nc, &old, &exists);
+	int rc = examine(u, nc, &old, &exists);
 
 	if (rc != RC_OK || *u->outcome != UPDATE_APPLIED)
 		return rc;
@@ -443,106 +472,22 @@ int update_remove(struct update *u)
 	if (exists)
 		rc = old_name(u, &old, &dn);
 	if (rc == RC_OK && exists)
-		rc = erase(u, nc.number, &old);
+		rc = update_erase_placed(u, nc->number, &old);
 	if (rc != RC_OK)
 		return rc;
-	if (nc.number == 0)
-		store_nc_put(u->t, &nc);
-	store_tombstone_put(u->t, nc.number, &u->c->stamp, &u->c->uuid, dn);
+	if (nc->number == 0)
+		store_nc_put(u->t, nc);
+	store_quarantine_del(u->t, nc->number, &u->c->uuid);
+	store_tombstone_put(u->t, nc->number, &u->c->stamp, &u->c->uuid, dn);
 	u->c->uuid_out = u->c->uuid;
 	if (store_error(u->t) != RC_OK || !exists)
 		return store_error(u->t);
-	return free_waiting(u, &old.e.head.parent_uuid);
+	return update_free_waiting(u, &old.e.head.parent_uuid);
 }
 
-/* --- positions --- */
-
-int update_position(struct update *u)
+int update_remove(struct update *u)
 {
-	const struct position *p = &u->c->position;
-	struct store_nc nc;
-	int rc = find_nc(u, &p->nc, &nc);
+	struct store_nc nc = {.number = 0};
 
-	if (rc != RC_OK)
-		return rc;
-	if (nc.is_own) {
-		*u->outcome = UPDATE_FOREIGN_OWN;
-		return RC_OK;
-	}
-	if (nc.number != 0 &&
-	    (p->epoch < nc.position.epoch ||
-	     (position_same_life(p, &nc.position) && p->usn <= nc.position.usn))) {
-		*u->outcome = UPDATE_DUPLICATE;
-		return RC_OK;
-	}
-	nc.position = *p;
-	store_nc_put(u->t, &nc);
-	return store_error(u->t);
-}
-
-static bool is_kept(const struct change *c, const struct uuid *uuid)
-{
-	size_t lo = 0, hi = c->nkeep, mid;
-	int order;
-
-	while (lo < hi) {
-		mid = lo + (hi - lo) / 2;
-		order = memcmp(c->keep[mid].b, uuid->b, UUID_BYTES);
-		if (order == 0)
-			return true;
-		if (order < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
-}
-
-/* Remove one entry the list does not name, if the list speaks about it. */
-static int drop_unnamed(struct update *u, uint32_t nc, uint64_t eid)
-{
-	const struct position *p = &u->c->position;
-	struct update_old old;
-	int rc = update_load(u, eid, &old);
-
-	if (rc != RC_OK)
-		return rc;
-	if (old.e.head.stamp.epoch >= p->epoch && old.e.head.stamp.usn > p->usn)
-		return RC_OK;
-	rc = erase(u, nc, &old);
-	return rc == RC_OK ? free_waiting(u, &old.e.head.parent_uuid) : rc;
-}
-
-int update_keep_only(struct update *u)
-{
-	const struct position *p = &u->c->position;
-	struct store_change row;
-	struct store_nc nc;
-	uint64_t at = 0;
-	int rc = find_nc(u, &p->nc, &nc);
-
-	if (rc != RC_OK)
-		return rc;
-	if (nc.is_own) {
-		*u->outcome = UPDATE_FOREIGN_OWN;
-		return RC_OK;
-	}
-	if (nc.number == 0)
-		return RC_OK;
-	while ((rc = store_change_next(u->t, nc.number, at, UINT64_MAX, &row)) == RC_OK) {
-		at = row.usn;
-		if (row.is_tombstone || is_kept(u->c, &row.uuid))
-			continue;
-		rc = drop_unnamed(u, nc.number, row.eid);
-		if (rc != RC_OK)
-			return rc;
-	}
-	if (rc != RC_DONE)
-		return rc;
-	/* what is gone left no tombstone here: a consumer behind this needs a present phase, too */
-	if (p->usn > nc.floor) {
-		nc.floor = p->usn;
-		store_nc_put(u->t, &nc);
-	}
-	return store_error(u->t);
+	return keep_refused(u, &nc, remove_entry(u, &nc));
 }

@@ -189,6 +189,19 @@ static void tell_watchers(struct writer *w)
 	pthread_mutex_unlock(&w->mutex);
 }
 
+/* Has the last attempt found a replicated change that makes it fail? Then it goes to quarantine. */
+static bool is_poisoned(struct write_req *r)
+{
+	unsigned n = 0, i;
+	bool more;
+
+	for (i = 0; i < r->nchanges; i++)
+		n += r->changes[i].poison != NULL;
+	more = n > r->npoisoned;
+	r->npoisoned = n;
+	return more;
+}
+
 static void do_batch(struct writer *w, struct write_req *batch)
 {
 	struct write_req *r, *next;
@@ -196,7 +209,7 @@ static void do_batch(struct writer *w, struct write_req *batch)
 
 	do {
 		rc = try_batch(w, batch);
-	} while (rc == RC_MORE);
+	} while (rc == RC_MORE || (batch->next == NULL && is_poisoned(batch)));
 	if (rc == RC_IO)
 		die(rc);
 	if (rc == RC_OK) {

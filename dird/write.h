@@ -47,9 +47,10 @@ struct write_req {
 	/* out */
 	int rc; /* RC_OK: durable; RC_REFUSED: see result; else an internal error */
 	struct result result;
-	struct write_req *refused; /* RC_REFUSED: this one or one of its parts */
-	unsigned counts[4];        /* by enum update_outcome */
+	struct write_req *refused;        /* RC_REFUSED: this one or one of its parts */
+	unsigned counts[UPDATE_OUTCOMES]; /* by enum update_outcome */
 
+	unsigned npoisoned;     /* the writer's: changes found to make it fail */
 	struct write_req *next; /* the queue's */
 };
 

@@ -121,3 +121,10 @@ const char *dirconn_rdn_value(struct arena *a, struct span dn);
 
 /** Name of the site that a DN lies in, below `root`; NULL for the organisation's own entries. */
 const char *dirconn_site_of(struct arena *a, struct span dn, const char *root);
+
+/**
+ * Ask the running dird to do something now (dird/manage.h): a verb and its argument, which may be
+ * NULL. *text_out (may be NULL) is what it says, in the session's arena.
+ */
+int dirconn_manage(struct dirconn *c, const char *verb, const char *arg,
+		   const char **text_out) WARN_UNUSED;

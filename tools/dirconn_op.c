@@ -1,6 +1,7 @@
 /* Searches and changes. */
 #include "tools/dirconn.h"
 
+#include "dird/manage.h"
 #include "lib/arena.h"
 #include "tools/dirconn_private.h"
 
@@ -388,4 +389,27 @@ int dirconn_change(struct dirconn *c, const struct ldif_record *change)
 	int rc = dirconn_send(c, change, &id);
 
 	return rc == RC_OK ? dirconn_collect(c, id, change) : rc;
+}
+
+/* --- asking the daemon --- */
+
+int dirconn_manage(struct dirconn *c, const char *verb, const char *arg, const char **text_out)
+{
+	char *diagnostic = NULL;
+	struct berval value;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, 65536);
+	buf_printf(&b, "%s%s%s", verb, arg != NULL ? " " : "", arg != NULL ? arg : "");
+	value = (struct berval){b.n, unconst(b.p)};
+	rc = ldap_extended_operation_s(c->ld, MANAGE_OID, &value, NULL, NULL, NULL, NULL);
+	ldap_get_option(c->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diagnostic);
+	if (rc != LDAP_SUCCESS)
+		dirconn_complain(c, verb, arg != NULL ? arg : c->where, rc, diagnostic);
+	else if (text_out != NULL)
+		*text_out = arena_str(&c->arena, span_of(diagnostic != NULL ? diagnostic : ""));
+	ldap_memfree(diagnostic);
+	buf_fini(&b);
+	return rc == LDAP_SUCCESS ? RC_OK : dirconn_rc(rc);
 }

@@ -2,6 +2,7 @@
 #include "tools/dirctl.h"
 
 #include "lib/dn.h"
+#include "lib/file.h"
 
 int dirctl_open(struct dirctl *d, const char *config, bool read_only)
 {
@@ -35,12 +36,39 @@ void dirctl_close(struct dirctl *d)
 	arena_fini(&d->arena);
 }
 
+bool dirctl_is_in_use(const char *config)
+{
+	struct server_config c;
+	bool busy = false;
+	struct arena a;
+	struct buf why, path;
+	long pid;
+	int fd, rc;
+
+	arena_init(&a);
+	buf_init(&why, 65536);
+	buf_init(&path, 65536);
+	if (server_config_read(config, &a, &c, &why) == RC_OK) {
+		buf_printf(&path, "%s/writer.lock", c.database);
+		rc = buf_rc(&path) == RC_OK ? file_lock(buf_cstr(&path), &fd, &pid) : RC_NOMEM;
+		busy = rc == RC_BUSY;
+		if (rc == RC_OK)
+			file_unlock(&fd);
+	}
+	buf_fini(&path);
+	buf_fini(&why);
+	arena_fini(&a);
+	return busy;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct cli_verb verbs[] = {
 		{"load", dirctl_load, "put the entries of an LDIF file into the database"},
 		{"dump", dirctl_dump, "write all entries as LDIF"},
 		{"check", dirctl_check, "verify that the database agrees with itself"},
+		{"quarantine", dirctl_quarantine,
+		 "changes of other sites that could not be applied here"},
 		{"stat", dirctl_stat, "sizes, and how far each naming context is"},
 		{0},
 	};

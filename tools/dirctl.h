@@ -21,3 +21,7 @@ int dirctl_load(int argc, char **argv);
 int dirctl_dump(int argc, char **argv);
 int dirctl_check(int argc, char **argv);
 int dirctl_stat(int argc, char **argv);
+int dirctl_quarantine(int argc, char **argv);
+
+/** Does a running dird, or another dirctl, write this database? */
+bool dirctl_is_in_use(const char *config);

@@ -306,17 +306,71 @@ static void contexts_do_not_mix(void **state)
 	c = change_of(p, "cn=Recipients," SITE);
 	c.stamp.nc.b[0] ^= 1;
 	c.stamp.usn += 1000;
-	assert_int_equal(apply(p, c, UPDATE_APPLIED), 53); /* another's entry */
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0); /* another's entry */
 	c.uuid.b[0] ^= 1;
-	assert_int_equal(apply(p, c, UPDATE_APPLIED), 53); /* below another's entry */
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0); /* below another's entry */
+	c.uuid.b[0] ^= 2;
 	c.parent_uuid = (struct uuid){{0}};
-	assert_int_equal(apply(p, c, UPDATE_APPLIED), 53); /* a second root */
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0); /* a second root */
 	c.stamp.nc = POSITION_LOCAL_NC;
 	assert_int_equal(apply(p, c, UPDATE_APPLIED), 53);
 	compare(p);
 }
 
-static void poison_is_refused(void **state)
+/* --- quarantine (R16) --- */
+
+static uint64_t quarantined(struct pair *p, struct store_quarantined *out)
+{
+	struct uuid at = {{0}};
+	struct store_txn *t;
+	uint32_t nc = 0;
+	uint64_t n;
+
+	assert_int_equal(store_read_begin(p->to.store, &t), RC_OK);
+	n = store_quarantine_count(t);
+	if (n != 0 && out != NULL) {
+		assert_int_equal(store_quarantine_next(t, &nc, &at, out), RC_OK);
+		assert_int_equal(entry_open(keep(&p->to, entry_record(&out->e)), &out->e), RC_OK);
+		out->reason = keep(&p->to, out->reason);
+	}
+	store_read_end(&t);
+	return n;
+}
+
+static void poison_is_set_aside(void **state)
+{
+	struct pair *p = *state;
+	struct store_quarantined q;
+	struct change c;
+
+	carry_all(p);
+	c = change_of(p, "cn=Recipients," SITE);
+	c.stamp.usn += 1000;
+	c.rdn = SPAN_LIT("no name at all");
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
+	assert_non_null(p->to.last.quarantined);
+	assert_int_equal(quarantined(p, &q), 1);
+	unit_assert_span(q.e.head.rdn, c.rdn);
+	assert_true(span_starts(q.reason, SPAN_LIT("RDN: ")));
+	assert_int_equal(q.e.head.stamp.usn, c.stamp.usn);
+	assert_int_equal(q.e.nattrs, c.attrs.n);
+	assert_true(is_there(&p->to, "cn=Recipients," SITE)); /* as it was before */
+	assert_int_equal(apply(p, c, UPDATE_DUPLICATE), 0);
+	c.stamp.usn--;
+	assert_int_equal(apply(p, c, UPDATE_DUPLICATE), 0);
+	assert_int_equal(quarantined(p, NULL), 1);
+	/* a later change takes its place, good or bad */
+	c.stamp.usn += 2;
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
+	assert_int_equal(quarantined(p, &q), 1);
+	assert_int_equal(q.e.head.stamp.usn, c.stamp.usn);
+	c.stamp.usn++;
+	c.rdn = SPAN_LIT("cn=Recipients");
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+	assert_int_equal(quarantined(p, NULL), 0);
+}
+
+static void removal_ends_quarantine(void **state)
 {
 	struct pair *p = *state;
 	struct change c;
@@ -325,8 +379,77 @@ static void poison_is_refused(void **state)
 	c = change_of(p, "cn=Recipients," SITE);
 	c.stamp.usn += 1000;
 	c.rdn = SPAN_LIT("no name at all");
-	assert_int_equal(apply(p, c, UPDATE_APPLIED), 34);
-	compare(p);
+	c.uuid.b[0] ^= 1;
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
+	c.kind = CHANGE_REMOVE;
+	c.stamp.usn++;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+	assert_int_equal(quarantined(p, NULL), 0);
+	c.kind = CHANGE_PUT;
+	c.uuid.b[0] ^= 2;
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
+	c.kind = CHANGE_KEEP_ONLY; /* a present phase that does not name it */
+	c.position = (struct position){.nc = c.stamp.nc, .epoch = 1, .usn = c.stamp.usn};
+	p->to.last = c;
+	assert_int_equal(base_apply(&p->to), 0);
+	c.kind = CHANGE_POSITION;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+	assert_int_equal(quarantined(p, NULL), 0);
+}
+
+/* An entry of one context sits where another context says that its own is. */
+static void quarantine_ends_when_the_place_is_free(void **state)
+{
+	struct pair *p = *state;
+	struct change c, gone;
+	struct uuid id;
+
+	assert_int_equal(add_container(&p->from, "cn=a," SITE), 0);
+	carry_all(p);
+	c = change_of(p, "cn=a," SITE);
+	gone = remove_of(p, "cn=a," SITE);
+	id = c.uuid;
+	c.stamp.nc = id; /* the head of a site of its own ... */
+	c.parent_uuid = change_of(p, "o=Example").uuid;
+	c.rdn = SPAN_LIT("ou=S9");
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
+	assert_false(is_there(&p->to, "ou=S9,o=Example"));
+	/* ... comes to its place by itself when the other entry goes */
+	assert_int_equal(apply(p, gone, UPDATE_APPLIED), 0);
+	assert_int_equal(quarantined(p, NULL), 0);
+	assert_true(is_there(&p->to, "ou=S9,o=Example"));
+}
+
+static void quarantine_is_retried(void **state)
+{
+	struct pair *p = *state;
+	struct change c, retry = {.kind = CHANGE_RETRY};
+	struct store_quarantined before, after;
+
+	carry_all(p);
+	c = change_of(p, "cn=Recipients," SITE);
+	c.stamp.usn += 1000;
+	c.poison = "as the writer found it";
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
+	/* the position has gone over it */
+	p->to.last = (struct change){.kind = CHANGE_POSITION,
+				     .position = {c.stamp.nc, 9, {{9}}, c.stamp.usn}};
+	assert_int_equal(base_apply(&p->to), 0);
+	assert_int_equal(apply(p, retry, UPDATE_APPLIED), 0);
+	assert_int_equal(quarantined(p, NULL), 0);
+	assert_true(is_there(&p->to, "cn=Recipients," SITE));
+	/* what still does not fit stays, and has waited since it came */
+	c.poison = NULL;
+	c.rdn = SPAN_LIT("no name at all");
+	c.uuid.b[0] ^= 1;
+	c.stamp.epoch = 9;
+	c.stamp.usn++;
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
+	assert_int_equal(quarantined(p, &before), 1);
+	p->to.ctx.wall_us += 1000000;
+	assert_int_equal(apply(p, retry, UPDATE_APPLIED), 0);
+	assert_int_equal(quarantined(p, &after), 1);
+	assert_int_equal(after.since_us, before.since_us);
 }
 
 /* Unknown attributes are kept (requirement R26), computed ones are not stored. */
@@ -514,12 +637,21 @@ static void any_history(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		unit_pair_test(parent_after_children), unit_pair_test(names_are_swapped),
-		unit_pair_test(ring_of_moves),         unit_pair_test(parent_goes_first),
-		unit_pair_test(own_context_is_ours),   unit_pair_test(contexts_do_not_mix),
-		unit_pair_test(poison_is_refused),     unit_pair_test(unknown_attributes),
-		unit_pair_test(positions_only_grow),   unit_pair_test(keep_only),
-		unit_pair_test(stubs_of_a_join),       unit_pair_test(a_name_becomes_free),
+		unit_pair_test(parent_after_children),
+		unit_pair_test(names_are_swapped),
+		unit_pair_test(ring_of_moves),
+		unit_pair_test(parent_goes_first),
+		unit_pair_test(own_context_is_ours),
+		unit_pair_test(contexts_do_not_mix),
+		unit_pair_test(poison_is_set_aside),
+		unit_pair_test(removal_ends_quarantine),
+		unit_pair_test(quarantine_ends_when_the_place_is_free),
+		unit_pair_test(quarantine_is_retried),
+		unit_pair_test(unknown_attributes),
+		unit_pair_test(positions_only_grow),
+		unit_pair_test(keep_only),
+		unit_pair_test(stubs_of_a_join),
+		unit_pair_test(a_name_becomes_free),
 		unit_pair_test(any_history),
 	};
 

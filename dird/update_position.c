@@ -1,0 +1,104 @@
+/* How far a context is here, and what a present phase removes from it. */
+#include "dird/update_int.h"
+
+int update_position(struct update *u)
+{
+	const struct position *p = &u->c->position;
+	struct store_nc nc;
+	int rc = update_nc_named(u, &p->nc, &nc);
+
+	if (rc != RC_OK)
+		return rc;
+	if (nc.is_own) {
+		*u->outcome = UPDATE_FOREIGN_OWN;
+		return RC_OK;
+	}
+	if (nc.number != 0 &&
+	    (p->epoch < nc.position.epoch ||
+	     (position_same_life(p, &nc.position) && p->usn <= nc.position.usn))) {
+		*u->outcome = UPDATE_DUPLICATE;
+		return RC_OK;
+	}
+	nc.position = *p;
+	store_nc_put(u->t, &nc);
+	return store_error(u->t);
+}
+
+static bool is_kept(const struct change *c, const struct uuid *uuid)
+{
+	size_t lo = 0, hi = c->nkeep, mid;
+	int order;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		order = memcmp(c->keep[mid].b, uuid->b, UUID_BYTES);
+		if (order == 0)
+			return true;
+		if (order < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+/* Remove one entry the list does not name, if the list speaks about it. */
+static int drop_unnamed(struct update *u, uint32_t nc, uint64_t eid)
+{
+	const struct position *p = &u->c->position;
+	struct update_old old;
+	int rc = update_load(u, eid, &old);
+
+	if (rc != RC_OK)
+		return rc;
+	if (old.e.head.stamp.epoch >= p->epoch && old.e.head.stamp.usn > p->usn)
+		return RC_OK;
+	rc = update_erase_placed(u, nc, &old);
+	return rc == RC_OK ? update_free_waiting(u, &old.e.head.parent_uuid) : rc;
+}
+
+static void drop_quarantined(struct update *u, uint32_t nc, const struct store_change *row)
+{
+	struct uuid uuid = row->uuid;
+
+	if (row->usn <= u->c->position.usn)
+		store_quarantine_del(u->t, nc, &uuid);
+}
+
+int update_keep_only(struct update *u)
+{
+	const struct position *p = &u->c->position;
+	struct store_change row;
+	struct store_nc nc;
+	uint64_t at = 0;
+	int rc = update_nc_named(u, &p->nc, &nc);
+
+	if (rc != RC_OK)
+		return rc;
+	if (nc.is_own) {
+		*u->outcome = UPDATE_FOREIGN_OWN;
+		return RC_OK;
+	}
+	if (nc.number == 0)
+		return RC_OK;
+	while ((rc = store_change_next(u->t, nc.number, at, UINT64_MAX, &row)) == RC_OK) {
+		at = row.usn;
+		if (row.is_tombstone || is_kept(u->c, &row.uuid))
+			continue;
+		if (row.is_quarantined) {
+			drop_quarantined(u, nc.number, &row);
+			continue;
+		}
+		rc = drop_unnamed(u, nc.number, row.eid);
+		if (rc != RC_OK)
+			return rc;
+	}
+	if (rc != RC_DONE)
+		return rc;
+	/* what is gone left no tombstone here: a consumer behind this needs a present phase, too */
+	if (p->usn > nc.floor) {
+		nc.floor = p->usn;
+		store_nc_put(u->t, &nc);
+	}
+	return store_error(u->t);
+}
