@@ -21,7 +21,9 @@ enum change_kind {
 	CHANGE_REMOVE,    /* a tombstone */
 	CHANGE_POSITION,  /* everything up to here is in: position of one context */
 	CHANGE_KEEP_ONLY, /* end of a present phase: remove what of this context was not named */
-	CHANGE_RETRY,     /* try everything in quarantine again */
+	/* of this site's own upkeep */
+	CHANGE_RETRY,   /* try everything in quarantine again */
+	CHANGE_COLLECT, /* forget tombstones and raise the floors of their contexts */
 };
 
 enum change_op {
@@ -66,7 +68,7 @@ struct change {
 
 	struct position
 		position;  /* POSITION; KEEP_ONLY: the context and up to where the list speaks */
-	struct uuid *keep; /* KEEP_ONLY: sorted */
+	struct uuid *keep; /* KEEP_ONLY: sorted; COLLECT: the tombstones, in any order */
 	size_t nkeep;
 
 	/* out, filled by update_apply() */

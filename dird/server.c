@@ -4,6 +4,7 @@
 #include "dird/psearch.h"
 #include "dird/repl.h"
 #include "dird/sync.h"
+#include "dird/upkeep.h"
 #include "lib/file.h"
 
 #include <signal.h>
@@ -265,6 +266,8 @@ static int start_replication(struct daemon *d)
 		rc = repl_start(s, s->loops[0], &s->repl);
 	if (rc == 0)
 		rc = writer_on_commit(s->writer, s->loops[0], wake_repl, d);
+	if (rc == 0)
+		rc = upkeep_start(s, s->loops[0], &s->upkeep);
 	return rc;
 }
 
@@ -439,6 +442,7 @@ static void finish(struct daemon *d)
 
 	if (s->repl != NULL) /* not before: operations read its status */
 		repl_stop(&s->repl);
+	upkeep_stop(&s->upkeep);
 	if (s->writer != NULL) /* its last answers go to the loops */
 		writer_stop(&s->writer);
 	while (s->nloops != 0)

@@ -13,6 +13,7 @@
 
 struct conn_set;
 struct repl;
+struct upkeep;
 
 struct server_config {
 	const char *path;         /* of the configuration file */
@@ -28,6 +29,7 @@ struct server_config {
 	unsigned size_limit, time_limit_ms, idle_timeout_ms;
 	const char *log_level;
 	unsigned heartbeat_ms; /* replication */
+	unsigned tombstone_lifetime_s;
 };
 
 /** Read and check a dird.conf. Errors as conf_read(). Shared with the tools. */
@@ -53,6 +55,7 @@ struct server {
 	struct loop **loops;
 	unsigned nloops;
 	struct repl *repl;
+	struct upkeep *upkeep;
 	const struct clock *clock;
 	int64_t start_wall_us;
 };

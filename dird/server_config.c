@@ -8,6 +8,7 @@
 #define LOOPS_DEFAULT_MAX 4
 #define LOOPS_MAX 64
 #define DAY_MS (24ul * 3600 * 1000)
+#define TEN_YEARS_S (3653ul * 86400)
 
 static unsigned default_loops(void)
 {
@@ -58,6 +59,8 @@ static int with_keys(struct server_config *c, int (*fn)(const struct conf_key *k
 		 .help = "a connection without requests is closed then; 0 is never (1h)"},
 		{"heartbeat", CONF_MS, &c->heartbeat_ms, .min = 100, .max = DAY_MS,
 		 .help = "a replication partner is heard of so often (10s)"},
+		{"tombstone-lifetime", CONF_SECONDS, &c->tombstone_lifetime_s, .min = 1,
+		 .max = TEN_YEARS_S, .help = "traces of deleted entries are kept so long (60d)"},
 		{"log-level", CONF_STRING, &c->log_level,
 		 .help = "error, warn, info or debug (info)"},
 		{0},
@@ -135,6 +138,7 @@ int server_config_read(const char *path, struct arena *a, struct server_config *
 		.idle_timeout_ms = 3600 * 1000,
 		.log_level = "info",
 		.heartbeat_ms = 10000,
+		.tombstone_lifetime_s = 60 * 86400,
 	};
 	rc = with_keys(out, read_keys, &r);
 	return rc == 0 ? check(out, a, errors) : rc;

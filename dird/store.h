@@ -174,6 +174,14 @@ int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t
 /** Look for a tombstone; RC_NOTFOUND. */
 int store_tombstone(struct store_txn *t, const struct uuid *u, struct stamp *out) WARN_UNUSED;
 
+/**
+ * Up to `max` tombstones that came here before that time, of max_rows looked at behind *at, which
+ * moves on; start with a zero uuid. RC_OK: there may be more; RC_DONE: that was all.
+ */
+int store_tombstones_before(struct store_txn *t, int64_t before_us, unsigned max_rows,
+			    struct uuid *at, struct uuid *out, unsigned max,
+			    unsigned *n) WARN_UNUSED;
+
 /* --- quarantine: replicated changes that can not be applied here --- */
 
 struct store_quarantined {

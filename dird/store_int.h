@@ -60,7 +60,7 @@ void store_order_put(struct store_txn *t, uint32_t nc, uint64_t usn, const struc
 		     uint64_t eid);
 void store_order_del(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u);
 void store_tombstone_put(struct store_txn *t, uint32_t nc, const struct stamp *s,
-			 const struct uuid *u, struct span old_dn);
+			 const struct uuid *u, struct span old_dn, int64_t since_us);
 /** Forget a tombstone, if there is one. */
 void store_tombstone_del(struct store_txn *t, const struct uuid *u);
 

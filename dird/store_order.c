@@ -11,8 +11,9 @@
 #define ORDER_LIVE_BYTES (1 + 8)
 #define ORDER_TOMBSTONE_BYTES (1 + 4) /* and the DN */
 
-/* tombstone table: uuid -> nc u32, usn u64, epoch u32 */
-#define TOMB_ROW_BYTES (4 + 8 + 4)
+/* tombstone table: uuid -> nc u32, usn u64, epoch u32, since u64 */
+#define TOMB_ROW_BYTES (4 + 8 + 4 + 8)
+#define TOMB_ROW_BYTES_FORMAT_2 (4 + 8 + 4)
 
 #define LIMBO_KEY_BYTES UUID_BYTES
 
@@ -230,7 +231,7 @@ static void put_tombstone_row(struct store_txn *t, uint32_t nc, const struct sta
 }
 
 void store_tombstone_put(struct store_txn *t, uint32_t nc, const struct stamp *s,
-			 const struct uuid *u, struct span old_dn)
+			 const struct uuid *u, struct span old_dn, int64_t since_us)
 {
 	uint8_t row[TOMB_ROW_BYTES];
 
@@ -238,6 +239,7 @@ void store_tombstone_put(struct store_txn *t, uint32_t nc, const struct stamp *s
 	be_put32(row, nc);
 	be_put64(row + 4, s->usn);
 	be_put32(row + 12, s->epoch);
+	be_put64(row + 16, (uint64_t)since_us);
 	store_put(t, STORE_TOMB, span_make(u->b, UUID_BYTES), span_make(row, sizeof(row)));
 	put_tombstone_row(t, nc, s, u, old_dn);
 }
@@ -249,7 +251,7 @@ static int get_tombstone(struct store_txn *t, const struct uuid *u, uint32_t *nc
 
 	if (rc != RC_OK)
 		return rc;
-	if (v.n != TOMB_ROW_BYTES)
+	if (v.n != TOMB_ROW_BYTES && v.n != TOMB_ROW_BYTES_FORMAT_2)
 		return RC_CORRUPT;
 	*nc = be_get32(v.p);
 	out->usn = be_get64(v.p + 4);
@@ -285,6 +287,31 @@ int store_tombstone(struct store_txn *t, const struct uuid *u, struct stamp *out
 	if (rc == RC_OK)
 		out->nc = row.position.nc;
 	return rc == RC_NOTFOUND ? RC_CORRUPT : rc;
+}
+
+int store_tombstones_before(struct store_txn *t, int64_t before_us, unsigned max_rows,
+			    struct uuid *at, struct uuid *out, unsigned max, unsigned *n)
+{
+	uint8_t from[UUID_BYTES + 1] = {0};
+	MDB_val k = store_val(span_make(from, sizeof(from))), v;
+	MDB_cursor *c;
+	int rc = store_cursor(t, STORE_TOMB, &c);
+
+	*n = 0;
+	if (rc != RC_OK)
+		return rc;
+	memcpy(from, at->b, UUID_BYTES); /* the key behind *at */
+	rc = store_rc(mdb_cursor_get(c, &k, &v, MDB_SET_RANGE));
+	while (rc == RC_OK && max_rows-- != 0 && *n < max) {
+		struct span row = store_span(v);
+
+		memcpy(at->b, k.mv_data, UUID_BYTES);
+		if (row.n != TOMB_ROW_BYTES || (int64_t)be_get64(row.p + 16) < before_us)
+			out[(*n)++] = *at;
+		rc = store_rc(mdb_cursor_get(c, &k, &v, MDB_NEXT));
+	}
+	mdb_cursor_close(c);
+	return rc == RC_NOTFOUND ? RC_DONE : rc;
 }
 
 /* --- limbo --- */

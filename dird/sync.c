@@ -155,6 +155,8 @@ static int begin_delete_phase(struct sync_session *s)
 
 		if (nc->is_partners || !nc->speaks || nc->sent.usn <= nc->pass_high)
 			continue;
+		if (nc->floor > nc->pass_high)
+			return RC_CONFLICT; /* what went meanwhile has left no trace already */
 		nc->named = nc->sent.usn;
 		nc->sent.usn = nc->pass_high;
 	}

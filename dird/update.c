@@ -458,7 +458,8 @@ static int del(struct update *u)
 		store_child_del(u->t, old.e.head.parent, old.e.head.rdn_normal, old.eid);
 		update_erase(u, &old);
 		s = update_next_stamp(u, &nc);
-		store_tombstone_put(u->t, nc.number, &s, &old.e.head.uuid, buf_span(&dn));
+		store_tombstone_put(u->t, nc.number, &s, &old.e.head.uuid, buf_span(&dn),
+				    u->ctx->wall_us);
 		rc = store_error(u->t);
 	}
 	buf_fini(&dn);
@@ -486,6 +487,8 @@ static int dispatch(struct update *u)
 		return update_position(u);
 	case CHANGE_KEEP_ONLY:
 		return update_keep_only(u);
+	case CHANGE_COLLECT:
+		return update_collect(u);
 	case CHANGE_RETRY:
 		return update_retry(u);
 	}

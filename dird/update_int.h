@@ -94,6 +94,7 @@ int update_put(struct update *u) WARN_UNUSED;
 int update_remove(struct update *u) WARN_UNUSED;
 int update_position(struct update *u) WARN_UNUSED;
 int update_keep_only(struct update *u) WARN_UNUSED;
+int update_collect(struct update *u) WARN_UNUSED;
 
 /** The row of a context that a partner names; a new one knows nothing yet and has number 0. */
 int update_nc_named(struct update *u, const struct uuid *id, struct store_nc *nc) WARN_UNUSED;

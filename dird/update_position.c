@@ -102,3 +102,36 @@ int update_keep_only(struct update *u)
 	}
 	return store_error(u->t);
 }
+
+/* --- tombstones --- */
+
+/* What the position does not cover yet may still be asked for by a repeated change. */
+static int collect_one(struct update *u, const struct uuid *uuid)
+{
+	struct store_nc nc;
+	struct stamp s;
+	int rc = store_tombstone(u->t, uuid, &s);
+
+	if (rc == RC_OK)
+		rc = store_nc_find(u->t, &s.nc, &nc);
+	if (rc != RC_OK)
+		return rc == RC_NOTFOUND ? RC_OK : rc;
+	if (s.usn > nc.position.usn)
+		return RC_OK;
+	store_tombstone_del(u->t, uuid);
+	if (s.usn > nc.floor) {
+		nc.floor = s.usn;
+		store_nc_put(u->t, &nc);
+	}
+	return store_error(u->t);
+}
+
+int update_collect(struct update *u)
+{
+	size_t i;
+	int rc = RC_OK;
+
+	for (i = 0; i < u->c->nkeep && rc == RC_OK; i++)
+		rc = collect_one(u, &u->c->keep[i]);
+	return rc;
+}

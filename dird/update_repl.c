@@ -478,7 +478,7 @@ static int remove_entry(struct update *u, struct store_nc *nc)
 	if (nc->number == 0)
 		store_nc_put(u->t, nc);
 	store_quarantine_del(u->t, nc->number, &u->c->uuid);
-	store_tombstone_put(u->t, nc->number, &u->c->stamp, &u->c->uuid, dn);
+	store_tombstone_put(u->t, nc->number, &u->c->stamp, &u->c->uuid, dn, u->ctx->wall_us);
 	u->c->uuid_out = u->c->uuid;
 	if (store_error(u->t) != RC_OK || !exists)
 		return store_error(u->t);

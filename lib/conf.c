@@ -155,6 +155,8 @@ struct unit {
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
 static const struct unit time_units[] = {{"ms", 1},      {"s", 1000},     {"min", 60000},
 					 {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+static const struct unit long_units[] = {
+	{"s", 1}, {"min", 60}, {"h", 3600}, {"d", 86400}, {NULL, 0}};
 static const struct unit byte_units[] = {
 	{"", 1}, {"k", 1024}, {"m", 1024 * 1024}, {"g", 1024ul * 1024 * 1024}, {NULL, 0}};
 
@@ -189,6 +191,9 @@ static void set_number(struct reader *r, const struct conf_key *key, struct span
 	if (key->type == CONF_MS) {
 		units = time_units;
 		wanted = "a time such as 200ms, 2s, 5min or 1h";
+	} else if (key->type == CONF_SECONDS) {
+		units = long_units;
+		wanted = "a time such as 1s, 5min, 12h or 60d";
 	} else if (key->type == CONF_BYTES) {
 		units = byte_units;
 		wanted = "a size such as 512, 64k, 16M or 1G";
@@ -202,7 +207,10 @@ static void set_number(struct reader *r, const struct conf_key *key, struct span
 	}
 	if (value < key->min || value > limit) {
 		complain(r, "%s must be %lu to %lu%s, and is %lu", key->name, key->min, limit,
-			 key->type == CONF_MS ? " ms" : "", value);
+			 key->type == CONF_MS        ? " ms"
+			 : key->type == CONF_SECONDS ? " s"
+						     : "",
+			 value);
 		return;
 	}
 	if (key->type == CONF_BYTES)
@@ -373,6 +381,7 @@ static void set_value(struct reader *r, const struct conf_key *key, const struct
 		break;
 	case CONF_UINT:
 	case CONF_MS:
+	case CONF_SECONDS:
 	case CONF_BYTES:
 		set_number(r, key, word);
 		break;
@@ -474,6 +483,7 @@ static const char *kind_of(const struct conf_key *key)
 	case CONF_UINT:
 		return "NUMBER";
 	case CONF_MS:
+	case CONF_SECONDS:
 		return "TIME";
 	case CONF_BYTES:
 		return "SIZE";

@@ -17,6 +17,7 @@ enum conf_type {
 	CONF_BOOL,    /* target: bool *; yes no true false on off */
 	CONF_UINT,    /* target: unsigned *; within min..max */
 	CONF_MS,      /* target: unsigned *, milliseconds; "200ms", "2s", "5min", "1h" */
+	CONF_SECONDS, /* target: unsigned *, seconds; "1s", "5min", "1h", "60d" */
 	CONF_BYTES,   /* target: size_t *; "64k", "16M", "1G" */
 };
 
@@ -28,8 +29,9 @@ struct conf_list {
 struct conf_key {
 	const char *name;
 	enum conf_type type;
-	void *target;           /* keeps its default when the keyword is absent */
-	unsigned long min, max; /* of CONF_UINT, CONF_MS, CONF_BYTES; max 0 = no bound */
+	void *target; /* keeps its default when the keyword is absent */
+	unsigned long min,
+		max; /* of CONF_UINT, CONF_MS, CONF_SECONDS, CONF_BYTES; max 0 = no bound */
 	bool required;
 	const char *help; /* one line for --help-config */
 };

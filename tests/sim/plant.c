@@ -23,6 +23,7 @@ const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_ECHO_TOO_MUCH] = "echo-too-much",
 	[PLANT_ACK_EARLY] = "ack-early",
 	[PLANT_PROBE_IGNORED] = "probe-ignored",
+	[PLANT_COLLECTED_QUIETLY] = "collected-quietly",
 };
 
 /* An older state of an entry takes the place of a newer one. */
@@ -73,6 +74,15 @@ static int apply_keeping_floor(struct site *s, struct store_txn *t, struct chang
 	return rc;
 }
 
+static int collect_quietly(struct store_txn *t, struct change *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->nkeep; i++)
+		store_tombstone_del(t, &c->keep[i]);
+	return store_error(t);
+}
+
 static void mix_lives(struct store_txn *t, struct change *c)
 {
 	struct store_nc nc;
@@ -101,6 +111,8 @@ int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct ar
 		return apply_stale(s, t, c, a, outcome, why);
 	if (plant == PLANT_FLOOR_FORGOTTEN && c->kind == CHANGE_KEEP_ONLY)
 		return apply_keeping_floor(s, t, c, a, outcome, why);
+	if (plant == PLANT_COLLECTED_QUIETLY && c->kind == CHANGE_COLLECT)
+		return collect_quietly(t, c);
 	if (plant == PLANT_LIVES_MIXED && c->kind == CHANGE_POSITION)
 		mix_lives(t, c);
 	rc = update_apply(t, &s->ctx, c, a, outcome, why);

@@ -246,6 +246,8 @@ static void step(void)
 		write_somewhere();
 	if (chance(25))
 		go_wrong();
+	if (chance(30))
+		site_collect(&w.sites[draw(w.nsites)]);
 	net_run();
 }
 
@@ -304,13 +306,15 @@ static void run_seed(uint64_t seed)
 		step();
 	settle();
 	trace("seed %llu: %llu changes, %llu commits, %llu sessions, %llu crashes, %llu splits, "
-	      "%llu lives, %llu present phases, %llu parked, %llu foreign, %llu checks, %llu s",
+	      "%llu lives, %llu tombstones collected, %llu present phases, %llu parked, %llu "
+	      "foreign, %llu checks, %llu s",
 	      (unsigned long long)seed, (unsigned long long)w.changes,
 	      (unsigned long long)w.commits, (unsigned long long)w.sessions,
 	      (unsigned long long)w.crashes, (unsigned long long)w.partitions,
-	      (unsigned long long)w.lives, (unsigned long long)w.presents,
-	      (unsigned long long)w.parked, (unsigned long long)w.foreign,
-	      (unsigned long long)w.checked, (unsigned long long)w.now_ms / 1000);
+	      (unsigned long long)w.lives, (unsigned long long)w.collected,
+	      (unsigned long long)w.presents, (unsigned long long)w.parked,
+	      (unsigned long long)w.foreign, (unsigned long long)w.checked,
+	      (unsigned long long)w.now_ms / 1000);
 	close_world();
 	if (mem_live_blocks() != blocks)
 		sim_fail("%ld blocks of memory leaked", mem_live_blocks() - blocks);

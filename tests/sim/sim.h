@@ -81,7 +81,7 @@ struct world {
 	struct conn *conns;
 	/* totals, for the reader */
 	uint64_t changes, commits, sessions, crashes, partitions, lives, presents, parked, checked,
-		foreign;
+		foreign, collected;
 };
 
 extern struct world w;
@@ -114,6 +114,8 @@ void site_found(struct site *s);
 void site_write(struct context *c);
 /** As after a restore that lost nothing: partners know an earlier life. */
 void site_begin_life(struct context *c);
+/** The life time of the site's older tombstones is over. */
+void site_collect(struct site *s);
 /** Changes in one transaction. RC_REFUSED, RC_IO (a failed write): nothing was written. */
 int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, struct result *why);
 
@@ -167,6 +169,7 @@ enum plant {
 	PLANT_ECHO_TOO_MUCH,
 	PLANT_ACK_EARLY,
 	PLANT_PROBE_IGNORED,
+	PLANT_COLLECTED_QUIETLY,
 	PLANT_COUNT
 };
 extern enum plant plant;

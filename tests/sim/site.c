@@ -322,6 +322,31 @@ void site_begin_life(struct context *c)
 	net_committed(c->home);
 }
 
+void site_collect(struct site *s)
+{
+	struct uuid old[64], at = {{0}};
+	struct result why = {.code = LR_SUCCESS};
+	struct change c = {.kind = CHANGE_COLLECT, .keep = old};
+	struct store_txn *t;
+	struct arena a;
+	unsigned n;
+
+	if (!s->is_up)
+		return;
+	need(store_read_begin(s->store, &t) == RC_OK);
+	need(store_tombstones_before(t, s->ctx.wall_us - draw(60) * 1000000ll, 1000, &at, old, 64,
+				     &n) != RC_NOMEM);
+	store_read_end(&t);
+	c.nkeep = n;
+	arena_init(&a);
+	if (n != 0 && site_apply(s, &c, 1, &a, &why) == RC_OK) {
+		trace("site %u: %u tombstones collected", s->number, n);
+		w.collected += n;
+		net_committed(s);
+	}
+	arena_fini(&a);
+}
+
 static void found_organisation(struct site *s)
 {
 	struct context *c = &w.contexts[w.nsites];

@@ -534,7 +534,8 @@ static void change_order(void **state)
 {
 	struct base *b = *state;
 	struct store_nc nc = {.position = {.nc = {{7}}}}, back;
-	struct uuid u = {{1}}, v = {{2}};
+	struct uuid u = {{1}}, v = {{2}}, at = {{0}}, old;
+	unsigned n;
 	struct stamp s = {{{7}}, 3, 12}, got;
 	struct store_change row;
 	uint32_t number = 0;
@@ -543,7 +544,7 @@ static void change_order(void **state)
 	store_nc_put(b->t, &nc);
 	store_order_put(b->t, nc.number, 5, &u, 77);
 	store_order_put(b->t, nc.number + 1, 6, &u, 78);
-	store_tombstone_put(b->t, nc.number, &s, &v, SPAN_LIT("cn=gone"));
+	store_tombstone_put(b->t, nc.number, &s, &v, SPAN_LIT("cn=gone"), 1000);
 	assert_int_equal(store_change_next(b->t, nc.number, 0, 100, &row), RC_OK);
 	assert_true(row.usn == 5 && row.eid == 77 && !row.is_tombstone && uuid_eq(&row.uuid, &u));
 	assert_int_equal(store_change_next(b->t, nc.number, 5, 11, &row), RC_DONE);
@@ -554,8 +555,13 @@ static void change_order(void **state)
 	assert_int_equal(store_tombstone(b->t, &v, &got), RC_OK);
 	assert_true(got.usn == 12 && got.epoch == 3 && uuid_eq(&got.nc, &nc.position.nc));
 	s.usn = 20;
-	store_tombstone_put(b->t, nc.number, &s, &v, SPAN_LIT("")); /* moves */
+	store_tombstone_put(b->t, nc.number, &s, &v, SPAN_LIT(""), 2000); /* moves */
 	assert_int_equal(store_change_next(b->t, nc.number, 5, 19, &row), RC_DONE);
+	assert_int_equal(store_tombstones_before(b->t, 2000, 9, &at, &old, 1, &n), RC_DONE);
+	assert_int_equal(n, 0);
+	at = (struct uuid){{0}};
+	assert_int_equal(store_tombstones_before(b->t, 2001, 9, &at, &old, 1, &n), RC_DONE);
+	assert_true(n == 1 && uuid_eq(&old, &v) && uuid_eq(&at, &v));
 	store_tombstone_del(b->t, &v);
 	assert_int_equal(store_tombstone(b->t, &v, &got), RC_NOTFOUND);
 	assert_int_equal(store_nc_find(b->t, &nc.position.nc, &back), RC_OK);

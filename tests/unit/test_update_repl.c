@@ -370,6 +370,44 @@ static void poison_is_set_aside(void **state)
 	assert_int_equal(quarantined(p, NULL), 0);
 }
 
+/* What a position covers may be forgotten, once the floor says so (R9). */
+static void tombstones_are_collected(void **state)
+{
+	struct pair *p = *state;
+	struct change collect = {.kind = CHANGE_COLLECT}, c;
+	struct store_txn *t;
+	struct store_nc nc;
+	struct stamp s;
+	struct uuid gone[2];
+
+	assert_int_equal(add_container(&p->from, "cn=a," SITE), 0);
+	assert_int_equal(add_container(&p->from, "cn=b," SITE), 0);
+	carry_all(p);
+	c = remove_of(p, "cn=a," SITE);
+	gone[0] = c.uuid;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+	p->to.last = (struct change){.kind = CHANGE_POSITION,
+				     .position = {c.stamp.nc, 9, {{9}}, c.stamp.usn}};
+	assert_int_equal(base_apply(&p->to), 0);
+	c = remove_of(p, "cn=b," SITE);
+	c.stamp.epoch = 9;
+	c.stamp.usn += 5;
+	gone[1] = c.uuid; /* not covered yet */
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+	collect.keep = gone;
+	collect.nkeep = 2;
+	assert_int_equal(apply(p, collect, UPDATE_APPLIED), 0);
+	assert_int_equal(store_read_begin(p->to.store, &t), RC_OK);
+	assert_int_equal(store_tombstone(t, &gone[0], &s), RC_NOTFOUND);
+	assert_int_equal(store_tombstone(t, &gone[1], &s), RC_OK);
+	assert_int_equal(store_nc_find(t, &c.stamp.nc, &nc), RC_OK);
+	assert_int_equal(nc.floor, nc.position.usn);
+	store_read_end(&t);
+	/* and the dead do not come back */
+	assert_int_equal(apply(p, change_of(p, "cn=a," SITE), UPDATE_DUPLICATE), 0);
+	assert_int_equal(apply(p, change_of(p, "cn=b," SITE), UPDATE_DUPLICATE), 0);
+}
+
 static void removal_ends_quarantine(void **state)
 {
 	struct pair *p = *state;
@@ -645,6 +683,7 @@ int main(void)
 		unit_pair_test(contexts_do_not_mix),
 		unit_pair_test(poison_is_set_aside),
 		unit_pair_test(removal_ends_quarantine),
+		unit_pair_test(tombstones_are_collected),
 		unit_pair_test(quarantine_ends_when_the_place_is_free),
 		unit_pair_test(quarantine_is_retried),
 		unit_pair_test(unknown_attributes),
