@@ -106,8 +106,8 @@ static int open_tables(struct store *s, struct buf *why)
 		if (err != 0) {
 			mdb_txn_abort(txn);
 			if (err == MDB_NOTFOUND && s->read_only && i != 0)
-				buf_puts(why, "the database has an older format, and dird has not "
-					      "been started on it since");
+				buf_puts(why, "the database has an older format: dump it with "
+					      "the program that wrote it");
 			return store_rc(err);
 		}
 	}

@@ -13,7 +13,6 @@
 
 /* tombstone table: uuid -> nc u32, usn u64, epoch u32, since u64 */
 #define TOMB_ROW_BYTES (4 + 8 + 4 + 8)
-#define TOMB_ROW_BYTES_FORMAT_2 (4 + 8 + 4)
 
 #define LIMBO_KEY_BYTES UUID_BYTES
 
@@ -251,7 +250,7 @@ static int get_tombstone(struct store_txn *t, const struct uuid *u, uint32_t *nc
 
 	if (rc != RC_OK)
 		return rc;
-	if (v.n != TOMB_ROW_BYTES && v.n != TOMB_ROW_BYTES_FORMAT_2)
+	if (v.n != TOMB_ROW_BYTES)
 		return RC_CORRUPT;
 	*nc = be_get32(v.p);
 	out->usn = be_get64(v.p + 4);
@@ -306,7 +305,7 @@ int store_tombstones_before(struct store_txn *t, int64_t before_us, unsigned max
 		struct span row = store_span(v);
 
 		memcpy(at->b, k.mv_data, UUID_BYTES);
-		if (row.n != TOMB_ROW_BYTES || (int64_t)be_get64(row.p + 16) < before_us)
+		if (row.n == TOMB_ROW_BYTES && (int64_t)be_get64(row.p + 16) < before_us)
 			out[(*n)++] = *at;
 		rc = store_rc(mdb_cursor_get(c, &k, &v, MDB_NEXT));
 	}
