@@ -434,6 +434,17 @@ static int add(struct update *u)
 
 /* --- delete --- */
 
+bool update_is_hidden(struct update *u, const struct entry *e)
+{
+	struct entry up = *e;
+
+	while ((up.head.flags & ENTRY_HIDDEN) == 0) {
+		if (up.head.parent == 0 || store_entry(u->t, up.head.parent, &up) != RC_OK)
+			return false;
+	}
+	return true;
+}
+
 static int del(struct update *u)
 {
 	struct update_old old;
@@ -452,7 +463,8 @@ static int del(struct update *u)
 		return result_set(u->why, u->a, LR_NOT_ALLOWED_ON_NONLEAF,
 				  "entry has entries below it");
 	buf_init(&dn, 4 * DN_MAX_BYTES);
-	rc = store_dn(u->t, old.eid, &dn);
+	if (!update_is_hidden(u, &old.e))
+		rc = store_dn(u->t, old.eid, &dn);
 	if (rc == RC_OK) {
 		store_order_del(u->t, nc.number, old.e.head.stamp.usn, &old.e.head.uuid);
 		store_child_del(u->t, old.e.head.parent, old.e.head.rdn_normal, old.eid);

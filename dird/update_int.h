@@ -40,6 +40,10 @@ int update_write_head(struct update *u, const struct update_old *old,
 /** Record, index rows and uuid row go. */
 void update_erase(struct update *u, const struct update_old *old);
 
+/** Is the entry, or one above it, hidden? Then its tombstone has no name, which a persistent search
+ * of an ordinary reader would tell. */
+bool update_is_hidden(struct update *u, const struct entry *e);
+
 struct apply_context update_apply_context(const struct update *u);
 
 /* --- client changes (update.c, update_rename.c) --- */

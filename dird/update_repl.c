@@ -428,6 +428,10 @@ static int old_name(struct update *u, const struct update_old *old, struct span 
 	int rc;
 
 	*out = u->c->kind == CHANGE_REMOVE ? u->c->old_dn : SPAN_LIT("");
+	if (update_is_hidden(u, &old->e)) {
+		*out = SPAN_LIT("");
+		return RC_OK;
+	}
 	if (out->n != 0)
 		return RC_OK;
 	buf_init(&dn, 4 * DN_MAX_BYTES);

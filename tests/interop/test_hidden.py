@@ -340,6 +340,26 @@ class Seen(unittest.TestCase):
         self.assertEqual(set(self.names(ANN, "hunter2", "(cn=wraith)")), {WRAITH})
         self.assertIn("secretary", self.names(ANN, "hunter2", "(cn=bob)", "secretary")[BOB])
 
+    def test_persistent_search(self):
+        """Comes, changes and goes; only the person who is not hidden is told of."""
+        watch, admin = Client(WITH, ANN, "hunter2"), Client(WITH, ADMIN, PASSWORD)
+        value = ber.tlv(0x30, ber.integer(15), ber.tlv(0x01, b"\xff"), ber.tlv(0x01, b"\xff"))
+        watch.raw.send(ber.search(2, BASE, 2, ber.PRESENT, ("cn", "manager"), 0,
+                                  ber.control("2.16.840.1.113730.3.4.3", True, value)))
+        told, names = [], [f"cn=Later {n},{LAB}" for n in ("hidden", "seen")]
+        for dn in names:
+            name = dn[3:].split(",")[0]
+            more = {"hideFromAddressLists": [YES]} if dn == names[0] else {"manager": [GHOST, ANN]}
+            for request in (lambda n, d=dn, v=person(name, **more): ber.add(n, d, v),
+                            lambda n, d=dn: ber.modify(n, d, [(2, "title", ["x"])]),
+                            lambda n, d=dn: ber.delete(n, d)):
+                [(_, body, _)] = admin.ask(request)
+                self.assertEqual(body[:3], b"\x0a\x01\x00")
+                if dn == names[1]:
+                    told.append(ber.entry(watch.raw.answer().body))
+        self.assertEqual(told, 2 * [(names[1], {"cn": [b"Later seen"], "manager": [ANN.encode()]})]
+                         + [(names[1], {})])
+
     def test_check(self):
         for site in (WITH, WITHOUT):
             subprocess.run(["dirctl", "check", "--config", site.path("dird.conf")], check=True,
