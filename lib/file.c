@@ -80,6 +80,11 @@ static int sync_folder(const char *path)
 	return rc;
 }
 
+int file_rename(const char *from, const char *to)
+{
+	return rename(from, to) == 0 ? sync_folder(to) : rc_from_errno(errno);
+}
+
 static int fill_new_file(int fd, struct span content, unsigned mode)
 {
 	int rc;
@@ -110,12 +115,10 @@ int file_replace(const char *path, struct span content, unsigned mode)
 	rc = fill_new_file(fd, content, mode);
 	if (close(fd) != 0 && rc == RC_OK)
 		rc = rc_from_errno(errno);
-	if (rc == RC_OK && rename(beside, path) != 0)
-		rc = rc_from_errno(errno);
+	if (rc == RC_OK)
+		rc = file_rename(beside, path);
 	if (rc != RC_OK)
 		unlink(beside);
-	else
-		rc = sync_folder(path);
 out:
 	mem_free(beside);
 	return rc;

@@ -9,6 +9,9 @@ int file_read(const char *path, struct buf *out) WARN_UNUSED;
 /** Write beside, fsync, rename over, fsync the folder: after a crash the old or the new content. */
 int file_replace(const char *path, struct span content, unsigned mode) WARN_UNUSED;
 
+/** Put a file that is on the disk in the place of another of its folder, and fsync the folder. */
+int file_rename(const char *from, const char *to) WARN_UNUSED;
+
 /** Create the folder and its missing parents. An existing folder is fine. */
 int file_mkdirs(const char *path, unsigned mode) WARN_UNUSED;
 

@@ -2,6 +2,7 @@
 
 #include "lib/file.h"
 #include "routed/compute.h"
+#include "routed/render_file.h"
 
 #define MAX_IGNORED_LINES 20
 #define MAX_ATTRS 64
@@ -116,7 +117,7 @@ static void on_work(uv_work_t *work)
 		  table_routes(j->table) < table_routes(s->table) / 2;
 	if (j->held)
 		return;
-	if (!j->same)
+	if (!j->same || s->from_disk)
 		table_write(j->table, &j->saved);
 	if (s->settings->publish && (!j->same || s->from_disk))
 		j->routes_rc = routes_of_table(j->table, &j->routes);
@@ -155,11 +156,34 @@ static void log_swap(struct server *s, const char *event)
 
 static void start_save(struct server *s);
 
+/* The pool has no table of its own, but what was saved is one. */
+static void render(const struct conf_list *targets, struct span saved)
+{
+	struct table *t = NULL;
+	size_t left_out = 0;
+	unsigned i;
+	int rc = targets->n != 0 ? table_read(saved, &t) : RC_OK;
+
+	for (i = 0; i < targets->n; i++) {
+		if (rc == RC_OK)
+			rc = render_write(t, targets->items[i], &left_out);
+		if (rc != RC_OK)
+			log_error(NULL, "render.failed", "target=%s why=\"%s\"", targets->items[i],
+				  rc_text(rc));
+		else if (left_out != 0)
+			log_warn(NULL, "render.left-out",
+				 "target=%s patterns=%zu see 'RENDERED FILES' in routed(8)",
+				 targets->items[i], left_out);
+	}
+	table_free(&t);
+}
+
 static void on_save_work(uv_work_t *work)
 {
 	struct server *s = work->data;
 
 	s->save.rc = file_replace(s->table_path, buf_span(&s->save.now), TABLE_MODE);
+	render(&s->settings->renders, buf_span(&s->save.now));
 }
 
 static void on_saved(uv_work_t *work, int status)
@@ -210,8 +234,10 @@ static void swap(struct server *s)
 
 	if (j->same) {
 		table_free(&j->table);
-		if (s->from_disk)
+		if (s->from_disk) {
 			s->generation++;
+			save(s, &j->saved); /* the files to render may be other ones now */
+		}
 		s->from_disk = false;
 		log_swap(s, "table.unchanged");
 		return;

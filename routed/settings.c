@@ -1,6 +1,7 @@
 #include "routed/settings.h"
 
 #include "lib/dn.h"
+#include "routed/render.h"
 
 struct raw {
 	struct settings s;
@@ -8,7 +9,7 @@ struct raw {
 	const char *null_sender;
 };
 
-#define NKEYS 23
+#define NKEYS 24
 
 static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 {
@@ -27,6 +28,8 @@ static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 		 "unix:PATH or inet:ADDRESS:PORT of Postfix's policy service; repeatable"},
 		{"exim", CONF_STRINGS, &s->exims, 0, 0, false,
 		 "unix:PATH or inet:ADDRESS:PORT for Exim's readsocket; repeatable"},
+		{"render", CONF_STRINGS, &s->renders, 0, 0, false,
+		 "lmdb:FOLDER or texthash:FOLDER of files for Postfix; repeatable"},
 		{"null-sender", CONF_STRING, &r->null_sender, 0, 0, false,
 		 "class of messages without a sender, user or system (user)"},
 		{"control", CONF_PATH, &s->control, 0, 0, true, "socket of routectl"},
@@ -58,23 +61,58 @@ static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 	memcpy(keys, list, sizeof(list));
 }
 
-/* "unix:" paths are relative to the folder of the file, as all paths in it. */
-static int resolve_sockets(const char *path, struct arena *a, struct conf_list *list)
+/* Paths behind a prefix are relative to the folder of the file, as all paths in it. */
+static int resolve(const char *path, struct arena *a, struct conf_list *list, const char *prefix)
 {
 	const char *slash = strrchr(path, '/');
 	size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+	size_t n = strlen(prefix);
 	unsigned i;
 
 	for (i = 0; i < list->n; i++) {
 		const char *item = list->items[i];
 
-		if (strncmp(item, "unix:", 5) != 0 || item[5] == '/')
+		if (strncmp(item, prefix, n) != 0 || item[n] == '/')
 			continue;
-		list->items[i] = arena_printf(a, "unix:%.*s%s", (int)folder, path, item + 5);
+		list->items[i] = arena_printf(a, "%s%.*s%s", prefix, (int)folder, path, item + n);
 		if (list->items[i] == NULL)
 			return RC_NOMEM;
 	}
 	return RC_OK;
+}
+
+static int resolve_all(const char *path, struct arena *a, struct settings *s)
+{
+	const struct {
+		struct conf_list *list;
+		const char *prefix;
+	} paths[] = {
+		{&s->socketmaps, "unix:"}, {&s->policies, "unix:"},    {&s->exims, "unix:"},
+		{&s->renders, "lmdb:"},    {&s->renders, "texthash:"},
+	};
+	size_t i;
+	int rc = RC_OK;
+
+	for (i = 0; i < sizeof(paths) / sizeof(*paths) && rc == RC_OK; i++)
+		rc = resolve(path, a, paths[i].list, paths[i].prefix);
+	return rc;
+}
+
+static int check_renders(const char *path, const struct conf_list *renders, struct buf *errors)
+{
+	enum render_format format;
+	const char *folder;
+	unsigned i;
+	int rc = RC_OK;
+
+	for (i = 0; i < renders->n; i++) {
+		if (render_target_parse(renders->items[i], &format, &folder))
+			continue;
+		buf_printf(errors, "%s: render: \"%s\" is not lmdb:FOLDER or texthash:FOLDER\n",
+			   path, renders->items[i]);
+		rc = RC_INVALID;
+	}
+	return rc;
 }
 
 static bool null_sender_parse(const char *word, bool *is_system)
@@ -114,6 +152,8 @@ static int check(const char *path, struct arena *a, struct raw *r, struct buf *e
 			   r->null_sender);
 		rc = RC_INVALID;
 	}
+	if (check_renders(path, &s->renders, errors) != RC_OK)
+		rc = RC_INVALID;
 	return rc;
 }
 
@@ -137,11 +177,7 @@ int settings_read(const char *path, struct arena *a, struct settings *out, struc
 	if (rc == RC_OK)
 		rc = check(path, a, &r, errors);
 	if (rc == RC_OK)
-		rc = resolve_sockets(path, a, &r.s.socketmaps);
-	if (rc == RC_OK)
-		rc = resolve_sockets(path, a, &r.s.policies);
-	if (rc == RC_OK)
-		rc = resolve_sockets(path, a, &r.s.exims);
+		rc = resolve_all(path, a, &r.s);
 	*out = r.s;
 	return rc;
 }

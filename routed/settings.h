@@ -16,6 +16,7 @@ struct settings {
 	struct conf_list socketmaps; /* "unix:/absolute/path" or "inet:host:port" */
 	struct conf_list policies;   /* the same for Postfix's policy service */
 	struct conf_list exims;      /* the same for Exim's readsocket */
+	struct conf_list renders;    /* targets of render_write() */
 	bool null_sender_is_system;
 	unsigned quiet_ms, ceiling_ms;
 	unsigned timeout_ms, heartbeat_ms, reconnect_max_ms;

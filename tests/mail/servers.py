@@ -10,6 +10,7 @@ import subprocess
 from waypost import wait_for
 
 DAEMONS = "/usr/lib/postfix/sbin"
+LMDB_PLUGIN = "/usr/lib/postfix/postfix-lmdb.so"
 POSTFIX_FILES = "/etc/postfix"
 MAILBOX_UID = 65534
 
@@ -19,7 +20,7 @@ def missing():
     for program in ("ip", "nsd", "postfix", os.path.join(DAEMONS, "master")):
         if shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin") is None:
             return program
-    return None
+    return None if os.path.exists(LMDB_PLUGIN) else LMDB_PLUGIN
 
 
 def write(path, text):
@@ -110,8 +111,8 @@ smtpd_peername_lookup = no
 smtp_tls_security_level = none
 biff = no
 
-transport_maps = {maps}:transport
-recipient_canonical_maps = {maps}:recipient
+transport_maps = {transport}
+recipient_canonical_maps = {recipient}
 virtual_mailbox_domains = {domain}
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = static:all/
@@ -149,11 +150,11 @@ postlog   unix-dgram n - n - 1 postlogd
 class Postfix(Child):
     """A Postfix of its own on one host. All users of its domain share one Maildir.
 
-    socketmap   where routed answers: "unix:PATH" or "inet:ADDRESS:PORT"
-    policy      the same of its policy service
+    transport, recipient   tables of routed
+    policy                 its policy service: "unix:PATH" or "inet:ADDRESS:PORT"
     """
 
-    def __init__(self, folder, host, domain, socketmap, policy):
+    def __init__(self, folder, host, domain, transport, recipient, policy):
         self.folder, self.host, self.domain = folder, host, domain
         etc = os.path.join(folder, "etc")
         mail = os.path.join(folder, "mail")
@@ -162,10 +163,10 @@ class Postfix(Child):
         shutil.chown(os.path.join(folder, "data"), "postfix")
         os.chown(mail, MAILBOX_UID, MAILBOX_UID)
         write(os.path.join(etc, "main.cf"), MAIN_CF.format(
-            folder=folder, domain=domain, maps="socketmap:" + socketmap, policy=policy,
+            folder=folder, domain=domain, transport=transport, recipient=recipient, policy=policy,
             daemons=DAEMONS, uid=MAILBOX_UID))
         write(os.path.join(etc, "master.cf"), MASTER_CF)
-        for name in ("postfix-files", "postfix-script", "post-install"):
+        for name in ("postfix-files", "postfix-script", "post-install", "dynamicmaps.cf"):
             shutil.copy(os.path.join(POSTFIX_FILES, name), etc)
         subprocess.run([*host.prefix(), "postfix", "-c", etc, "check"], check=True)
         super().__init__([*host.prefix(), os.path.join(DAEMONS, "master"), "-d", "-c", etc],

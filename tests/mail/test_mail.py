@@ -114,16 +114,19 @@ class World:
         with open(site.path("routed.conf"), "a", encoding="ascii") as f:
             f.write(f"socketmap inet:127.0.0.1:{SOCKETMAP_PORT}\n"
                     f"policy inet:127.0.0.1:{POLICY_PORT}\nnull-sender system\n"
-                    "exim unix:routed/exim\n")
+                    "exim unix:routed/exim\nrender lmdb:maps\n")
         site.start("dird")
         site.start("routed")
 
     def _start_postfix(self, name):
-        # The hub's Postfix asks over the local socket, the others over TCP.
-        at = (f"unix:{self.sites[name].path('routed', 'socketmap')}" if name == "Hub"
-              else f"inet:127.0.0.1:{SOCKETMAP_PORT}")
+        """The hub's reads a rendered file and asks over the local socket, the others ask over TCP."""
+        site = self.sites[name]
+        maps = (f"socketmap:unix:{site.path('routed', 'socketmap')}" if name == "Hub"
+                else f"socketmap:inet:127.0.0.1:{SOCKETMAP_PORT}")
+        transport = "lmdb:" + site.path("maps", "transport") if name == "Hub" else maps + ":transport"
         postfix = servers.Postfix(os.path.join(self.folder, name + "-postfix"), self.hosts[name],
-                                  domain(name), at, f"inet:127.0.0.1:{POLICY_PORT}")
+                                  domain(name), transport, maps + ":recipient",
+                                  f"inet:127.0.0.1:{POLICY_PORT}")
         self.postfix[name] = postfix
         self.children.append(postfix)
 
