@@ -213,6 +213,10 @@ static int send_found(struct op *op, struct store_txn *t, uint64_t eid, const st
 		return 0; /* in limbo: its parent has not come yet */
 	if (rc == 0)
 		rc = search_send_entry(op, s->sight, eid, e, buf_span(&s->value), out);
+	if (rc == 0 && s->psearch != NULL && psearch_sent(op, e) == RC_TOOBIG) {
+		*code = LR_ADMIN_LIMIT;
+		return RC_DONE;
+	}
 	s->count++;
 	if (rc == 0 && s->page_size != 0 && ++s->page_count >= s->page_size) {
 		s->page_is_full = true;

@@ -17,7 +17,8 @@ struct psearch {
 	bool is_linked, is_busy;
 	struct place *places;
 	unsigned nplaces;
-	uint64_t newest; /* entries with this number or a higher one are new since `settled` */
+	uint64_t newest;     /* entries with this number or a higher one are new since `settled` */
+	struct eid_set sent; /* beginnings of entryUUIDs; of ordinary readers only */
 	struct buf base_normal;
 	bool base_is_gone;
 };
@@ -89,6 +90,7 @@ void psearch_free(struct psearch **pp)
 		p->next->prev = p->prev;
 	__atomic_sub_fetch(&count, 1, __ATOMIC_RELAXED);
 	buf_fini(&p->base_normal);
+	eid_set_fini(&p->sent);
 	mem_free(p->places);
 	mem_free(p);
 }
@@ -140,6 +142,32 @@ int psearch_begin(struct op *op, struct search *s, struct store_txn *t)
 
 /* --- what is told --- */
 
+static bool sees_all(const struct op *op)
+{
+	return op->identity.kind == IDENTITY_ADMIN || op->identity.kind == IDENTITY_SITE;
+}
+
+static uint64_t name_of(const struct uuid *u)
+{
+	uint64_t n;
+
+	memcpy(&n, u->b, sizeof(n));
+	return n;
+}
+
+int psearch_sent(struct op *op, const struct entry *e)
+{
+	struct eid_set *sent = &search_of(op)->psearch->sent;
+	int rc;
+
+	if (sees_all(op))
+		return RC_OK;
+	if (sent->n >= PSEARCH_MAX_SENT)
+		return RC_TOOBIG;
+	rc = eid_set_add(sent, name_of(&e->head.uuid));
+	return rc == RC_EXISTS ? RC_OK : rc;
+}
+
 static int send_note(struct op *op, size_t message, enum psearch_change type, struct buf *out)
 {
 	struct msg_control note = {.oid = SPAN_LIT(OP_OID_ENTRY_CHANGE), .has_value = true};
@@ -169,6 +197,8 @@ static int send_entry(struct op *op, struct op_sight *v, uint64_t eid, const str
 	if (rc == RC_OK)
 		rc = op_entry_write_named(v, eid, e, buf_span(&dn), search_of(op)->selection, out);
 	buf_fini(&dn);
+	if (rc == RC_OK)
+		rc = psearch_sent(op, e);
 	if (rc != RC_OK)
 		return rc == RC_NOTFOUND ? RC_OK : rc;
 	return send_note(op, message, type, out);
@@ -223,6 +253,17 @@ static bool was_in_scope(const struct search *s, struct span old_dn)
 	return false;
 }
 
+static int tell_deleted(struct op *op, const struct store_change *row)
+{
+	struct search *s = search_of(op);
+
+	if ((op->controls.psearch->types & PSEARCH_DELETE) == 0 || !was_in_scope(s, row->old_dn))
+		return RC_OK;
+	if (!sees_all(op) && !eid_set_has(&s->psearch->sent, name_of(&row->uuid)))
+		return RC_OK;
+	return send_deleted(op, row->old_dn);
+}
+
 static int tell(struct op *op, struct store_txn *t, const struct store_change *row,
 		const struct place *at, struct op_view *view)
 {
@@ -233,11 +274,8 @@ static int tell(struct op *op, struct store_txn *t, const struct store_change *r
 	struct entry e;
 	int rc;
 
-	if (row->is_tombstone) {
-		if ((types & PSEARCH_DELETE) == 0 || !was_in_scope(s, row->old_dn))
-			return RC_OK;
-		return send_deleted(op, row->old_dn);
-	}
+	if (row->is_tombstone)
+		return tell_deleted(op, row);
 	rc = store_entry(t, row->eid, &e);
 	if (rc != RC_OK)
 		return rc == RC_NOTFOUND ? RC_OK : rc;
@@ -339,6 +377,8 @@ static void go_on(struct op *op)
 	}
 	if (rc == RC_DONE && s->psearch->base_is_gone) {
 		search_end(op, LR_NO_SUCH_OBJECT, "the base of the search is gone");
+	} else if (rc == RC_TOOBIG) {
+		search_end(op, LR_ADMIN_LIMIT, "more than 200,000 entries were sent");
 	} else if (rc == RC_CLOSED) {
 		search_cancel(op);
 	} else if (rc != RC_OK && rc != RC_DONE) {

@@ -9,7 +9,8 @@
 
 #include "dird/op_search.h"
 
-#define PSEARCH_MAX 500 /* of the whole server */
+#define PSEARCH_MAX 500         /* of the whole server */
+#define PSEARCH_MAX_SENT 200000 /* entries that one search of an ordinary reader has sent */
 
 /** Types of changes, as bits. */
 enum psearch_change {
@@ -38,6 +39,9 @@ void psearch_note(enum psearch_change type, struct buf *out);
 bool psearch_admit(struct op *op, struct search *s);
 /** Before the first entry is looked at: what is written from now on will be told. */
 int psearch_begin(struct op *op, struct search *s, struct store_txn *t) WARN_UNUSED;
+/** The client was sent this entry: an ordinary reader is told of deletions of such ones only, as
+ * nobody knows of a deleted entry whether he might have seen it. RC_TOOBIG. */
+int psearch_sent(struct op *op, const struct entry *e) WARN_UNUSED;
 /** The ordinary answers are all sent. */
 void psearch_persist(struct op *op);
 /** With the search. */

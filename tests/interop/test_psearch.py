@@ -274,6 +274,25 @@ class End(Case):
             self.do(ber.delete, "cn=Eve,ou=other,o=Example")
             self.assertEqual(c.result(7).code, 50)
 
+    def test_what_a_user_is_told_of_deletions(self):
+        """S12: the end of an entry that he could not see would give it away."""
+        self.do(ber.add, "cn=Eve,ou=other,o=Example", person("Eve", userPassword=["hunter2"]))
+        ghost = dict(person("Ghost"), objectClass=["inetOrgPerson", "mailRecipient"],
+                     hideFromAddressLists=["TRUE"])
+        self.do(ber.add, "cn=Ghost," + BASE, ghost)
+        self.do(ber.add, "cn=Bob," + BASE, person("Bob"))
+        with Raw(SITE.path("ldapi")) as c:
+            c.send(ber.bind(1, "cn=Eve,ou=other,o=Example", "hunter2"))
+            self.assertEqual(c.result(1).code, 0)
+            self.watcher = c
+            self.watch(control=psearch(changes_only=False))
+            self.do(ber.delete, "cn=Ghost," + BASE)
+            self.do(ber.delete, "cn=Bob," + BASE)
+            self.mark("Cid")
+            self.do(ber.delete, "cn=Cid," + BASE)
+            self.assertEqual([self.told()[:2] for _ in range(3)],
+                             [(DELETE, "Bob"), (ADD, "Cid"), (DELETE, "Cid")])
+
     def test_a_bind_ends_it(self):
         self.watch()
         self.watcher.send(ber.bind_external(9))
