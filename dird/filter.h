@@ -57,6 +57,18 @@ enum filter_result { FILTER_FALSE, FILTER_TRUE, FILTER_UNKNOWN };
 int filter_read(const struct schema *s, struct span *rest, struct arena *a, struct filter **out,
 		const char **why) WARN_UNUSED;
 
+/** What a site does with substrings whose beginning is not given ("*x*"), as Exchange's three modes
+ * (KB Q224105). */
+enum filter_substrings {
+	FILTER_SUBSTR_ALLOW,
+	FILTER_SUBSTR_AS_INITIAL, /* the first part given is what values begin with */
+	FILTER_SUBSTR_REFUSE,
+};
+
+/** filter_read() in one of these modes. RC_DENIED: refused, with *why set. */
+int filter_read_as(const struct schema *s, enum filter_substrings mode, struct span *rest,
+		   struct arena *a, struct filter **out, const char **why) WARN_UNUSED;
+
 /**
  * RFC 4515 text to the Filter element's BER, appended to out. For views, tools and tests. Blanks
  * between filters and one item without parentheses are taken, too.

@@ -23,6 +23,7 @@ struct reader {
 	const struct schema *s;
 	struct arena *a;
 	unsigned terms;
+	enum filter_substrings mode;
 	bool without_accents; /* what caseIgnoreMatch would compare */
 	const char *why;
 	struct buf scratch;
@@ -221,11 +222,21 @@ static int count_elements(struct span rest, unsigned *out)
 	return rc == RC_DONE ? RC_OK : rc;
 }
 
+static int refuse_substrings(struct reader *r)
+{
+	r->why = "this site searches for the beginnings of values only; leave the first * out";
+	return RC_DENIED;
+}
+
 static int read_part(struct reader *r, struct filter *f, const struct tlv *t, bool first, bool last)
 {
+	bool open = first && (t->tag == TLV_CONTEXT(1) || (t->tag == TLV_CONTEXT(2) && last));
+
 	if (t->body.n == 0)
 		return invalid(r, "filter: an empty substring");
-	if (t->tag == TLV_CONTEXT(0) && first)
+	if (open && r->mode == FILTER_SUBSTR_REFUSE && f->kind != FILTER_UNDEFINED)
+		return refuse_substrings(r);
+	if ((t->tag == TLV_CONTEXT(0) && first) || (open && r->mode == FILTER_SUBSTR_AS_INITIAL))
 		return set_part(r, f, TEXT_INITIAL, t->body, &f->value);
 	if (t->tag == TLV_CONTEXT(1))
 		return set_part(r, f, TEXT_ANY, t->body, &f->any[f->nany++]);
@@ -351,8 +362,12 @@ static int read_substring_text(struct reader *r, struct span text, struct filter
 	do {
 		more = span_cut(&text, '*', &piece);
 		rc = unescape_part(r, &piece);
+		if (rc == RC_OK && piece.n == 0 && first && r->mode == FILTER_SUBSTR_REFUSE)
+			rc = refuse_substrings(r);
 		if (rc != RC_OK)
 			break;
+		if (piece.n == 0 && r->mode == FILTER_SUBSTR_AS_INITIAL)
+			continue;
 		if (piece.n != 0 && first)
 			rc = set_part(r, f, TEXT_INITIAL, piece, &f->value);
 		else if (piece.n != 0 && !more)
@@ -521,7 +536,13 @@ static int read_element(struct reader *r, struct span *rest, unsigned depth, str
 int filter_read(const struct schema *s, struct span *rest, struct arena *a, struct filter **out,
 		const char **why)
 {
-	struct reader r = {.s = s, .a = a};
+	return filter_read_as(s, FILTER_SUBSTR_ALLOW, rest, a, out, why);
+}
+
+int filter_read_as(const struct schema *s, enum filter_substrings mode, struct span *rest,
+		   struct arena *a, struct filter **out, const char **why)
+{
+	struct reader r = {.s = s, .a = a, .mode = mode};
 	int rc;
 
 	buf_init(&r.scratch, UINT32_MAX);

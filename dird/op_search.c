@@ -156,10 +156,15 @@ static uint64_t limit_of(int64_t asked, unsigned allowed)
 	return a == 0 || (allowed != 0 && allowed < a) ? allowed : a;
 }
 
+static bool is_unlimited(const struct op *op)
+{
+	return op->identity.kind == IDENTITY_ADMIN || op->identity.kind == IDENTITY_SITE;
+}
+
 static void set_limits(struct op *op, struct search *s)
 {
 	const struct server_config *cfg = &op->server->config;
-	bool free = op->identity.kind == IDENTITY_ADMIN || op->identity.kind == IDENTITY_SITE;
+	bool free = is_unlimited(op);
 	const struct msg_search *m = &op->msg.u.search;
 	uint64_t ms = limit_of(m->time_limit * 1000, free ? 0 : cfg->time_limit_ms);
 
@@ -283,6 +288,11 @@ static void start_virtual(struct op *op, struct search *s, struct span base_norm
 		search_fail(op, rc);
 }
 
+static enum filter_substrings substrings_for(const struct op *op)
+{
+	return is_unlimited(op) ? FILTER_SUBSTR_ALLOW : op->server->config.substrings;
+}
+
 /* Filter and attributes. RC_REFUSED: answered. */
 static int read_request(struct op *op, struct search *s)
 {
@@ -291,7 +301,12 @@ static int read_request(struct op *op, struct search *s)
 	const char *why = NULL;
 	int rc;
 
-	rc = filter_read(op->server->schema, &filter, &op->arena, &s->filter, &why);
+	rc = filter_read_as(op->server->schema, substrings_for(op), &filter, &op->arena, &s->filter,
+			    &why);
+	if (rc == RC_DENIED) {
+		op_finish_result(op, LR_UNWILLING, why);
+		return RC_REFUSED;
+	}
 	if (rc == RC_INVALID || rc == RC_TOOBIG) {
 		op_finish_result(op, rc == RC_INVALID ? LR_PROTOCOL_ERROR : LR_ADMIN_LIMIT,
 				 why != NULL ? why : "malformed filter");

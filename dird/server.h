@@ -27,6 +27,8 @@ struct server_config {
 	bool anonymous_read;
 	unsigned loops;
 	unsigned size_limit, time_limit_ms, idle_timeout_ms;
+	const char *substring_search; /* its word, for: */
+	enum filter_substrings substrings;
 	const char *log_level;
 	unsigned heartbeat_ms; /* replication */
 	unsigned tombstone_lifetime_s;

@@ -55,6 +55,8 @@ static int with_keys(struct server_config *c, int (*fn)(const struct conf_key *k
 		 .help = "entries a search returns to ordinary clients; 0 is no limit (0)"},
 		{"time-limit", CONF_MS, &c->time_limit_ms, .max = DAY_MS,
 		 .help = "time a search of ordinary clients takes; 0 is no limit (0)"},
+		{"substring-search", CONF_STRING, &c->substring_search,
+		 .help = "*x* of ordinary clients: allow, initial (as x*) or refuse (allow)"},
 		{"idle-timeout", CONF_MS, &c->idle_timeout_ms, .max = DAY_MS,
 		 .help = "a connection without requests is closed then; 0 is never (1h)"},
 		{"heartbeat", CONF_MS, &c->heartbeat_ms, .min = 100, .max = DAY_MS,
@@ -102,7 +104,26 @@ static int complain(const struct server_config *c, struct buf *errors, const cha
 }
 
 /* What no single line shows. */
-static int check(const struct server_config *c, struct arena *a, struct buf *errors)
+static bool read_substrings(struct server_config *c)
+{
+	static const struct {
+		const char *word;
+		enum filter_substrings mode;
+	} words[] = {{"allow", FILTER_SUBSTR_ALLOW},
+		     {"initial", FILTER_SUBSTR_AS_INITIAL},
+		     {"refuse", FILTER_SUBSTR_REFUSE}};
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(c->substring_search, words[i].word) != 0)
+			continue;
+		c->substrings = words[i].mode;
+		return true;
+	}
+	return false;
+}
+
+static int check(struct server_config *c, struct arena *a, struct buf *errors)
 {
 	enum log_level level;
 	const char *why = NULL;
@@ -120,6 +141,8 @@ static int check(const struct server_config *c, struct arena *a, struct buf *err
 		rc = complain(c, errors, "listen-ldaps needs tls-certificate and tls-key");
 	if (c->listen_ldap.n + c->listen_ldaps.n + c->listen_ldapi.n == 0)
 		rc = complain(c, errors, "no listen-ldap, listen-ldaps or listen-ldapi");
+	if (!read_substrings(c))
+		rc = complain(c, errors, "substring-search is allow, initial or refuse");
 	if (!log_level_parse(span_of(c->log_level), &level))
 		rc = complain(c, errors, "log-level is error, warn, info or debug");
 	return rc;
@@ -136,6 +159,7 @@ int server_config_read(const char *path, struct arena *a, struct server_config *
 		.schema = default_schema(),
 		.loops = default_loops(),
 		.idle_timeout_ms = 3600 * 1000,
+		.substring_search = "allow",
 		.log_level = "info",
 		.heartbeat_ms = 10000,
 		.tombstone_lifetime_s = 60 * 86400,

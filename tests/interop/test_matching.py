@@ -308,6 +308,47 @@ class Plain(unittest.TestCase):
         run("dirctl", "check", "--config", SITE.path("dird.conf"))
 
 
+class SubstringModes(unittest.TestCase):
+    """L8: Exchange's three modes (KB Q224105), for ordinary clients."""
+
+    MODE_NAMES = ("Ada Hill", "Hilda Ray")
+
+    def site(self, *conf):
+        site = DirdSite("anonymous-read yes", *conf)
+        self.addCleanup(site.close)
+        site.start()
+        c = ldap.initialize(site.ldapi)
+        c.sasl_interactive_bind_s("", ldap.sasl.external())
+        c.add_s("o=Example", [("objectClass", [b"organization", b"mailOrganization"]), ("o", b"Example")])
+        for name in self.MODE_NAMES:
+            c.add_s(f"cn={name},o=Example", [("objectClass", b"inetOrgPerson"), ("cn", name.encode()),
+                                             ("sn", name.split()[1].encode())])
+        self.admin, self.anyone = c, ldap.initialize(site.uri)
+
+    def names(self, c, text):
+        return {dn.split(",")[0][3:] for dn, _ in c.search_s("o=Example", ldap.SCOPE_ONELEVEL, text, ["1.1"])}
+
+    def test_allow(self):
+        self.site()
+        self.assertEqual(self.names(self.anyone, "(cn=*hil*)"), {"Ada Hill", "Hilda Ray"})
+
+    def test_as_initial(self):
+        self.site("substring-search initial")
+        for text in "(cn=*hil*)", "(cn=*hil)", "(|(cn=*hil*)(sn=*zz*))", "(cn=hil*)":
+            self.assertEqual(self.names(self.anyone, text), {"Hilda Ray"}, text)
+        self.assertEqual(self.names(self.anyone, "(cn=*ada *il*)"), {"Ada Hill"})
+        self.assertEqual(self.names(self.admin, "(cn=*hil*)"), {"Ada Hill", "Hilda Ray"})
+
+    def test_refuse(self):
+        self.site("substring-search refuse")
+        for text in "(cn=*hil*)", "(cn=*hil)", "(&(objectClass=*)(!(sn=*zz*)))":
+            with self.assertRaises(ldap.UNWILLING_TO_PERFORM):
+                self.names(self.anyone, text)
+        self.assertEqual(self.names(self.anyone, "(cn=hil*)"), {"Hilda Ray"})
+        self.assertEqual(self.names(self.anyone, "(nobodyKnows=*x*)"), set())
+        self.assertEqual(self.names(self.admin, "(cn=*hil*)"), {"Ada Hill", "Hilda Ray"})
+
+
 class OtherRules(unittest.TestCase):
     def setUp(self):
         self.c = admin()

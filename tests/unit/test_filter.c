@@ -418,6 +418,68 @@ static int read_ber(struct span ber, struct filter **out, struct arena *a)
 	return rc;
 }
 
+/* "initial|any|any|final" of a substrings filter in a mode; NULL: refused. */
+static void check_mode(enum filter_substrings mode, const char *text, const char *want)
+{
+	struct filter *f;
+	const char *why = NULL;
+	struct buf ber, got;
+	struct arena a;
+	struct span rest;
+	unsigned i;
+	int rc;
+
+	arena_init(&a);
+	buf_init(&ber, 4096);
+	buf_init(&got, 4096);
+	assert_int_equal(filter_from_text(span_of(text), &ber, NULL), RC_OK);
+	rest = buf_span(&ber);
+	rc = filter_read_as(schema, mode, &rest, &a, &f, &why);
+	assert_int_equal(rc, want != NULL ? RC_OK : RC_DENIED);
+	if (want != NULL && f->kind == FILTER_UNDEFINED) {
+		assert_string_equal(want, "?");
+	} else if (want != NULL) {
+		buf_printf(&got, "%.*s", SPAN_ARG(f->value));
+		for (i = 0; i < f->nany; i++)
+			buf_printf(&got, "|%.*s", SPAN_ARG(f->any[i]));
+		buf_printf(&got, "|%.*s", SPAN_ARG(f->final));
+		assert_string_equal(buf_cstr(&got), want);
+		assert_true(span_starts(f->value, f->prefix) || f->spaced);
+	} else {
+		assert_non_null(why);
+	}
+	buf_fini(&got);
+	buf_fini(&ber);
+	arena_fini(&a);
+}
+
+/* KB Q224105: Exchange's three modes. */
+static void substring_modes(void **state)
+{
+	static const struct {
+		const char *text, *allow, *initial, *refuse;
+	} rows[] = {
+		{"(cn=x*)", "x|", "x|", "x|"},
+		{"(cn=x*y*z)", "x|y|z", "x|y|z", "x|y|z"},
+		{"(cn=*x*)", "|x|", "x|", NULL},
+		{"(cn=*x)", "|x", "x|", NULL},
+		{"(cn=*x*y*)", "|x|y|", "x|y|", NULL},
+		{"(cn=*x*y)", "|x|y", "x|y", NULL},
+		{"(nobodyKnows=*x*)", "?", "?", "?"},
+		{"(cn:caseIgnoreSubstringsMatch:=x\\2ay)", "x|y", "x|y", "x|y"},
+		{"(cn:caseIgnoreSubstringsMatch:=\\2ax\\2ay\\2a)", "|x|y|", "x|y|", NULL},
+		{"(cn:caseIgnoreSubstringsMatch:=\\2ax)", "|x", "x|", NULL},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
+		check_mode(FILTER_SUBSTR_ALLOW, rows[i].text, rows[i].allow);
+		check_mode(FILTER_SUBSTR_AS_INITIAL, rows[i].text, rows[i].initial);
+		check_mode(FILTER_SUBSTR_REFUSE, rows[i].text, rows[i].refuse);
+	}
+}
+
 static void nest(struct buf *b, unsigned depth)
 {
 	unsigned i;
@@ -759,6 +821,7 @@ int main(void)
 		unit_heap_test(undecodable_values_are_undefined),
 		unit_heap_test(text_becomes_ber),
 		unit_heap_test(bad_text_is_refused),
+		unit_heap_test(substring_modes),
 		unit_heap_test(depth_is_limited),
 		unit_heap_test(terms_are_limited),
 		unit_heap_test(bad_ber_is_refused),
