@@ -37,6 +37,7 @@ static void free_session(struct sync_session *s)
 	buf_fini(&s->out);
 	buf_fini(&s->scratch);
 	buf_fini(&s->computed);
+	buf_fini(&s->last_cookie);
 	arena_fini(&s->arena);
 	mem_free(s);
 }
@@ -49,6 +50,42 @@ static void end_with(struct sync_session *s, enum ldap_result code, const char *
 
 	free_session(s);
 	op_finish_result(op, code, text);
+}
+
+/* With the Sync Done control. */
+static void end_with_done(struct sync_session *s, enum ldap_result code, const char *text,
+			  const struct sync_done *done)
+{
+	struct msg_control control = {.oid = SPAN_LIT(SYNC_OID_DONE), .has_value = true};
+	struct op *op = s->op;
+	struct buf value;
+
+	buf_init(&value, SIZE_MAX);
+	sync_done_write(&value, done);
+	control.value = buf_span(&value);
+	free_session(s);
+	op->result = (struct result){.code = code, .text = text};
+	if (buf_rc(&value) != RC_OK)
+		op->result = (struct result){LR_OTHER, .text = rc_text(RC_NOMEM)};
+	op_finish(op, SPAN_LIT(""), &control, buf_rc(&value) == RC_OK);
+	buf_fini(&value);
+}
+
+/*
+ * The order does not tell any more what has gone. What was told last is still good to begin with:
+ * the next session has a present phase (RFC 4533 §3.8). In a refresh stage nothing has been told.
+ */
+static void end_for_refresh(struct sync_session *s)
+{
+	static const char why[] = "a naming context was restored or trimmed";
+	struct sync_done done = {.refresh_deletes = false};
+
+	if (s->last_cookie.n == 0) {
+		end_with(s, LR_SYNC_REFRESH_REQUIRED, why);
+		return;
+	}
+	done.cookie = arena_span(&s->op->arena, buf_span(&s->last_cookie));
+	end_with_done(s, LR_SYNC_REFRESH_REQUIRED, why, &done);
 }
 
 static void end_by_error(struct sync_session *s, int rc)
@@ -64,7 +101,7 @@ static void end_by_error(struct sync_session *s, int rc)
 		end_with(s, LR_NO_SUCH_OBJECT, "the base of the content is gone");
 		break;
 	case RC_CONFLICT:
-		end_with(s, LR_SYNC_REFRESH_REQUIRED, "a naming context was restored or trimmed");
+		end_for_refresh(s);
 		break;
 	case RC_TOOBIG:
 		end_with(s, LR_SIZE_LIMIT, "more entries than the size limit");
@@ -80,27 +117,16 @@ static void end_by_error(struct sync_session *s, int rc)
 static void end_refresh_only(struct sync_session *s)
 {
 	struct sync_done done = {.refresh_deletes = s->stage == SYNC_STAGE_DELETE};
-	struct msg_control control = {.oid = SPAN_LIT(SYNC_OID_DONE), .has_value = true};
-	struct op *op = s->op;
-	struct buf cookie, value;
-	int rc;
+	struct buf cookie;
 
 	buf_init(&cookie, SIZE_MAX);
-	buf_init(&value, SIZE_MAX);
 	sync_cookie(s, true, &cookie);
 	done.cookie = buf_span(&cookie);
-	sync_done_write(&value, &done);
-	rc = buf_rc(&cookie) != RC_OK ? buf_rc(&cookie) : buf_rc(&value);
-	if (rc != RC_OK) {
-		end_by_error(s, rc);
-	} else {
-		control.value = buf_span(&value);
-		free_session(s);
-		op->result.code = LR_SUCCESS;
-		op_finish(op, SPAN_LIT(""), &control, 1);
-	}
+	if (buf_rc(&cookie) != RC_OK)
+		end_by_error(s, buf_rc(&cookie));
+	else
+		end_with_done(s, LR_SUCCESS, NULL, &done);
 	buf_fini(&cookie);
-	buf_fini(&value);
 }
 
 static void on_cancel(struct op *op)
@@ -145,10 +171,9 @@ static bool needs_delete_phase(const struct sync_session *s)
  * The present phase spoke for the rows up to its begin; live rows behind that were sent too, but
  * removals are told now.
  */
-static int begin_delete_phase(struct sync_session *s)
+static int go_back_to_pass(struct sync_session *s)
 {
 	unsigned i;
-	int rc;
 
 	for (i = 0; i < s->nncs; i++) {
 		struct sync_nc *nc = &s->ncs[i];
@@ -160,7 +185,15 @@ static int begin_delete_phase(struct sync_session *s)
 		nc->named = nc->sent.usn;
 		nc->sent.usn = nc->pass_high;
 	}
-	rc = sync_send_info(s, SYNC_INFO_REFRESH_PRESENT, false);
+	return RC_OK;
+}
+
+static int begin_delete_phase(struct sync_session *s)
+{
+	int rc = go_back_to_pass(s);
+
+	if (rc == RC_OK)
+		rc = sync_send_info(s, SYNC_INFO_REFRESH_PRESENT, false);
 	s->stage = SYNC_STAGE_DELETE;
 	sync_begin_pass(s);
 	return rc;
@@ -184,10 +217,8 @@ static int end_burst(struct sync_session *s)
 {
 	int rc = RC_OK;
 
-	if (s->since_cookie != 0 || s->rows_since_cookie >= SYNC_COOKIE_ENTRIES) {
+	if (s->since_cookie != 0 || s->rows_since_cookie >= SYNC_COOKIE_ENTRIES)
 		rc = sync_send_info(s, SYNC_INFO_NEW_COOKIE, false);
-		s->rows_since_cookie = 0;
-	}
 	sync_begin_pass(s);
 	return rc;
 }
@@ -197,9 +228,14 @@ static void at_consistent_point(struct sync_session *s)
 {
 	int rc = sync_send_set(s);
 
+	/* slapd takes the end of a second phase for that of another present phase: what is left is
+	 * told in the persist stage, or to the next poll */
+	if (rc == RC_OK && s->is_openldap && s->stage == SYNC_STAGE_PRESENT)
+		rc = go_back_to_pass(s);
 	if (rc == RC_OK && s->stage == SYNC_STAGE_PERSIST) {
 		rc = end_burst(s);
-	} else if (rc == RC_OK && s->stage == SYNC_STAGE_PRESENT && needs_delete_phase(s)) {
+	} else if (rc == RC_OK && s->stage == SYNC_STAGE_PRESENT && needs_delete_phase(s) &&
+		   !s->is_openldap) {
 		rc = begin_delete_phase(s);
 		if (rc == RC_OK)
 			yield_turn(s);
@@ -348,6 +384,7 @@ static int read_request(struct sync_session *s, const struct msg_control *contro
 		return result_set(&op->result, &op->arena, LR_PROTOCOL_ERROR,
 				  "malformed value of the sync request control");
 	s->mode = out->mode;
+	s->reload_hint = out->reload_hint;
 	rc = dn_parse(&op->arena, m->base, &s->base, &why);
 	if (rc == RC_INVALID || rc == RC_TOOBIG)
 		return result_set(&op->result, &op->arena, LR_INVALID_DN, "search base: %s", why);
@@ -381,6 +418,9 @@ static int begin_content(struct sync_session *s, struct span cookie)
 		rc = sync_content_hash(s, &s->hash);
 	if (rc == RC_OK)
 		rc = sync_begin_contexts(s, t, cookie);
+	if (rc == RC_CONFLICT)
+		rc = result_set(&s->op->result, &s->op->arena, LR_SYNC_REFRESH_REQUIRED,
+				"the cookie is not of this content");
 	s->pass_is_new = true;
 out:
 	store_read_end(&t);
@@ -397,6 +437,7 @@ static struct sync_session *new_session(struct op *op)
 	buf_init(&s->out, SIZE_MAX);
 	buf_init(&s->scratch, SIZE_MAX);
 	buf_init(&s->computed, SIZE_MAX);
+	buf_init(&s->last_cookie, SIZE_MAX);
 	op_view_init(&s->view, op, &s->computed);
 	arena_init(&s->arena);
 	op->state = s;

@@ -125,237 +125,36 @@ bool sync_is_partner_request(const struct op *op)
 	       asks_for(m, SPAN_LIT("parentUUID"));
 }
 
-/* --- contexts --- */
+/* --- moves --- */
 
-static bool belongs(const struct sync_session *s, const struct store_nc *nc)
+static bool moved_since_cookie(struct sync_session *s, const struct entry *e)
 {
-	return s->with_local || !uuid_eq(&nc->position.nc, &POSITION_LOCAL_NC);
+	const struct sync_nc *nc = sync_find_nc(s, &e->head.stamp.nc);
+
+	return nc == NULL || e->head.moved_usn > nc->begin;
 }
 
-static int add_context(struct sync_session *s, const struct store_nc *nc, struct sync_nc **out)
+/* Of siblings only the first is asked for. */
+int sync_has_moved(struct sync_session *s, struct store_txn *t, const struct entry *e, bool *out)
 {
-	struct sync_nc *at = mem_realloc(s->ncs, ((size_t)s->nncs + 1) * sizeof(*at));
-
-	if (at == NULL)
-		return RC_NOMEM;
-	s->ncs = at;
-	at += s->nncs++;
-	memset(at, 0, sizeof(*at));
-	at->number = nc->number;
-	at->sent = nc->position;
-	at->sent.usn = 0;
-	at->told = UINT64_MAX;
-	at->floor = nc->floor;
-	at->here = at->pass_high = nc->position.usn;
-	at->is_partners = s->is_partner && s->op->identity.kind == IDENTITY_SITE &&
-			  uuid_eq(&nc->position.nc, &s->op->identity.uuid);
-	*out = at;
-	return RC_OK;
-}
-
-/*
- * Everything of the life up to p is known to the client; does the order here tell the rest? At usn
- * 0 it may hold anything that a cut session brought.
- */
-static bool is_usable(const struct store_nc *nc, const struct position *p)
-{
-	if (p->usn == 0)
-		return nc->floor == 0 && nc->position.epoch <= 1;
-	return position_same_life(p, &nc->position) && p->usn >= nc->floor;
-}
-
-/*
- * One context of a cookie. A partner may be ahead of this site, since it has other partners;
- * another client that is ahead was served by a replica that knew more, so it gets everything.
- */
-static bool take_position(struct sync_session *s, const struct store_nc *nc,
-			  const struct position *p, struct sync_nc *at)
-{
-	if (s->is_partner && p->epoch > nc->position.epoch) {
-		at->is_ahead = true;
-		return true;
-	}
-	if (position_same_life(p, &nc->position))
-		at->begin = p->usn;
-	if (!is_usable(nc, p) || (!s->is_partner && p->usn > nc->position.usn))
-		return false;
-	at->sent.usn = at->settled = p->usn;
-	return true;
-}
-
-/* A partner names all contexts of which it has something; another client may hold anything. */
-static bool begin_one(struct sync_session *s, const struct store_nc *nc, const struct position *p,
-		      struct sync_nc *at)
-{
-	static const struct position nothing;
-
-	if (p != NULL && nc->is_own && position_same_life(p, &nc->position) &&
-	    p->usn > nc->position.usn)
-		log_error(NULL, "sync.rolled_back",
-			  "epoch=%u usn=%llu partner_usn=%llu reason=\"a partner has changes of "
-			  "this site that are not here: it runs on an older copy\"",
-			  nc->position.epoch, (unsigned long long)nc->position.usn,
-			  (unsigned long long)p->usn);
-	if (at->is_partners)
-		return true;
-	return take_position(s, nc, p != NULL ? p : &nothing, at);
-}
-
-/* Contexts with what the cookie says; the present phase speaks for those that can not use it. */
-static int begin_each(struct sync_session *s, struct store_txn *t, const struct vector *v,
-		      bool usable)
-{
-	uint32_t number = 0;
-	struct store_nc nc;
+	uint64_t parent = e->head.parent, eid = parent;
+	struct entry above;
 	int rc;
 
-	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
-		struct sync_nc *at;
-
-		if (!belongs(s, &nc))
-			continue;
-		rc = add_context(s, &nc, &at);
+	*out = moved_since_cookie(s, e);
+	if (*out || parent == 0)
+		return RC_OK;
+	if (parent == s->chain_eid) {
+		*out = s->chain_moved;
+		return RC_OK;
+	}
+	for (; eid != 0 && eid != s->base_eid && !*out; eid = above.head.parent) {
+		rc = store_entry(t, eid, &above);
 		if (rc != RC_OK)
 			return rc;
-		at->speaks = !usable || !begin_one(s, &nc, vector_find(v, &nc.position.nc), at);
+		*out = moved_since_cookie(s, &above);
 	}
-	return rc == RC_DONE ? RC_OK : rc;
-}
-
-/* Does the cookie name a context that is not here? Its entries at the client would stay for ever.
- */
-static bool has_strangers(const struct sync_session *s, const struct vector *v)
-{
-	unsigned i, k;
-
-	for (i = 0; i < v->n; i++) {
-		for (k = 0; k < s->nncs && !uuid_eq(&s->ncs[k].sent.nc, &v->at[i].nc); k++)
-			;
-		if (k == s->nncs)
-			return true;
-	}
-	return false;
-}
-
-/* Has the base, or what is above it, been moved since the cookie? Then the scope is another one. */
-static int has_base_moved(struct sync_session *s, struct store_txn *t, bool *out)
-{
-	uint64_t eid = s->base_eid;
-	struct entry e;
-	unsigned i;
-	int rc;
-
-	*out = false;
-	while (eid != 0 && eid != s->root_eid) {
-		rc = store_entry(t, eid, &e);
-		if (rc != RC_OK)
-			return rc;
-		for (i = 0; i < s->nncs; i++) {
-			if (uuid_eq(&s->ncs[i].sent.nc, &e.head.stamp.nc) &&
-			    e.head.moved_usn > s->ncs[i].begin)
-				*out = true;
-		}
-		eid = e.head.parent;
-	}
+	s->chain_eid = parent;
+	s->chain_moved = *out;
 	return RC_OK;
-}
-
-/* Everybody but a partner has one present phase for everything, and is not told by name. */
-static void begin_anew(struct sync_session *s)
-{
-	unsigned i;
-
-	for (i = 0; i < s->nncs; i++) {
-		s->ncs[i].speaks = true;
-		s->ncs[i].sent.usn = s->ncs[i].settled = s->ncs[i].begin = 0;
-	}
-}
-
-static bool does_any_speak(const struct sync_session *s)
-{
-	unsigned i;
-
-	for (i = 0; i < s->nncs; i++) {
-		if (s->ncs[i].speaks)
-			return true;
-	}
-	return false;
-}
-
-int sync_begin_contexts(struct sync_session *s, struct store_txn *t, struct span cookie)
-{
-	struct vector v = {NULL, 0};
-	bool usable = cookie.p != NULL && cookie.n != 0, moved = false;
-	uint64_t hash;
-	int rc = RC_OK;
-
-	if (usable) {
-		rc = cookie_read(cookie, &s->arena, &hash, &v);
-		if (rc == RC_NOMEM)
-			return rc;
-		usable = rc == RC_OK && hash == s->hash;
-	}
-	rc = begin_each(s, t, &v, usable);
-	if (rc == RC_OK && !s->is_partner)
-		rc = has_base_moved(s, t, &moved);
-	if (rc != RC_OK)
-		return rc;
-	if (!s->is_partner && (moved || does_any_speak(s) || has_strangers(s, &v)))
-		begin_anew(s);
-	s->stage = does_any_speak(s) ? SYNC_STAGE_PRESENT : SYNC_STAGE_DELETE;
-	return RC_OK;
-}
-
-static struct sync_nc *find_number(struct sync_session *s, uint32_t number)
-{
-	unsigned lo = 0, hi = s->nncs, mid;
-
-	while (lo < hi) {
-		mid = lo + (hi - lo) / 2;
-		if (s->ncs[mid].number < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < s->nncs && s->ncs[lo].number == number ? &s->ncs[lo] : NULL;
-}
-
-/* A context of which nothing was told yet may learn which life it has. */
-static bool take_life(struct sync_nc *at, const struct position *now)
-{
-	if (at->sent.usn != 0 || at->begin != 0 || at->is_ahead)
-		return false;
-	at->sent.epoch = now->epoch;
-	at->sent.invocation = now->invocation;
-	return true;
-}
-
-int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
-{
-	uint32_t number = 0;
-	struct store_nc nc;
-	struct sync_nc *at;
-	int rc;
-
-	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
-		if (!belongs(s, &nc))
-			continue;
-		at = find_number(s, nc.number);
-		if (at == NULL && s->is_partner && nc.floor != 0)
-			return RC_CONFLICT;
-		if (at == NULL)
-			rc = add_context(s, &nc, &at);
-		if (rc != RC_OK)
-			return rc;
-		if (!position_same_life(&at->sent, &nc.position) && !take_life(at, &nc.position))
-			return RC_CONFLICT;
-		if (nc.floor > at->floor && (s->is_partner || at->sent.usn != 0) &&
-		    at->sent.usn < nc.floor)
-			return RC_CONFLICT;
-		at->floor = nc.floor;
-		at->here = nc.position.usn;
-		if (at->is_partners)
-			at->sent.usn = at->here;
-	}
-	return rc == RC_DONE ? RC_OK : rc;
 }

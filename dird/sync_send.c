@@ -99,6 +99,40 @@ int sync_send_quarantined(struct sync_session *s, const struct entry *e)
 			     &e->head.uuid);
 }
 
+/* The entry as everybody sees it, and its entryCSN behind the other attributes. */
+static int write_openldap_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
+				const struct entry *e)
+{
+	struct buf plain, csn;
+	struct span rest, body, dn = {NULL, 0}, attrs = {NULL, 0};
+	size_t op, list;
+	int rc;
+
+	buf_init(&plain, SIZE_MAX);
+	buf_init(&csn, CSN_BYTES + 1);
+	rc = op_entry_write(s->op, t, eid, e, s->selection, &plain);
+	if (rc == RC_OK)
+		rc = sync_openldap_entry_csn(s, e, &csn);
+	rest = buf_span(&plain);
+	if (rc == RC_OK)
+		rc = tlv_expect(&rest, TLV_APP_CONS(MSG_SEARCH_ENTRY), &body);
+	if (rc == RC_OK)
+		rc = tlv_expect(&body, TLV_OCTETS, &dn);
+	if (rc == RC_OK)
+		rc = tlv_expect(&body, TLV_SEQUENCE, &attrs);
+	op = tlv_open(&s->out, TLV_APP_CONS(MSG_SEARCH_ENTRY));
+	tlv_put(&s->out, TLV_OCTETS, dn);
+	list = tlv_open(&s->out, TLV_SEQUENCE);
+	buf_put(&s->out, attrs);
+	if (csn.n != 0)
+		write_attr(&s->out, SPAN_LIT("entryCSN"), buf_span(&csn));
+	tlv_close(&s->out, list);
+	tlv_close(&s->out, op);
+	buf_fini(&csn);
+	buf_fini(&plain);
+	return rc;
+}
+
 int sync_send_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
 		    const struct entry *e, enum sync_state state)
 {
@@ -110,6 +144,8 @@ int sync_send_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
 	mark = open_message(s);
 	if (s->is_partner)
 		rc = write_partner_entry(s, t, eid, e);
+	else if (s->is_openldap)
+		rc = write_openldap_entry(s, t, eid, e);
 	else
 		rc = op_entry_write(s->op, t, eid, e, s->selection, &s->out);
 	if (rc != RC_OK)
@@ -147,7 +183,8 @@ static int add_to_set(struct sync_session *s, const struct uuid *u, bool deletes
 int sync_send_delete(struct sync_session *s, const struct uuid *u, struct span dn,
 		     const struct stamp *stamp)
 {
-	if (s->is_partner || s->stage == SYNC_STAGE_PERSIST)
+	/* slapd heeds a set only where its own cookie covers the entries already */
+	if (s->is_partner || s->is_openldap || s->stage == SYNC_STAGE_PERSIST)
 		return send_one_delete(s, u, dn, stamp);
 	return add_to_set(s, u, true);
 }
@@ -199,7 +236,12 @@ int sync_send_info(struct sync_session *s, enum sync_info_kind kind, bool refres
 		rc = buf_rc(&cookie);
 	if (rc == RC_OK)
 		rc = send_info(s, &info);
-	s->since_cookie = 0;
+	s->since_cookie = s->rows_since_cookie = 0;
+	if (all && rc == RC_OK) {
+		buf_clear(&s->last_cookie);
+		buf_put(&s->last_cookie, info.cookie);
+		rc = buf_rc(&s->last_cookie);
+	}
 	buf_fini(&cookie);
 	return rc;
 }
@@ -224,6 +266,16 @@ static int position_cmp(const void *a, const void *b)
 	return memcmp(x->nc.b, y->nc.b, UUID_BYTES);
 }
 
+/* Is there something to say of this context, or all that can be said? */
+static bool is_in_cookie(const struct sync_session *s, const struct sync_nc *nc, bool all)
+{
+	if (nc->is_ahead || nc->sent.usn > nc->here || nc->sent.epoch == 0)
+		return false;
+	if (s->stage == SYNC_STAGE_PRESENT && !nc->speaks)
+		return false;
+	return all || nc->told != nc->sent.usn;
+}
+
 void sync_cookie(struct sync_session *s, bool all, struct buf *out)
 {
 	struct vector v = {mem_zalloc((size_t)s->nncs + 1, sizeof(*v.at)), 0};
@@ -236,17 +288,20 @@ void sync_cookie(struct sync_session *s, bool all, struct buf *out)
 	for (i = 0; i < s->nncs; i++) {
 		struct sync_nc *nc = &s->ncs[i];
 
-		if (nc->is_ahead || nc->sent.usn > nc->here || nc->sent.epoch == 0)
-			continue;
-		if (s->stage == SYNC_STAGE_PRESENT && !nc->speaks)
-			continue;
-		if (!all && nc->told == nc->sent.usn)
+		if (!is_in_cookie(s, nc, all))
 			continue;
 		v.at[v.n] = nc->sent;
-		v.at[v.n++].usn = claim(s, nc);
+		v.at[v.n].usn = claim(s, nc);
 		nc->told = nc->sent.usn;
+		if (s->is_openldap)
+			sync_openldap_put(s, nc, &v.at[v.n], out);
+		v.n++;
 	}
-	qsort(v.at, v.n, sizeof(*v.at), position_cmp);
-	cookie_write(s->hash, &v, out);
+	if (s->is_openldap) {
+		sync_openldap_put_gone(s, out);
+	} else {
+		qsort(v.at, v.n, sizeof(*v.at), position_cmp);
+		cookie_write(sync_cookie_mac(s, &v), &v, out);
+	}
 	mem_free(v.at);
 }

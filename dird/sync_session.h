@@ -3,8 +3,10 @@
  *
  *   sync.c          begin, stages, wake and end of sessions
  *   sync_slice.c    rows of the change order to messages, slice by slice
- *   sync_content.c  what belongs to the content; is a cookie usable
- *   sync_send.c     the messages
+ *   sync_content.c  what belongs to the content
+ *   sync_begin.c    what a cookie says; contexts and the first stage
+ *   sync_send.c     the messages, cookies
+ *   sync_openldap.c what is different for slapd as a consumer
  *
  * Runs on the thread of its connection's loop.
  *
@@ -15,8 +17,10 @@
  */
 #pragma once
 
+#include "dird/csn.h"
 #include "dird/op_impl.h"
 #include "dird/sync.h"
+#include "lib/siphash.h"
 
 #define SYNC_SLICE_ROWS 256
 #define SYNC_SET_UUIDS 256
@@ -44,6 +48,7 @@ struct sync_nc {
 	bool is_ahead;      /* the partner is in a later life: nothing to send, nothing to say */
 	bool is_partners;   /* the partner writes it: nothing to send */
 	bool speaks;        /* of the present phase: it names all of this context */
+	unsigned sid;       /* for slapd; CSN_SIDS: none */
 };
 
 /** A row whose entry has no parent yet: nobody but a partner may see it. */
@@ -62,6 +67,12 @@ struct sync_session {
 	bool with_local; /* the context that never leaves the site belongs to the content */
 	bool is_busy;    /* resume() will come: next slice, or the client is slow */
 	uint64_t hash;   /* of what controls the content; 0 for partners */
+	uint8_t key[SIPHASH_KEY_BYTES]; /* of cookies; the same at all sites */
+	bool reload_hint;
+
+	bool is_openldap;           /* the client is slapd */
+	struct span rid, csns;      /* of its cookie */
+	uint8_t sids[CSN_SIDS / 8]; /* taken */
 
 	struct dn base;
 	struct uuid base_uuid;
@@ -82,6 +93,9 @@ struct sync_session {
 	struct store_iter *walk;  /* below an entry that moved; its descendants are looked at */
 	bool walk_is_before_pass; /* the move precedes this pass */
 
+	uint64_t chain_eid; /* the last parent that was asked for, in this slice */
+	bool chain_moved;
+
 	struct sync_held *held; /* looked at again in later slices; cookies stay below them */
 	size_t nheld, held_size;
 
@@ -93,7 +107,8 @@ struct sync_session {
 	unsigned since_cookie; /* messages since the last cookie */
 	unsigned rows_since_cookie;
 	struct buf out, scratch;
-	struct arena arena; /* cookies read, context lists */
+	struct buf last_cookie; /* that tells of all contexts */
+	struct arena arena;     /* cookies read, context lists */
 };
 
 /* --- sync_content.c --- */
@@ -118,12 +133,26 @@ int sync_content_hash(struct sync_session *s, uint64_t *out) WARN_UNUSED;
 /** Is it the request that one site makes to another? */
 bool sync_is_partner_request(const struct op *op);
 
+/** Has the entry come to its place, alone or with what is above it, since the cookie? */
+int sync_has_moved(struct sync_session *s, struct store_txn *t, const struct entry *e,
+		   bool *out) WARN_UNUSED;
+
+/* --- sync_begin.c --- */
+
+/** Keyed check of a position of this content. `purpose` keeps the uses apart. */
+uint64_t sync_mac(const struct sync_session *s, const struct position *p, unsigned purpose);
+/** The same of a cookie; 0 for partners. */
+uint64_t sync_cookie_mac(const struct sync_session *s, const struct vector *v);
+
 /**
- * Compare the cookie with what is here, and set up the contexts and the first stage. A cookie that
- * can not be used leads to the present phase.
+ * Compare the cookie with what is here, and set up the contexts and the first stage: a present
+ * phase where the order here does not tell everything since, or where that is the shorter way.
+ * RC_CONFLICT: the cookie is none of this content, and the client prefers to be told so.
  */
 int sync_begin_contexts(struct sync_session *s, struct store_txn *t,
 			struct span cookie) WARN_UNUSED;
+
+struct sync_nc *sync_find_nc(struct sync_session *s, const struct uuid *id);
 
 /** Contexts that came into being since. RC_CONFLICT: the order no longer tells all that has gone
  * since what was sent: another life, or removals without a trace. */
@@ -157,3 +186,20 @@ int sync_send_set(struct sync_session *s) WARN_UNUSED;
 int sync_send_info(struct sync_session *s, enum sync_info_kind kind, bool refresh_done) WARN_UNUSED;
 /** The cookie that tells where the session is; `all`: with contexts that did not move. */
 void sync_cookie(struct sync_session *s, bool all, struct buf *out);
+
+/* --- sync_openldap.c --- */
+
+/** Give a context its sid. */
+void sync_openldap_add(struct sync_session *s, struct sync_nc *nc);
+/** What the client's cookie says of a context; false: nothing that can be used. */
+bool sync_openldap_find(const struct sync_session *s, const struct sync_nc *nc,
+			struct position *out);
+/** Does the client have contexts that are not here? */
+bool sync_openldap_has_strangers(const struct sync_session *s);
+/** Append a context to a cookie, and at the end those that are not here any more. */
+void sync_openldap_put(const struct sync_session *s, const struct sync_nc *nc,
+		       const struct position *p, struct buf *out);
+void sync_openldap_put_gone(const struct sync_session *s, struct buf *out);
+/** Append the entry's entryCSN; nothing where it can have none. */
+int sync_openldap_entry_csn(struct sync_session *s, const struct entry *e,
+			    struct buf *out) WARN_UNUSED;

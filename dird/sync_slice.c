@@ -3,17 +3,6 @@
 #include "dird/repl.h"
 #include "dird/server.h"
 
-static struct sync_nc *find_nc(struct sync_session *s, const struct uuid *id)
-{
-	unsigned i;
-
-	for (i = 0; i < s->nncs; i++) {
-		if (uuid_eq(&s->ncs[i].sent.nc, id))
-			return &s->ncs[i];
-	}
-	return NULL;
-}
-
 static int send_removed(struct sync_session *s, struct store_txn *t, uint64_t eid,
 			const struct entry *e)
 {
@@ -30,16 +19,54 @@ static int send_removed(struct sync_session *s, struct store_txn *t, uint64_t ei
 	return rc;
 }
 
+static bool is_container(const struct entry *e)
+{
+	static const char *const classes[] = {"container", "organizationalUnit", "organization",
+					      "domain",    "locality",           "country"};
+	size_t i;
+
+	for (i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+		if (entry_has_class(e, classes[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * slapd can not give an entry a name that another one still has there, and takes that one for it.
+ * Names may pass from entry to entry within a pass of several changes; an entry that is not there
+ * any more it adds in the other one's place. Not for what may have children there: slapd does not
+ * remove these.
+ */
+static bool may_meet_old_name(const struct sync_session *s, struct store_txn *t, uint64_t eid,
+			      const struct entry *e, const struct sync_nc *nc)
+{
+	uint64_t since = s->stage == SYNC_STAGE_PRESENT ? nc->begin : nc->settled;
+
+	return s->is_openldap && e->head.moved_usn > since && nc->here - since > 1 &&
+	       (s->stage != SYNC_STAGE_PRESENT || since != 0) && !is_container(e) &&
+	       !store_has_children(t, eid);
+}
+
 static int send_member(struct sync_session *s, struct store_txn *t, uint64_t eid,
 		       const struct entry *e, const struct sync_nc *nc)
 {
 	int64_t limit = s->op->msg.u.search.size_limit;
-	bool is_new = e->head.moved_usn > nc->settled;
+	bool is_new = e->head.moved_usn > nc->settled, has_moved = false;
+	int rc = RC_OK;
 
-	if (s->stage == SYNC_STAGE_PRESENT && e->head.stamp.usn <= nc->begin)
-		return sync_send_present(s, &e->head.uuid);
+	if (s->stage == SYNC_STAGE_PRESENT && e->head.stamp.usn <= nc->begin) {
+		if (!s->is_partner)
+			rc = sync_has_moved(s, t, e, &has_moved);
+		if (rc != RC_OK || !has_moved)
+			return rc == RC_OK ? sync_send_present(s, &e->head.uuid) : rc;
+	}
 	if (limit > 0 && s->entries_sent >= (uint64_t)limit)
 		return RC_TOOBIG;
+	if (may_meet_old_name(s, t, eid, e, nc))
+		rc = send_removed(s, t, eid, e);
+	if (rc != RC_OK)
+		return rc;
 	return sync_send_entry(s, t, eid, e,
 			       is_new || s->stage == SYNC_STAGE_PRESENT ? SYNC_ADD : SYNC_MODIFY);
 }
@@ -115,7 +142,7 @@ static int walk_one(struct sync_session *s, struct store_txn *t, uint64_t eid)
 
 	if (rc != RC_OK)
 		return rc == RC_NOTFOUND ? RC_OK : rc;
-	nc = find_nc(s, &e.head.stamp.nc);
+	nc = sync_find_nc(s, &e.head.stamp.nc);
 	if (nc == NULL || e.head.stamp.usn > nc->sent.usn)
 		return RC_OK;
 	if (s->walk_is_before_pass && e.head.stamp.usn > nc->settled)
@@ -251,7 +278,7 @@ static int retry_held(struct sync_session *s, struct store_txn *t, const struct 
 		rc = store_entry(t, eid, &e);
 	if (rc != RC_OK)
 		return rc == RC_NOTFOUND ? RC_OK : rc;
-	nc = find_nc(s, &e.head.stamp.nc);
+	nc = sync_find_nc(s, &e.head.stamp.nc);
 	if (nc == NULL || e.head.stamp.usn > nc->sent.usn)
 		return RC_OK; /* its own row is still to come */
 	rc = sync_content_has(s, t, eid, &e, &is);
@@ -386,6 +413,7 @@ int sync_slice(struct sync_session *s, struct store_txn *t)
 	unsigned budget = SYNC_SLICE_ROWS;
 	int rc = sync_find_base(s, t);
 
+	s->chain_eid = 0;
 	if (rc == RC_OK)
 		rc = sync_refresh_contexts(s, t);
 	begin_pass(s);

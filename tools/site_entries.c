@@ -72,8 +72,8 @@ int site_setup_root(struct site_setup *s)
 		     {"l", "locality"}};
 	const struct schema_attr *at = schema_attr(s->schema, s->root.rdns[0].avas[0].type);
 	struct position life;
-	struct uuid uuid;
-	char text[UUID_TEXT_BYTES];
+	struct uuid uuid, secret;
+	char text[UUID_TEXT_BYTES], key[UUID_TEXT_BYTES];
 	unsigned i, n = sizeof(kinds) / sizeof(kinds[0]);
 	int rc;
 
@@ -89,6 +89,9 @@ int site_setup_root(struct site_setup *s)
 	uuid.b[8] = (uint8_t)((uuid.b[8] & 0x3f) | 0x80);
 	uuid_write(&uuid, text);
 	if (rc == RC_OK)
+		rc = pki_random(secret.b, UUID_BYTES);
+	uuid_write(&secret, key);
+	if (rc == RC_OK)
 		rc = update_begin_life(s->txn, &s->ctx, &uuid, &life);
 	if (rc != RC_OK) {
 		cli_error("%s: %s", s->root_text, rc_text(rc));
@@ -97,7 +100,7 @@ int site_setup_root(struct site_setup *s)
 	return site_setup_add(s, s->root_text,
 			      (const char *const[]){"objectClass", kinds[i].class, "objectClass",
 						    "mailOrganization", "masterSite", s->o.site,
-						    "entryUUID", text, NULL});
+						    "syncCookieKey", key, "entryUUID", text, NULL});
 }
 
 static int add_head(struct site_setup *s)

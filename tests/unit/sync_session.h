@@ -398,7 +398,10 @@ static void client_info(struct client *c, const struct msg *m)
 		at = find_copy(c, &u);
 		if (info.refresh_deletes)
 			forget_copy(c, &u);
-		else if (at != NULL)
+		else if (at == NULL)
+			fail_msg("client %s %s: named what it does not have", c->r.base,
+				 c->r.filter);
+		else
 			at->named = true;
 	}
 	keep_cookie(c, info.cookie);
@@ -416,10 +419,15 @@ static void client_done(struct client *c, const struct msg *m)
 			forget_unnamed(c);
 		keep_cookie(c, done.cookie);
 	} else {
-		/* the base is gone, or everything is to be had anew */
+		/* the base is gone, or another refresh is needed: from the cookie, if there is one
+		 */
 		assert_true(m->u.result.code == LR_NO_SUCH_OBJECT ||
 			    m->u.result.code == LR_SYNC_REFRESH_REQUIRED);
 		buf_clear(&c->s.cookie);
+		if (control != NULL) {
+			assert_int_equal(sync_done_read(control->value, &done), RC_OK);
+			keep_cookie(c, done.cookie);
+		}
 		if (m->u.result.code == LR_NO_SUCH_OBJECT)
 			c->n = 0;
 	}

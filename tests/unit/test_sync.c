@@ -209,6 +209,46 @@ static void random_worlds(void **state)
 		run_seed(seed, 1500);
 }
 
+/* RFC 4533 §3.8: a naming context begins another life under a session that persists. It ends with
+ * 4096 and a cookie, which leads to the content again. */
+static void refresh_required_with_cookie(void **state)
+{
+	struct client *c;
+	struct world w;
+	unsigned i, entries;
+
+	(void)state;
+	open_world(&w, 1);
+	c = &w.clients[4];
+	for (i = 0; i < 200; i++)
+		random_change(&sites[0]);
+	c->r.at = &sites[0];
+	c->r.mode = SYNC_REFRESH_AND_PERSIST;
+	open_client(c);
+	for (i = 0; i < 100; i++) {
+		turn(&c->s);
+		read_client(c, UINT32_MAX);
+	}
+	assert_true(c->s.is_open && c->n != 0);
+	buf_clear(&c->s.cookie);
+	begin_life(&sites[0]);
+	sync_wake(NULL);
+	read_client(c, UINT32_MAX);
+	assert_false(c->s.is_open);
+	assert_int_equal(c->s.code, LR_SYNC_REFRESH_REQUIRED);
+	assert_true(c->s.cookie.n != 0);
+	entries = c->n;
+	open_client(c);
+	for (i = 0; i < 100; i++) {
+		turn(&c->s);
+		read_client(c, UINT32_MAX);
+	}
+	assert_true(c->s.is_open);
+	assert_int_equal(c->n, entries);
+	check_client(c);
+	close_world(&w);
+}
+
 static int load_schema(void **state)
 {
 	struct buf errors;
@@ -231,6 +271,7 @@ static int unload_schema(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		unit_heap_test(refresh_required_with_cookie),
 		unit_heap_test(random_worlds),
 	};
 
