@@ -92,11 +92,11 @@ static int read_integer(struct span s, int64_t *out)
 	text[s.n] = '\0';
 	v = strtoll(text, &end, 10);
 	*out = v;
-	return *end == '\0' && text[0] != ' ' && text[0] != '+' ? RC_OK : RC_INVALID;
+	return end == text + s.n && text[0] != ' ' && text[0] != '+' ? RC_OK : RC_INVALID;
 }
 
 /* RFC 4525 */
-static int mod_increment(struct apply_work *w, const struct attr *mod)
+static int mod_increment(struct apply_work *w, const struct schema_attr *at, const struct attr *mod)
 {
 	struct attr *to = apply_find(w, mod->type);
 	int64_t by, old;
@@ -104,6 +104,9 @@ static int mod_increment(struct apply_work *w, const struct attr *mod)
 	const char *text;
 	unsigned i;
 
+	if (at->equality != SCHEMA_NORM_INTEGER)
+		return apply_refuse(w, LR_CONSTRAINT_VIOLATION, "only integers can be incremented",
+				    mod->type);
 	if (to == NULL || to->nvalues == 0)
 		return apply_refuse(w, LR_NO_SUCH_ATTRIBUTE, "no such attribute", mod->type);
 	if (mod->nvalues != 1)
@@ -157,7 +160,7 @@ static int modify_one(struct apply_work *w, const struct change *c, const struct
 		mod_replace(w, m);
 		break;
 	case CHANGE_OP_INCREMENT:
-		rc = mod_increment(w, m);
+		rc = mod_increment(w, at, m);
 		break;
 	}
 	return rc;

@@ -175,6 +175,19 @@ int apply_remove(struct apply_work *w, struct attr *from, unsigned i)
 
 /* --- names --- */
 
+/* X.501 §9.3: each value of an RDN is of another type. slapd would not take such a name. */
+static bool is_type_twice(const struct schema *s, const struct dn_rdn *rdn, unsigned i)
+{
+	const struct schema_attr *at = schema_attr(s, rdn->avas[i].type);
+	unsigned k;
+
+	for (k = 0; k < i; k++) {
+		if (schema_attr(s, rdn->avas[k].type) == at)
+			return true;
+	}
+	return false;
+}
+
 int apply_add_rdn(struct apply_work *w, const struct dn_rdn *rdn)
 {
 	const struct schema_attr *at;
@@ -192,6 +205,9 @@ int apply_add_rdn(struct apply_work *w, const struct dn_rdn *rdn)
 			return apply_refuse(w, LR_NAMING_VIOLATION,
 					    "operational attribute can not name an entry",
 					    rdn->avas[i].type);
+		if (is_type_twice(w->x->schema, rdn, i))
+			return apply_refuse(w, LR_NAMING_VIOLATION,
+					    "two values of one type in the RDN", rdn->avas[i].type);
 		to = apply_find_or_new(w, span_of(at->name));
 		rc = apply_match(w, at, to, rdn->avas[i].value, &found);
 		if (rc != RC_OK)

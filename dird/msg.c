@@ -124,6 +124,7 @@ static int read_attr_list(struct reader *r, struct span *rest, struct attr_list 
 static int read_bind(struct reader *r, struct span rest, struct msg_bind *b)
 {
 	static const char why[] = "malformed bind request";
+	struct tlv other;
 	struct span sasl;
 	int rc;
 
@@ -136,8 +137,10 @@ static int read_bind(struct reader *r, struct span rest, struct msg_bind *b)
 		rc = read_octets(r, &rest, TLV_CONTEXT(0), &b->password, why);
 		return rc == 0 ? at_end(r, rest, why) : rc;
 	}
-	if (!tlv_peek(rest, TLV_CONTEXT_CONS(3)))
-		return rest.n == 0 ? broken(r, why) : wrong(r, "unknown authentication choice");
+	if (!tlv_peek(rest, TLV_CONTEXT_CONS(3))) {
+		b->is_other = true;
+		return tlv_next(&rest, &other) == RC_OK ? at_end(r, rest, why) : broken(r, why);
+	}
 	b->is_sasl = true;
 	rc = read_octets(r, &rest, TLV_CONTEXT_CONS(3), &sasl, why);
 	if (rc == 0)

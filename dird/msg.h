@@ -46,6 +46,7 @@ struct msg_control {
 struct msg_bind {
 	int64_t version;
 	struct span name;
+	bool is_other; /* an authentication choice that RFC 4511 does not have */
 	bool is_sasl;
 	struct span password;  /* simple */
 	struct span mechanism; /* SASL */

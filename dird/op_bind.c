@@ -462,6 +462,8 @@ void op_bind(struct op *op)
 		       "LDAPv2 is not spoken here; tell the client to use version 3");
 	else if (m->version != 3)
 		refuse(op, LR_PROTOCOL_ERROR, "only LDAP version 3 is spoken here");
+	else if (m->is_other)
+		refuse(op, LR_AUTH_METHOD, "binds here are simple, or SASL EXTERNAL");
 	else if (!m->is_sasl)
 		start_simple(op);
 	else if (span_eq(m->mechanism, SPAN_LIT("EXTERNAL")))

@@ -43,16 +43,19 @@ static bool has_type(struct op_sight *v, const struct entry *e, const struct sch
 /* Why is the answer neither true nor false? */
 static enum ldap_result undefined_code(struct op *op, struct op_sight *v, const struct entry *e)
 {
+	bool is_virtual = v->t == NULL;
 	const struct msg_compare *m = &op->msg.u.compare;
 	const struct schema_attr *at = schema_attr(op->server->schema, m->type);
 
 	if (at == NULL)
 		return LR_UNDEFINED_TYPE;
-	if (!acl_may_read_attr(&op->server->acl, &op->identity, at, m->type) || !has_type(v, e, at))
+	if ((!is_virtual && !acl_may_read_attr(&op->server->acl, &op->identity, at, m->type)) ||
+	    !has_type(v, e, at))
 		return LR_NO_SUCH_ATTRIBUTE;
 	return at->equality == SCHEMA_NORM_NONE ? LR_INAPPROPRIATE_MATCHING : LR_INVALID_SYNTAX;
 }
 
+/* t NULL: an entry that is made when it is read */
 static enum ldap_result compare(struct op *op, struct store_txn *t, uint64_t eid,
 				const struct entry *e, const struct filter *f)
 {
@@ -65,7 +68,10 @@ static enum ldap_result compare(struct op *op, struct store_txn *t, uint64_t eid
 	buf_init(&value, UINT32_MAX);
 	buf_init(&scratch, 17u * 1024 * 1024);
 	op_view_init(&view, op, &value);
-	op_view_set(&view, t, eid, (struct span){NULL, 0});
+	if (t != NULL)
+		op_view_set(&view, t, eid, (struct span){NULL, 0});
+	else
+		op_sight_init(&view.sight, op, NULL);
 	switch (filter_match(f, op->server->schema, e, &view.view, &scratch)) {
 	case FILTER_TRUE:
 		code = LR_COMPARE_TRUE;
@@ -73,7 +79,7 @@ static enum ldap_result compare(struct op *op, struct store_txn *t, uint64_t eid
 	case FILTER_FALSE:
 		buf_clear(&value);
 		if (at != NULL && !has_type(&view.sight, e, at) &&
-		    !op_computed(&view.sight, eid, e, at, &value))
+		    (t == NULL || !op_computed(&view.sight, eid, e, at, &value)))
 			code = LR_NO_SUCH_ATTRIBUTE;
 		else
 			code = LR_COMPARE_FALSE;
@@ -87,30 +93,17 @@ static enum ldap_result compare(struct op *op, struct store_txn *t, uint64_t eid
 	return code;
 }
 
-void op_compare(struct op *op)
+static int compare_stored(struct op *op, const struct dn *dn, const struct filter *f,
+			  enum ldap_result *code)
 {
-	enum ldap_result code = LR_OTHER;
 	struct store_txn *t;
-	struct filter *f;
 	struct entry e;
 	uint64_t eid;
-	struct dn dn;
-	int rc;
+	int rc = store_read_begin(op->server->store, &t);
 
-	if (op_parse_dn(op, op->msg.u.compare.dn, &dn) != 0)
-		return;
-	if (!acl_may_search(&op->server->acl, &op->identity)) {
-		op_finish_result(op, LR_INSUFFICIENT_ACCESS,
-				 "anonymous clients may not read here; bind first");
-		return;
-	}
-	f = equality(op);
-	rc = f != NULL ? store_read_begin(op->server->store, &t) : RC_NOMEM;
-	if (rc != 0) {
-		op_finish_error(op, rc, "compare");
-		return;
-	}
-	rc = op_find_entry(op, t, &dn, &eid);
+	if (rc != 0)
+		return rc;
+	rc = op_find_entry(op, t, dn, &eid);
 	if (rc == 0 && op->controls.dont_use_copy)
 		rc = op_check_copy(op, t, eid, false, &op->result);
 	if (rc == 0 && op->controls.assertion != NULL)
@@ -118,8 +111,56 @@ void op_compare(struct op *op)
 	if (rc == 0)
 		rc = store_entry(t, eid, &e);
 	if (rc == 0)
-		code = compare(op, t, eid, &e, f);
+		*code = compare(op, t, eid, &e, f);
 	store_read_end(&t);
+	return rc;
+}
+
+static int compare_virtual(struct op *op, struct span normal, const struct filter *f,
+			   enum ldap_result *code)
+{
+	struct op_virtual *list;
+	struct entry e;
+	unsigned n;
+	int rc;
+
+	if (op->controls.assertion != NULL)
+		return result_set(&op->result, &op->arena, LR_UNWILLING,
+				  "assertions are about stored entries");
+	rc = op_virtual_make(op, &op->arena, normal, 0, &list, &n);
+	if (rc == RC_NOTFOUND)
+		return result_set(&op->result, &op->arena, LR_NO_SUCH_OBJECT, NULL);
+	if (rc == 0)
+		rc = entry_open(list[0].record, &e);
+	if (rc == 0)
+		*code = compare(op, NULL, 0, &e, f);
+	return rc;
+}
+
+void op_compare(struct op *op)
+{
+	enum ldap_result code = LR_OTHER;
+	struct span normal;
+	struct filter *f;
+	struct dn dn;
+	int rc;
+
+	if (op_parse_dn(op, op->msg.u.compare.dn, &dn) != 0)
+		return;
+	rc = op_normal_dn(&op->arena, &dn, &normal);
+	if (rc == 0 && !op_may_read_at(op, normal)) {
+		op_finish_result(op, LR_INSUFFICIENT_ACCESS,
+				 op->identity.kind == IDENTITY_ANONYMOUS
+					 ? "anonymous clients may not read here; bind first"
+					 : "cn=monitor is for the administrator");
+		return;
+	}
+	f = equality(op);
+	if (rc == 0 && f == NULL)
+		rc = RC_NOMEM;
+	if (rc == 0)
+		rc = op_is_virtual(normal) ? compare_virtual(op, normal, f, &code)
+					   : compare_stored(op, &dn, f, &code);
 	if (rc == RC_REFUSED) {
 		struct result why = op->result;
 

@@ -111,6 +111,8 @@ struct op_virtual {
 
 /** Is this name (normal form) the root DSE, the subschema entry or at or below cn=monitor? */
 bool op_is_virtual(struct span dn_normal);
+/** May the identity read at this name at all? Everybody may read the root DSE and the subschema. */
+bool op_may_read_at(const struct op *op, struct span dn_normal);
 /**
  * The virtual entries in scope, as records in the arena.
  * RC_NOTFOUND: no such entry.

@@ -301,6 +301,15 @@ bool op_is_virtual(struct span dn_normal)
 	       dn_is_within(dn_normal, SPAN_LIT("cn=monitor"));
 }
 
+bool op_may_read_at(const struct op *op, struct span dn_normal)
+{
+	/* its figures would tell of hidden entries */
+	if (dn_is_within(dn_normal, SPAN_LIT("cn=monitor")))
+		return op->identity.kind == IDENTITY_ADMIN || op->identity.kind == IDENTITY_SITE;
+	return dn_normal.n == 0 || span_eq(dn_normal, SPAN_LIT("cn=subschema")) ||
+	       acl_may_search(&op->server->acl, &op->identity);
+}
+
 static int normal_of(struct op_virtual *v, struct arena *a, struct span *out)
 {
 	return dn_normalize_text(a, v->dn, out);

@@ -321,15 +321,6 @@ static int read_request(struct op *op, struct search *s)
 	return 0;
 }
 
-static bool may_search(const struct op *op, struct span base_normal)
-{
-	/* its figures would tell of hidden entries */
-	if (dn_is_within(base_normal, SPAN_LIT("cn=monitor")))
-		return op->identity.kind == IDENTITY_ADMIN || op->identity.kind == IDENTITY_SITE;
-	return base_normal.n == 0 || span_eq(base_normal, SPAN_LIT("cn=subschema")) ||
-	       acl_may_search(&op->server->acl, &op->identity);
-}
-
 static void start(struct op *op, struct search *s)
 {
 	const struct msg_search *m = &op->msg.u.search;
@@ -347,7 +338,7 @@ static void start(struct op *op, struct search *s)
 	if (rc != 0) {
 		search_free(&s);
 		op_finish_error(op, rc, "search");
-	} else if (!may_search(op, normal)) {
+	} else if (!op_may_read_at(op, normal)) {
 		search_free(&s);
 		op_finish_result(op, LR_INSUFFICIENT_ACCESS,
 				 op->identity.kind == IDENTITY_ANONYMOUS

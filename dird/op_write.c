@@ -28,6 +28,24 @@ bool op_may_write(struct op *op)
 	return false;
 }
 
+/* The name of a write. RC_REFUSED: answered. */
+static int read_name(struct op *op, struct span text, struct dn *out)
+{
+	struct span normal;
+	int rc = op_parse_dn(op, text, out);
+
+	if (rc != 0)
+		return rc;
+	rc = op_normal_dn(&op->arena, out, &normal);
+	if (rc == 0 && !op_is_virtual(normal))
+		return 0;
+	if (rc == 0)
+		op_finish_result(op, LR_UNWILLING, "this entry is made when it is read");
+	else
+		op_finish_error(op, rc, "write");
+	return RC_REFUSED;
+}
+
 struct change *op_change_new(struct op *op, enum change_kind kind, struct span dn)
 {
 	struct change *c = arena_zalloc(&op->arena, 1, sizeof(*c));
@@ -40,7 +58,7 @@ struct change *op_change_new(struct op *op, enum change_kind kind, struct span d
 	c->actor = span_of(op->identity.dn);
 	c->may_set_operational = op->controls.relax;
 	c->is_permissive = op->controls.permissive;
-	return op_parse_dn(op, dn, &c->dn) == 0 ? c : NULL;
+	return read_name(op, dn, &c->dn) == 0 ? c : NULL;
 }
 
 /* --- in the transaction, on the writer's thread --- */

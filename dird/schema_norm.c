@@ -368,7 +368,9 @@ static int norm_list(struct span v, enum text_part part, struct buf *out)
 
 	do {
 		more = span_cut(&v, '$', &line);
-		rc = text_prepare(line, TEXT_IGNORE_CASE, more ? TEXT_WHOLE : part, out);
+		rc = RC_OK;
+		if (line.n != 0 || part == TEXT_WHOLE) /* else a part that ends at a line's end */
+			rc = text_prepare(line, TEXT_IGNORE_CASE, more ? TEXT_WHOLE : part, out);
 		if (rc == RC_OK && more) {
 			buf_putc(out, '$');
 			rc = buf_rc(out);
