@@ -48,7 +48,7 @@ static void test_bad_frames(void **state)
 		{"bind without anything", "3005020101 6000", RC_INVALID, true},
 		{"bind version 0", "300c020101 6007 020100 0400 8000", RC_INVALID, false},
 		{"bind without a choice", "300a020101 6005 020103 0400", RC_INVALID, true},
-		{"bind with unknown choice", "300c020101 6007 020103 0400 8100", RC_INVALID, false},
+		{"bind with a broken choice", "300c020101 6007 020103 0400 8101", RC_INVALID, true},
 		{"search scope 4",
 		 "301c020101 6317 0400 0a0104 0a0100 020100 020100 010100 8702636e 3000",
 		 RC_INVALID, false},
