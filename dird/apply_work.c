@@ -1,5 +1,6 @@
 #include "dird/apply_int.h"
 
+#include "dird/view.h"
 #include "lib/clock.h"
 
 #define SHOWN_BYTES 64
@@ -284,6 +285,27 @@ static int rdn_text(struct apply_work *w, const struct dn_rdn *rdn, struct span 
 /* --- the schema's say --- */
 
 /* Check the whole entry; *structural is its name. */
+static struct span first_value(struct apply_work *w, const char *type)
+{
+	const struct attr *at = apply_find(w, span_of(type));
+
+	return at != NULL && at->nvalues != 0 ? at->values[0] : (struct span){NULL, 0};
+}
+
+/* A definition that can not be carried out would be a view that shows nothing. */
+static int check_view(struct apply_work *w)
+{
+	const struct view_text text = {first_value(w, "viewBase"), first_value(w, "viewFilter"),
+				       first_value(w, "viewScope"), first_value(w, "viewSort")};
+	struct view view;
+	const char *why;
+	int rc = view_read(w->x->schema, &text, w->x->arena, &view, &why);
+
+	return rc == RC_INVALID
+		       ? result_set(w->why, w->x->arena, LR_CONSTRAINT_VIOLATION, "%s", why)
+		       : rc;
+}
+
 int apply_check(struct apply_work *w, const struct dn_rdn *rdn, const char **structural)
 {
 	const struct schema_class *class;
@@ -298,6 +320,8 @@ int apply_check(struct apply_work *w, const struct dn_rdn *rdn, const char **str
 	rc = schema_check_entry(w->x->schema, text, &list, w->x->arena, &class, w->why);
 	if (rc == RC_OK)
 		*structural = class->name;
+	if (rc == RC_OK && strcmp(class->name, "addressBookView") == 0)
+		rc = check_view(w);
 	return rc;
 }
 

@@ -2,6 +2,7 @@
 
 #include "dird/apply.h"
 #include "dird/be.h"
+#include "dird/check_view.h"
 #include "dird/store_int.h"
 #include "lib/dn.h"
 
@@ -248,12 +249,18 @@ static int check_contexts(struct work *w)
 	return rc == RC_DONE ? RC_OK : rc;
 }
 
+static void view_problem(void *ctx, const char *text)
+{
+	problem(ctx, "%s", text);
+}
+
 int check_database(struct store_txn *t, const struct schema *schema, struct check *c)
 {
 	struct work w = {.t = t, .schema = schema, .c = c};
 	int rc;
 
-	c->entries = c->index_rows = c->tombstones = c->limbo = c->contexts = c->problems = 0;
+	c->entries = c->index_rows = c->view_rows = c->tombstones = c->limbo = c->contexts =
+		c->problems = 0;
 	c->quarantined = store_quarantine_count(t);
 	arena_init(&w.arena);
 	rc = store_root(t, &w.root);
@@ -267,6 +274,8 @@ int check_database(struct store_txn *t, const struct schema *schema, struct chec
 		rc = check_contexts(&w);
 	if (rc == RC_OK && store_rows(t, STORE_INDEX) != c->index_rows)
 		rc = store_scan(t, STORE_INDEX, check_index_row, &w);
+	if (rc == RC_OK)
+		rc = check_views(t, schema, view_problem, &w, &c->view_rows);
 	if (rc == RC_OK) {
 		check_count(&w, "uuid", store_rows(t, STORE_UUID), c->entries);
 		check_count(&w, "tree", store_rows(t, STORE_TREE), w.placed);

@@ -13,7 +13,7 @@ struct check {
 	void *ctx;
 
 	/* out */
-	uint64_t entries, index_rows, tombstones, limbo, quarantined, contexts, problems;
+	uint64_t entries, index_rows, view_rows, tombstones, limbo, quarantined, contexts, problems;
 };
 
 /** RC_OK when everything was looked at, even if problems were found; else the store's error. */

@@ -114,3 +114,11 @@ enum filter_result filter_match(const struct filter *f, const struct schema *s,
  * each inner one. Only there "a " matches inside "a". `before` and `after`: add the outer spaces.
  */
 void filter_spaces(struct span prepared, bool before, bool after, struct buf *out);
+
+/**
+ * Append a form that filters share which say the same in other words: conjunctions of conjunctions,
+ * another sequence, repetitions, (objectClass=*) which every entry matches, names of types and
+ * classes. Filters with different forms may still mean the same.
+ * Errors   RC_NOMEM, RC_TOOBIG from `out`.
+ */
+int filter_same(const struct filter *f, struct buf *out) WARN_UNUSED;

@@ -1,5 +1,7 @@
 #include "dird/op_sort.h"
 
+#include "dird/order.h"
+
 #include <stdlib.h>
 
 #define SORT_NONE 0xffff
@@ -102,30 +104,8 @@ int vlv_read(struct span value, struct op_vlv *out)
 
 /* --- keys --- */
 
-struct least {
-	const struct schema *schema;
-	enum schema_norm norm;
-	struct buf now, best;
-	bool has;
-};
-
-static void look_at(struct least *l, struct span value)
-{
-	struct buf old;
-
-	buf_clear(&l->now);
-	if (schema_normalize(l->schema, l->norm, value, &l->now) != 0 || buf_rc(&l->now) != 0)
-		return;
-	if (l->has && span_cmp(buf_span(&l->now), buf_span(&l->best)) >= 0)
-		return;
-	old = l->best;
-	l->best = l->now;
-	l->now = old;
-	l->has = true;
-}
-
-/* RFC 2891 §1.1: of several values the least one. */
-static void find_least(struct least *l, const struct schema_attr *at, struct op_sight *v,
+/* RFC 2891 §1.1: of several values the least one, of those that the reader may see. */
+static void find_least(struct order_least *l, const struct schema_attr *at, struct op_sight *v,
 		       uint64_t eid, const struct entry *e)
 {
 	const struct schema_attr *const *sub = schema_subtypes(l->schema, at);
@@ -139,7 +119,7 @@ static void find_least(struct least *l, const struct schema_attr *at, struct op_
 		while (entry_find(e, (*sub)->hash, span_of((*sub)->name), &i, &found)) {
 			for (rest = found.values; tlv_expect(&rest, TLV_OCTETS, &value) == 0;) {
 				if (op_sees_value(v, e, *sub, value))
-					look_at(l, value);
+					order_value(l, value);
 			}
 		}
 	}
@@ -148,12 +128,12 @@ static void find_least(struct least *l, const struct schema_attr *at, struct op_
 	buf_init(&computed, UINT32_MAX);
 	if (op_computed(v, eid, e, at, &computed)) {
 		for (rest = buf_span(&computed); tlv_expect(&rest, TLV_OCTETS, &value) == 0;)
-			look_at(l, value);
+			order_value(l, value);
 	}
 	buf_fini(&computed);
 }
 
-static void put_component(struct buf *out, const struct least *l)
+static void put_component(struct buf *out, const struct order_least *l)
 {
 	size_t n = l->best.n < SORT_KEY_MAX_BYTES ? l->best.n : SORT_KEY_MAX_BYTES;
 	size_t size = l->has ? n : SORT_NONE;
@@ -181,7 +161,7 @@ static int make_room(struct op_sort *s)
 
 int sort_add(struct op_sort *s, struct op_sight *v, uint64_t eid, const struct entry *e)
 {
-	struct least l = {.schema = v->schema};
+	struct order_least l;
 	struct span key = {NULL, 0};
 	struct buf out;
 	unsigned i;
@@ -189,12 +169,10 @@ int sort_add(struct op_sort *s, struct op_sight *v, uint64_t eid, const struct e
 
 	if (s->n == SORT_MAX_ENTRIES)
 		return RC_TOOBIG;
-	buf_init(&l.now, 8u * 1024 * 1024);
-	buf_init(&l.best, 8u * 1024 * 1024);
+	order_init(&l, v->schema);
 	buf_init(&out, SORT_MAX_KEYS * (SORT_KEY_MAX_BYTES + 2));
 	for (i = 0; i < s->nkeys; i++) {
-		l.norm = s->keys[i].norm;
-		l.has = false;
+		order_begin(&l, s->keys[i].norm);
 		find_least(&l, s->keys[i].at, v, eid, e);
 		put_component(&out, &l);
 	}
@@ -208,8 +186,7 @@ int sort_add(struct op_sort *s, struct op_sight *v, uint64_t eid, const struct e
 	if (rc == 0)
 		s->rows[s->n++] = (struct sort_row){eid, key.p};
 	buf_fini(&out);
-	buf_fini(&l.best);
-	buf_fini(&l.now);
+	order_fini(&l);
 	return rc;
 }
 

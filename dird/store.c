@@ -1,6 +1,7 @@
 #include "dird/store.h"
 
 #include "dird/store_mdb.h"
+#include "dird/store_view.h"
 #include "lib/file.h"
 
 #include <errno.h>
@@ -27,6 +28,8 @@ static const struct {
 	[STORE_NC] = {"nc", 0},
 	[STORE_LIMBO] = {"limbo", MDB_DUPSORT | MDB_DUPFIXED},
 	[STORE_QUARANTINE] = {"quarantine", 0},
+	[STORE_VIEW] = {"view", 0},
+	[STORE_VIEWDEF] = {"viewdef", 0},
 };
 
 /* Read transactions this thread holds: it must not wait for the map to grow while it has one. */
@@ -220,6 +223,8 @@ void store_close(struct store **s)
 		mdb_txn_abort(t->txn);
 		mem_free(t);
 	}
+	if (st->cache != NULL)
+		st->cache->free(st->cache);
 	if (st->env != NULL)
 		mdb_env_close(st->env);
 	if (st->lock_fd >= 0)
@@ -422,7 +427,7 @@ void store_fail(struct store_txn *t, int rc)
 
 /* --- rows --- */
 
-static void stick(struct store_txn *t, int err)
+void store_stick(struct store_txn *t, int err)
 {
 	if (t->rc == RC_OK && err != 0) {
 		t->rc = store_rc(write_error(err));
@@ -441,7 +446,7 @@ int store_get(struct store_txn *t, enum store_table table, struct span key, stru
 	if (err == 0)
 		*out = store_span(v);
 	else if (t->is_write && err != MDB_NOTFOUND)
-		stick(t, err);
+		store_stick(t, err);
 	return store_rc(err);
 }
 
@@ -451,7 +456,7 @@ void store_put(struct store_txn *t, enum store_table table, struct span key, str
 
 	must(t->is_write);
 	if (t->rc == RC_OK)
-		stick(t, mdb_put(t->txn, t->store->dbi[table], &k, &v, 0));
+		store_stick(t, mdb_put(t->txn, t->store->dbi[table], &k, &v, 0));
 }
 
 void store_meta_put(struct store_txn *t, const char *name, uint32_t value)
@@ -471,7 +476,7 @@ void store_del(struct store_txn *t, enum store_table table, struct span key, str
 	if (t->rc != RC_OK)
 		return;
 	err = mdb_del(t->txn, t->store->dbi[table], &k, value.p != NULL ? &v : NULL);
-	stick(t, err == MDB_NOTFOUND ? MDB_CORRUPTED : err);
+	store_stick(t, err == MDB_NOTFOUND ? MDB_CORRUPTED : err);
 }
 
 int store_cursor(struct store_txn *t, enum store_table table, MDB_cursor **out)

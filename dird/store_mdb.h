@@ -22,6 +22,7 @@ struct store {
 	unsigned readers; /* open read transactions */
 	bool growing;     /* the map is about to move: no new readers */
 	struct store_txn *pool;
+	struct store_cache *cache; /* store_view.h; NULL: none */
 };
 
 struct store_txn {
@@ -46,6 +47,9 @@ static inline struct span store_span(MDB_val v)
 
 /** An LMDB or errno code as RC_*. */
 int store_rc(int mdb) WARN_UNUSED;
+
+/** Let what an LMDB call of a write transaction returned stick, unless it is 0. */
+void store_stick(struct store_txn *t, int err);
 
 /** Look a key up. RC_NOTFOUND is an answer; other errors stick to a write transaction. */
 int store_get(struct store_txn *t, enum store_table table, struct span key,

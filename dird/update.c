@@ -52,6 +52,7 @@ int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 	struct delta d = {u->t, eid};
 	struct apply_keys keys;
 	struct buf record;
+	struct entry now;
 	int rc;
 
 	flagged.flags = apply_flags(u->ctx->schema, &content->attrs);
@@ -64,6 +65,10 @@ int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 		apply_delta(old != NULL ? &old->keys : &none, &keys, put_delta, &d);
 		rc = store_error(u->t);
 	}
+	if (rc == RC_OK)
+		rc = entry_open(buf_span(&record), &now);
+	if (rc == RC_OK)
+		rc = update_views(u, eid, old != NULL ? &old->e : NULL, &now);
 	buf_fini(&record);
 	return rc;
 }
@@ -88,10 +93,14 @@ void update_erase(struct update *u, const struct update_old *old)
 {
 	static const struct apply_keys none;
 	struct delta d = {u->t, old->eid};
+	int rc;
 
 	apply_delta(&old->keys, &none, put_delta, &d);
 	store_uuid_del(u->t, &old->e.head.uuid);
 	store_entry_del(u->t, old->eid);
+	rc = update_views(u, old->eid, &old->e, NULL);
+	if (rc != RC_OK)
+		store_fail(u->t, rc);
 }
 
 /* --- finding the target --- */
@@ -520,6 +529,8 @@ int update_apply(struct store_txn *t, const struct update_context *ctx, struct c
 		rc = dispatch(&u);
 	if (rc == RC_OK && *outcome == UPDATE_APPLIED)
 		rc = update_retry_awaiting(&u, &c->uuid_out);
+	if (rc == RC_OK)
+		rc = update_views_end(&u);
 	if (rc != RC_OK && rc != RC_REFUSED) {
 		if (store_error(t) == RC_OK && (rc == RC_INVALID || rc == RC_TOOBIG) &&
 		    (c->kind == CHANGE_PUT || c->kind == CHANGE_REMOVE))

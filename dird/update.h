@@ -17,6 +17,7 @@ struct update_context {
 	struct dn root;  /* suffix of the organisation */
 	int64_t wall_us; /* time for timestamps; the caller reads the clock once per batch */
 	int (*random)(void *p, size_t n); /* for entryUUIDs */
+	bool views_later; /* leave the views alone: update_views_rebuild() follows */
 };
 
 /** What became of a replicated change (R6, R8, R16). */
@@ -51,3 +52,24 @@ int update_refer(struct store_txn *t, struct arena *a, const struct store_nc *nc
  */
 int update_begin_life(struct store_txn *t, const struct update_context *ctx, const struct uuid *nc,
 		      struct position *out) WARN_UNUSED;
+
+/* --- views (view_set.h): kept up to date by update_apply(), built by these --- */
+
+/**
+ * Compare the definitions there are to be, built in and in addressBookView entries, with those that
+ * have rows. New and changed ones are to be built, what nobody wants any more is to be dropped.
+ * Done by update_apply() where a change may concern them, and once when a database is opened.
+ */
+int update_views_sync(struct store_txn *t, const struct update_context *ctx) WARN_UNUSED;
+
+/** Is there something to build or to drop? */
+int update_views_pending(struct store_txn *t, const struct update_context *ctx,
+			 bool *out) WARN_UNUSED;
+
+/** A slice of that: up to `limit` entries. Nothing to do is no error. */
+int update_views_work(struct store_txn *t, const struct update_context *ctx,
+		      unsigned limit) WARN_UNUSED;
+
+/** Make all views anew in one go, in write transactions of its own; nobody else writes meanwhile.
+ */
+int update_views_rebuild(struct store *s, const struct update_context *ctx) WARN_UNUSED;

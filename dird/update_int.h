@@ -14,6 +14,7 @@ struct update {
 	struct result *why;
 	struct uuid awaited; /* why a replicated change is refused: because of this entry */
 	bool is_retrying;
+	bool views_changed; /* definitions of views are to be looked at again */
 };
 
 /** An entry that is there: its record is copied, so that puts do not disturb it. */
@@ -115,3 +116,12 @@ int update_quarantine(struct update *u, struct store_nc *nc) WARN_UNUSED;
 int update_retry_awaiting(struct update *u, const struct uuid *entry) WARN_UNUSED;
 /** Try everything. */
 int update_retry(struct update *u) WARN_UNUSED;
+
+/* --- views (update_view.c, update_viewdef.c) --- */
+
+/** Rows of the views for an entry that has come (old NULL), changed, or gone (now NULL). Its record
+ * is put, its name not necessarily. Neither may lie in the map. */
+int update_views(struct update *u, uint64_t eid, const struct entry *old,
+		 const struct entry *now) WARN_UNUSED;
+/** After the change: definitions that it concerned. */
+int update_views_end(struct update *u) WARN_UNUSED;

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #define BATCH_MAX_REQUESTS 1000
+#define VIEW_SLICE_ENTRIES 500 /* looked at between two batches while a view is built */
 
 struct watcher {
 	struct loop *loop;
@@ -23,6 +24,9 @@ struct writer {
 	struct update_context ctx;
 	const struct clock *clock;
 	pthread_t thread;
+	bool has_views_to_build; /* the thread's own, as what follows */
+	bool views_are_known;
+	bool is_over;
 
 	atomic_uint_fast64_t commits;
 	pthread_mutex_t mutex; /* guards what follows */
@@ -99,6 +103,14 @@ static bool is_alone(const struct write_req *r)
 	return r->is_alone || r->nchanges > 1 || r->part != NULL;
 }
 
+static void note_views(struct writer *w, struct store_txn *t)
+{
+	bool pending;
+
+	if (update_views_pending(t, &w->ctx, &pending) == RC_OK)
+		w->has_views_to_build |= pending;
+}
+
 /*
  * RC_MORE: the map has grown, do it again. Each request's rc is set when this is RC_OK. A refused
  * change has written nothing; a request that may be undone has the transaction for itself.
@@ -114,6 +126,8 @@ static int try_batch(struct writer *w, struct write_req *batch)
 	w->ctx.wall_us = w->clock->wall_us(w->clock);
 	for (r = batch; r != NULL && store_error(t) == RC_OK; r = r->next)
 		r->rc = apply_request(w, t, r);
+	if (store_error(t) == RC_OK)
+		note_views(w, t);
 	if (store_error(t) == RC_OK && is_alone(batch) &&
 	    (batch->is_trial || batch->rc == RC_REFUSED)) {
 		store_write_abort(&t);
@@ -228,15 +242,55 @@ static void do_batch(struct writer *w, struct write_req *batch)
 	}
 }
 
+/* --- views --- */
+
+/* Definitions once at the start, then slices. */
+static int try_views(struct writer *w)
+{
+	struct store_txn *t;
+	int rc = store_write_begin(w->store, &t);
+
+	if (rc != RC_OK)
+		return rc;
+	if (w->views_are_known)
+		rc = update_views_work(t, &w->ctx, VIEW_SLICE_ENTRIES);
+	else
+		rc = update_views_sync(t, &w->ctx);
+	if (rc == RC_OK)
+		rc = update_views_pending(t, &w->ctx, &w->has_views_to_build);
+	if (rc == RC_OK || store_error(t) != RC_OK)
+		return store_write_commit(&t); /* after an error: grows the map, or just aborts */
+	store_write_abort(&t);
+	return rc;
+}
+
+/* What can not be built now is tried again behind the next batch; searches do without. */
+static void build_views(struct writer *w)
+{
+	int rc;
+
+	do {
+		rc = try_views(w);
+	} while (rc == RC_MORE);
+	if (rc == RC_IO)
+		die(rc);
+	w->views_are_known |= rc == RC_OK;
+	if (rc == RC_OK)
+		return;
+	log_error(NULL, "views.failed", "rc=\"%s\"", rc_text(rc));
+	w->has_views_to_build = false;
+}
+
 /* --- the thread --- */
 
+/* NULL: there is none now, but views to build; or the end. */
 static struct write_req *take_batch(struct writer *w)
 {
 	struct write_req *batch, *r;
 	unsigned n = 1;
 
 	pthread_mutex_lock(&w->mutex);
-	while (w->first == NULL && !w->is_stopping)
+	while (w->first == NULL && !w->is_stopping && !w->has_views_to_build)
 		pthread_cond_wait(&w->wake, &w->mutex);
 	batch = r = w->first;
 	while (r != NULL && !is_alone(r) && r->next != NULL && !is_alone(r->next) &&
@@ -248,6 +302,7 @@ static struct write_req *take_batch(struct writer *w)
 	}
 	if (w->first == NULL)
 		w->last = &w->first;
+	w->is_over = w->first == NULL && batch == NULL && w->is_stopping;
 	pthread_mutex_unlock(&w->mutex);
 	return batch;
 }
@@ -258,9 +313,15 @@ static void *run(void *arg)
 	struct write_req *batch;
 
 	pthread_setname_np(pthread_self(), "writer");
-	while ((batch = take_batch(w)) != NULL)
-		do_batch(w, batch);
-	return NULL;
+	for (;;) {
+		batch = take_batch(w);
+		if (batch != NULL)
+			do_batch(w, batch);
+		else if (w->is_over)
+			return NULL;
+		if (w->has_views_to_build)
+			build_views(w);
+	}
 }
 
 int writer_start(struct store *s, const struct schema *schema, struct dn root,
@@ -272,7 +333,8 @@ int writer_start(struct store *s, const struct schema *schema, struct dn root,
 	if (w == NULL)
 		return RC_NOMEM;
 	w->store = s;
-	w->ctx = (struct update_context){schema, root, 0, random_bytes};
+	w->ctx = (struct update_context){.schema = schema, .root = root, .random = random_bytes};
+	w->has_views_to_build = true; /* or so: definitions are looked at once */
 	w->clock = clock;
 	w->last = &w->first;
 	must(pthread_mutex_init(&w->mutex, NULL) == 0 && pthread_cond_init(&w->wake, NULL) == 0);

@@ -29,17 +29,18 @@ static void print_problem(void *ctx, const char *text)
 static void print_sum(const struct check *c, bool json)
 {
 	if (json)
-		printf("{\"entries\":%" PRIu64 ",\"indexRows\":%" PRIu64 ",\"tombstones\":%" PRIu64
-		       ",\"limbo\":%" PRIu64 ",\"contexts\":%" PRIu64 ",\"problems\":%" PRIu64
-		       "}\n",
-		       c->entries, c->index_rows, c->tombstones, c->limbo, c->contexts,
-		       c->problems);
+		printf("{\"entries\":%" PRIu64 ",\"indexRows\":%" PRIu64 ",\"viewRows\":%" PRIu64
+		       ",\"tombstones\":%" PRIu64 ",\"limbo\":%" PRIu64 ",\"contexts\":%" PRIu64
+		       ",\"problems\":%" PRIu64 "}\n",
+		       c->entries, c->index_rows, c->view_rows, c->tombstones, c->limbo,
+		       c->contexts, c->problems);
 	else
 		printf("%" PRIu64 " entries, %" PRIu64 " index rows, %" PRIu64
-		       " tombstones, %" PRIu64 " waiting for their parent, %" PRIu64
-		       " naming contexts: %" PRIu64 " problems\n",
-		       c->entries, c->index_rows, c->tombstones, c->limbo, c->contexts,
-		       c->problems);
+		       " view rows, %" PRIu64 " tombstones, %" PRIu64
+		       " waiting for their parent, %" PRIu64 " naming contexts: %" PRIu64
+		       " problems\n",
+		       c->entries, c->index_rows, c->view_rows, c->tombstones, c->limbo,
+		       c->contexts, c->problems);
 }
 
 int dirctl_check(int argc, char **argv)
@@ -56,7 +57,8 @@ int dirctl_check(int argc, char **argv)
 	const struct cli_usage u = {
 		"dirctl check",
 		"",
-		"Verifies entries against index, tree, entryUUIDs, change order and limbo, in both "
+		"Verifies entries against index, tree, entryUUIDs, change order, limbo and\n"
+		"address book views, in both "
 		"directions.\nEach problem is a line; exit status 1 if there is one. Works beside "
 		"a "
 		"running dird.",

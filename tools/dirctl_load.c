@@ -451,6 +451,20 @@ static int open_input(struct load *l)
 	return rc;
 }
 
+static int build_views(struct load *l)
+{
+	struct cli_progress p;
+	int rc;
+
+	l->ctx.views_later = false;
+	cli_progress_begin(&p, "sorting address book views", 0);
+	rc = update_views_rebuild(l->copy, &l->ctx);
+	cli_progress_end(&p);
+	if (rc != RC_OK)
+		cli_error("%s: address book views: %s", l->d.config.database, rc_text(rc));
+	return rc;
+}
+
 static int run(struct load *l, const char *config)
 {
 	int rc = dirctl_open(&l->d, config, false);
@@ -461,7 +475,10 @@ static int run(struct load *l, const char *config)
 		rc = make_copy(l);
 	if (rc != RC_OK)
 		return rc;
-	l->ctx = (struct update_context){l->d.schema, l->d.root, 0, random_bytes};
+	l->ctx = (struct update_context){.schema = l->d.schema,
+					 .root = l->d.root,
+					 .random = random_bytes,
+					 .views_later = true};
 	cli_progress_begin(&l->progress, "loading entries", 0);
 	rc = read_all(l);
 	cli_progress_end(&l->progress);
@@ -470,6 +487,8 @@ static int run(struct load *l, const char *config)
 			  l->file, l->errors);
 		return RC_REFUSED;
 	}
+	if (rc == RC_OK)
+		rc = build_views(l);
 	return rc == RC_OK ? swap(l) : rc;
 }
 

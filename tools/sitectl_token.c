@@ -189,8 +189,10 @@ static int check_new(struct making *m, struct store_txn *t)
 
 static int put_offline(struct making *m, struct dirctl *d)
 {
-	struct update_context ctx = {d->schema, d->root, clock_system.wall_us(&clock_system),
-				     pki_random};
+	struct update_context ctx = {.schema = d->schema,
+				     .root = d->root,
+				     .wall_us = clock_system.wall_us(&clock_system),
+				     .random = pki_random};
 	struct change del = {.kind = CHANGE_DELETE}, add = {.kind = CHANGE_ADD};
 	struct store_txn *t = NULL;
 	unsigned i;

@@ -8,6 +8,7 @@ static int setup(void **state)
 	struct base *b = calloc(1, sizeof(*b));
 
 	base_open(b, 0);
+	base_open_views(b);
 	base_site(b);
 	assert_int_equal(base_add(b, PERSON, "objectClass: inetOrgPerson\nsn: Hill\n"), 0);
 	assert_int_equal(base_add(b, "cn=gone,ou=S1,o=Example", "objectClass: container\n"), 0);

@@ -9,6 +9,7 @@ static int setup(void **state)
 	struct base *b = calloc(1, sizeof(*b));
 
 	base_open(b, 0);
+	base_open_views(b);
 	base_site(b);
 	*state = b;
 	return 0;

@@ -10,8 +10,10 @@ static int setup(void **state)
 	struct pair *p = calloc(1, sizeof(*p));
 
 	base_open(&p->from, 0);
+	base_open_views(&p->from);
 	base_site(&p->from);
 	base_open(&p->to, 0);
+	base_open_views(&p->to);
 	*state = p;
 	return 0;
 }

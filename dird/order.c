@@ -1,0 +1,54 @@
+#include "dird/order.h"
+
+#define VALUE_MAX_BYTES (8u * 1024 * 1024)
+
+void order_init(struct order_least *l, const struct schema *schema)
+{
+	l->schema = schema;
+	l->has = false;
+	buf_init(&l->now, VALUE_MAX_BYTES);
+	buf_init(&l->best, VALUE_MAX_BYTES);
+}
+
+void order_fini(struct order_least *l)
+{
+	buf_fini(&l->best);
+	buf_fini(&l->now);
+}
+
+void order_begin(struct order_least *l, enum schema_norm norm)
+{
+	l->norm = norm;
+	l->has = false;
+}
+
+void order_value(struct order_least *l, struct span value)
+{
+	struct buf old;
+
+	buf_clear(&l->now);
+	if (schema_normalize(l->schema, l->norm, value, &l->now) != 0 || buf_rc(&l->now) != 0)
+		return;
+	if (l->has && span_cmp(buf_span(&l->now), buf_span(&l->best)) >= 0)
+		return;
+	old = l->best;
+	l->best = l->now;
+	l->now = old;
+	l->has = true;
+}
+
+void order_entry(struct order_least *l, const struct schema_attr *at, const struct entry *e)
+{
+	const struct schema_attr *const *sub = schema_subtypes(l->schema, at);
+	struct entry_attr found;
+	struct span rest, value;
+	unsigned i;
+
+	for (; *sub != NULL; sub++) {
+		i = 0;
+		while (entry_find(e, (*sub)->hash, span_of((*sub)->name), &i, &found)) {
+			for (rest = found.values; tlv_expect(&rest, TLV_OCTETS, &value) == 0;)
+				order_value(l, value);
+		}
+	}
+}
