@@ -1,3 +1,5 @@
+#include "dird/store_view.h"
+
 #include "dird/store_view_int.h"
 
 #define SPARSE_ROWS 256 /* rows of other kinds in a row before the counts are asked */

@@ -329,28 +329,12 @@ int view_kinds_find(const struct view_kinds *k, struct span same)
 	return -1;
 }
 
-static bool has_class(const struct entry *e, const char *class)
-{
-	static const struct span type = {(const uint8_t *)"objectClass", 11};
-	struct entry_attr at;
-	struct span rest, value;
-	unsigned i = 0;
-
-	if (!entry_find(e, entry_type_hash(type), type, &i, &at))
-		return false;
-	for (rest = at.values; tlv_expect(&rest, TLV_OCTETS, &value) == RC_OK;) {
-		if (span_eq_nocase(value, span_of(class)))
-			return true;
-	}
-	return false;
-}
-
 bool view_may_show(const struct entry *e)
 {
-	return !has_class(e, "referral") && !has_class(e, "subentry");
+	return !entry_has_class(e, "referral") && !entry_has_class(e, "subentry");
 }
 
 bool view_is_definition(const struct entry *e)
 {
-	return has_class(e, "addressBookView");
+	return entry_has_class(e, "addressBookView");
 }
