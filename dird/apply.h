@@ -51,6 +51,16 @@ int apply_rename(const struct apply_context *x, const struct entry *old, const s
 int apply_put(const struct apply_context *x, const struct change *c,
 	      struct apply_entry *out) WARN_UNUSED;
 
+/**
+ * The content of an entry whose values of type `at` name another entry, when that one is called
+ * *new_name (text) instead of old_normal (normal form), or is gone (NULL).
+ * Errors   RC_NOTFOUND: no value names it; RC_REFUSED with *why: the schema wants the value to
+ * stay.
+ */
+int apply_mend(const struct apply_context *x, const struct entry *old, const struct change *c,
+	       const struct schema_attr *at, struct span old_normal, const struct span *new_name,
+	       struct apply_entry *out, struct result *why) WARN_UNUSED;
+
 /** enum entry_flag bits of an entry with these attributes. */
 uint8_t apply_flags(const struct schema *s, const struct attr_list *attrs);
 

@@ -111,38 +111,11 @@ static enum filter_result plain_equal(struct span want, bool fold, struct span v
 	return before == ' ' ? FILTER_UNKNOWN : truth(same);
 }
 
-/* The first RDN's value of a DN whose text needs no unescaping; false if it is not that simple. */
-static bool simple_rdn_value(struct span dn, struct span *out)
-{
-	const uint8_t *equals = dn.n != 0 ? memchr(dn.p, '=', dn.n) : NULL;
-	uint8_t before = ' ';
-	size_t i;
-
-	if (equals == NULL)
-		return false;
-	*out = span_from(dn, (size_t)(equals - dn.p) + 1);
-	for (i = 0; i < out->n && out->p[i] != ','; i++) {
-		uint8_t c = out->p[i];
-
-		if (c < 0x20 || c >= 0x7f || strchr("\\\"+#;<>=", c) != NULL ||
-		    (c == ' ' && before == ' '))
-			return false;
-		before = c;
-	}
-	out->n = i;
-	return before != ' ';
-}
-
-/* Two DNs whose first values plainly differ cannot be equal; saves the parse for most members. */
 static enum filter_result plain_dn_equal(struct span want, struct span v)
 {
-	struct span a, b;
-
 	if (span_eq(want, v))
 		return FILTER_TRUE;
-	if (simple_rdn_value(want, &a) && simple_rdn_value(v, &b) && !span_eq_nocase(a, b))
-		return FILTER_FALSE;
-	return FILTER_UNKNOWN;
+	return schema_dn_differs(want, v) ? FILTER_FALSE : FILTER_UNKNOWN;
 }
 
 static enum filter_result plain_match(const struct filter *f, struct span v)

@@ -170,3 +170,8 @@ const char *const *schema_definitions(const struct schema *s, enum schema_kind k
 {
 	return s->definitions[kind];
 }
+
+const struct schema_attr *const *schema_references(const struct schema *s)
+{
+	return s->references;
+}

@@ -132,6 +132,14 @@ enum schema_norm schema_natural(const struct schema_attr *at);
 const struct schema_attr *const *schema_subtypes(const struct schema *s,
 						 const struct schema_attr *at);
 
+/** The types with names_entries that have an index and are for users to change: those whose values
+ * follow when an entry gets another name. NULL-terminated; owned by the schema. */
+const struct schema_attr *const *schema_references(const struct schema *s);
+
+/** Do a normal form and a DN differ plainly, in the value of their first RDN? Costs no parsing;
+ * false: they may be equal. */
+bool schema_dn_differs(struct span normal, struct span dn);
+
 /** Is `c` the same as or a subclass of `of`? */
 bool schema_class_is(const struct schema_class *c, const struct schema_class *of);
 

@@ -62,7 +62,8 @@ struct schema {
 	struct schema_class *classes;
 	unsigned nclasses;
 	const struct schema_attr ***subtypes; /* by schema_attr.id */
-	const char *const *definitions[4];    /* by enum schema_kind */
+	const struct schema_attr **references;
+	const char *const *definitions[4]; /* by enum schema_kind */
 	unsigned nerrors;
 };
 

@@ -466,3 +466,32 @@ int schema_normalize(const struct schema *s, enum schema_norm norm, struct span 
 	}
 	return RC_INVALID;
 }
+
+/* The first RDN's value of a DN whose text needs no unescaping; false if it is not that simple. */
+static bool simple_rdn_value(struct span dn, struct span *out)
+{
+	const uint8_t *equals = dn.n != 0 ? memchr(dn.p, '=', dn.n) : NULL;
+	uint8_t before = ' ';
+	size_t i;
+
+	if (equals == NULL)
+		return false;
+	*out = span_from(dn, (size_t)(equals - dn.p) + 1);
+	for (i = 0; i < out->n && out->p[i] != ','; i++) {
+		uint8_t c = out->p[i];
+
+		if (c < 0x20 || c >= 0x7f || strchr("\\\"+#;<>=", c) != NULL ||
+		    (c == ' ' && before == ' '))
+			return false;
+		before = c;
+	}
+	out->n = i;
+	return before != ' ';
+}
+
+bool schema_dn_differs(struct span normal, struct span dn)
+{
+	struct span a, b;
+
+	return simple_rdn_value(normal, &a) && simple_rdn_value(dn, &b) && !span_eq_nocase(a, b);
+}

@@ -435,6 +435,20 @@ static int make_classes(struct resolver *r)
 	return RC_OK;
 }
 
+static int list_references(struct resolver *r)
+{
+	unsigned i, n = 0;
+
+	r->s->references = take(r, (size_t)r->s->nattrs + 1, sizeof(*r->s->references));
+	if (r->nomem)
+		return RC_NOMEM;
+	for (i = 0; i < r->s->nattrs; i++) {
+		if (r->s->attrs[i].names_entries && r->s->attrs[i].is_indexed)
+			r->s->references[n++] = &r->s->attrs[i];
+	}
+	return RC_OK;
+}
+
 int schema_resolve(struct schema *s, struct buf *errors)
 {
 	struct resolver r = {.s = s, .errors = errors};
@@ -447,6 +461,8 @@ int schema_resolve(struct schema *s, struct buf *errors)
 		rc = make_attrs(&r);
 	if (rc == RC_OK)
 		rc = make_subtypes(&r);
+	if (rc == RC_OK)
+		rc = list_references(&r);
 	if (rc == RC_OK)
 		rc = make_classes(&r);
 	if (rc == RC_OK && s->nerrors == 0)

@@ -456,6 +456,7 @@ bool update_is_hidden(struct update *u, const struct entry *e)
 
 static int del(struct update *u)
 {
+	struct update_names names;
 	struct update_old old;
 	struct store_nc nc;
 	struct stamp s;
@@ -472,7 +473,8 @@ static int del(struct update *u)
 		return result_set(u->why, u->a, LR_NOT_ALLOWED_ON_NONLEAF,
 				  "entry has entries below it");
 	buf_init(&dn, 4 * DN_MAX_BYTES);
-	if (!update_is_hidden(u, &old.e))
+	rc = update_names_note(u, old.eid, false, &names);
+	if (rc == RC_OK && !update_is_hidden(u, &old.e))
 		rc = store_dn(u->t, old.eid, &dn);
 	if (rc == RC_OK) {
 		store_order_del(u->t, nc.number, old.e.head.stamp.usn, &old.e.head.uuid);
@@ -481,7 +483,7 @@ static int del(struct update *u)
 		s = update_next_stamp(u, &nc);
 		store_tombstone_put(u->t, nc.number, &s, &old.e.head.uuid, buf_span(&dn),
 				    u->ctx->wall_us);
-		rc = store_error(u->t);
+		rc = update_names_mend(u, &names, true);
 	}
 	buf_fini(&dn);
 	u->c->eid_out = old.eid;

@@ -72,6 +72,24 @@ int update_put_changed(struct update *u, const struct update_old *old, struct en
 
 int update_rename(struct update *u) WARN_UNUSED;
 
+/* --- references to entries (update_refs.c) --- */
+
+struct update_name {
+	uint64_t eid;
+	struct span normal; /* before the change */
+};
+
+struct update_names {
+	struct update_name *at;
+	size_t n, room;
+};
+
+/** Before an entry gets another name, or goes: keep its name, and those of what is below it. */
+int update_names_note(struct update *u, uint64_t eid, bool with_subtree,
+		      struct update_names *names) WARN_UNUSED;
+/** After it: what names them in this site's contexts follows, or goes. */
+int update_names_mend(struct update *u, const struct update_names *names, bool is_gone) WARN_UNUSED;
+
 /* --- naming contexts (update_nc.c) --- */
 
 /** The context of an entry with these attributes below `parent` (NULL: the root itself). */

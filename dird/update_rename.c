@@ -79,6 +79,7 @@ static int renamed(struct update *u, const struct update_old *old, struct entry_
 		   struct store_nc *nc)
 {
 	struct apply_context x = update_apply_context(u);
+	struct update_names names;
 	struct apply_entry content;
 	int rc;
 
@@ -92,11 +93,14 @@ static int renamed(struct update *u, const struct update_old *old, struct entry_
 	if (rc == RC_OK)
 		rc = update_check_context(u, old, head->parent, &content.attrs,
 					  LR_AFFECTS_MULTIPLE_DSAS);
+	if (rc == RC_OK)
+		rc = update_names_note(u, old->eid, true, &names);
 	if (rc != RC_OK)
 		return rc;
 	store_child_del(u->t, old->e.head.parent, old->e.head.rdn_normal, old->eid);
 	store_child_put(u->t, head->parent, head->rdn_normal, old->eid);
-	return update_put_changed(u, old, head, &content, nc, true);
+	rc = update_put_changed(u, old, head, &content, nc, true);
+	return rc == RC_OK ? update_names_mend(u, &names, false) : rc;
 }
 
 int update_rename(struct update *u)

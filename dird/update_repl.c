@@ -112,10 +112,13 @@ static bool is_root_eid(struct update *u, uint64_t eid)
 /* Out of the tree, to wait for a change of its own. */
 static int park(struct update *u, uint64_t eid)
 {
+	struct update_names names;
 	struct update_old old;
 	struct entry_head head;
 	int rc = update_load(u, eid, &old);
 
+	if (rc == RC_OK)
+		rc = update_names_note(u, eid, true, &names);
 	if (rc != RC_OK)
 		return rc;
 	store_child_del(u->t, old.e.head.parent, old.e.head.rdn_normal, eid);
@@ -123,7 +126,7 @@ static int park(struct update *u, uint64_t eid)
 	head.parent = 0;
 	rc = update_write_head(u, &old, &head);
 	store_limbo_put(u->t, &head.parent_uuid, eid);
-	return rc == RC_OK ? store_error(u->t) : rc;
+	return rc == RC_OK ? update_names_mend(u, &names, false) : rc;
 }
 
 /* Only the context's own entries hang below its entries, and its head below the root. */
@@ -176,6 +179,7 @@ static int find_place(struct update *u, uint64_t eid, struct entry_head *head)
 /* Give one that waits its place, if there is one now. */
 static int try_place(struct update *u, uint64_t eid)
 {
+	struct update_names names;
 	struct update_old old;
 	struct entry_head head;
 	uint64_t parent, other;
@@ -195,11 +199,14 @@ static int try_place(struct update *u, uint64_t eid)
 	rc = store_child(u->t, parent, head.rdn_normal, &other);
 	if (rc != RC_NOTFOUND)
 		return rc;
+	rc = update_names_note(u, eid, true, &names);
+	if (rc != RC_OK)
+		return rc;
 	head.parent = parent;
 	store_limbo_del(u->t, &head.parent_uuid, eid);
 	rc = update_write_head(u, &old, &head);
 	store_child_put(u->t, parent, head.rdn_normal, eid);
-	return rc == RC_OK ? store_error(u->t) : rc;
+	return rc == RC_OK ? update_names_mend(u, &names, false) : rc;
 }
 
 int update_free_waiting(struct update *u, const struct uuid *parent)
@@ -299,6 +306,11 @@ static int check_root(struct update *u, const struct entry_head *head, bool exis
 	return rc == RC_NOTFOUND ? RC_OK : rc;
 }
 
+static bool keeps_name(const struct entry_head *was, const struct entry_head *head)
+{
+	return was->parent == head->parent && span_eq(was->rdn_normal, head->rdn_normal);
+}
+
 /* Take the old place back, unless it stays. True: a subtree moves. */
 static bool leave_place(struct update *u, const struct update_old *old,
 			const struct entry_head *head)
@@ -311,7 +323,7 @@ static bool leave_place(struct update *u, const struct update_old *old,
 		store_limbo_del(u->t, &was->parent_uuid, old->eid);
 		return true;
 	}
-	if (was->parent == head->parent && span_eq(was->rdn_normal, head->rdn_normal))
+	if (keeps_name(was, head))
 		return false;
 	store_child_del(u->t, was->parent, was->rdn_normal, old->eid);
 	return true;
@@ -324,8 +336,7 @@ static void take_place(struct update *u, uint64_t eid, const struct entry_head *
 		store_root_put(u->t, eid);
 	else if (head->parent == 0)
 		store_limbo_put(u->t, &head->parent_uuid, eid);
-	else if (was == NULL || was->parent != head->parent ||
-		 !span_eq(was->rdn_normal, head->rdn_normal))
+	else if (was == NULL || !keeps_name(was, head))
 		store_child_put(u->t, head->parent, head->rdn_normal, eid);
 }
 
@@ -333,9 +344,14 @@ static int put_rows(struct update *u, struct store_nc *nc, const struct update_o
 		    struct entry_head *head, const struct apply_entry *content)
 {
 	uint64_t eid = old != NULL ? old->eid : store_new_eid(u->t);
+	struct update_names names = {.n = 0};
 	bool moves = false;
-	int rc;
+	int rc = RC_OK;
 
+	if (old != NULL && !keeps_name(&old->e.head, head))
+		rc = update_names_note(u, eid, true, &names);
+	if (rc != RC_OK)
+		return rc;
 	if (nc->number == 0)
 		store_nc_put(u->t, nc);
 	if (old != NULL) {
@@ -353,6 +369,9 @@ static int put_rows(struct update *u, struct store_nc *nc, const struct update_o
 	store_order_put(u->t, nc->number, head->stamp.usn, &head->uuid, eid);
 	u->c->eid_out = eid;
 	u->c->uuid_out = head->uuid;
+	rc = update_names_mend(u, &names, false);
+	if (rc != RC_OK)
+		return rc;
 	if (moves)
 		return free_all(u);
 	return old == NULL ? update_free_waiting(u, &head->uuid) : store_error(u->t);
@@ -447,11 +466,14 @@ static int old_name(struct update *u, const struct update_old *old, struct span 
 int update_erase_placed(struct update *u, uint32_t nc, const struct update_old *old)
 {
 	const struct entry_head *was = &old->e.head;
+	struct update_names names;
 	int rc;
 
 	if (uuid_is_zero(&was->parent_uuid))
 		return result_set(u->why, u->a, LR_UNWILLING, "the organisation's root stays");
 	rc = park_children(u, old->eid);
+	if (rc == RC_OK)
+		rc = update_names_note(u, old->eid, false, &names);
 	if (rc != RC_OK)
 		return rc;
 	if (was->parent == 0)
@@ -460,7 +482,7 @@ int update_erase_placed(struct update *u, uint32_t nc, const struct update_old *
 		store_child_del(u->t, was->parent, was->rdn_normal, old->eid);
 	store_order_del(u->t, nc, was->stamp.usn, &was->uuid);
 	update_erase(u, old);
-	return store_error(u->t);
+	return update_names_mend(u, &names, true);
 }
 
 static int remove_entry(struct update *u, struct store_nc *nc)

@@ -1,0 +1,108 @@
+/* Values that name another entry, when that entry gets another name or goes. */
+#include "dird/apply_int.h"
+
+/* The value with the new name: what stands behind the name in a Name And Optional UID stays. */
+static int renamed(struct apply_work *w, const struct schema_attr *at, struct span old,
+		   struct span name, struct span *out)
+{
+	struct span rest = {NULL, 0};
+	struct buf b;
+	int rc;
+
+	if (at->equality == SCHEMA_NORM_NAME_UID)
+		rest = span_from(old, dn_of_name_uid(old).n);
+	buf_init(&b, UINT32_MAX);
+	buf_put(&b, name);
+	buf_put(&b, rest);
+	rc = buf_rc(&b);
+	if (rc == RC_OK) {
+		*out = arena_span(w->x->arena, buf_span(&b));
+		rc = out->p != NULL ? RC_OK : RC_NOMEM;
+	}
+	buf_fini(&b);
+	return rc;
+}
+
+/* Index of the next value from *i on that names it, or nvalues. */
+static int find_name(struct apply_work *w, const struct schema_attr *at, const struct attr *in,
+		     struct span old_normal, unsigned *i)
+{
+	struct span name;
+	struct buf b;
+	int rc = RC_OK;
+
+	buf_init(&b, UINT32_MAX);
+	for (; *i < in->nvalues; ++*i) {
+		name = in->values[*i];
+		if (at->equality == SCHEMA_NORM_NAME_UID)
+			name = dn_of_name_uid(name);
+		if (schema_dn_differs(old_normal, name))
+			continue;
+		buf_clear(&b);
+		rc = schema_normalize(w->x->schema, SCHEMA_NORM_DN, name, &b);
+		if (rc == RC_OK && span_eq(buf_span(&b), old_normal))
+			break;
+		if (rc != RC_OK && rc != RC_INVALID)
+			break;
+		rc = RC_OK;
+	}
+	buf_fini(&b);
+	return rc;
+}
+
+/* One value, which is there already under its new name, goes. */
+static int mend_value(struct apply_work *w, const struct schema_attr *at, struct attr *in,
+		      unsigned i, const struct span *new_name)
+{
+	struct span value;
+	unsigned same;
+	int rc;
+
+	if (new_name == NULL)
+		return apply_remove(w, in, i);
+	rc = renamed(w, at, in->values[i], *new_name, &value);
+	if (rc == RC_OK)
+		rc = apply_match(w, at, in, value, &same);
+	if (rc != RC_OK)
+		return rc;
+	if (same < in->nvalues)
+		return apply_remove(w, in, i);
+	in->values[i] = value; /* decoded for this change alone */
+	return RC_OK;
+}
+
+int apply_mend(const struct apply_context *x, const struct entry *old, const struct change *c,
+	       const struct schema_attr *at, struct span old_normal, const struct span *new_name,
+	       struct apply_entry *out, struct result *why)
+{
+	const char *structural = NULL;
+	struct attr_list list;
+	struct dn_rdn rdn;
+	struct apply_work w;
+	unsigned i, k, found = 0;
+	int rc;
+
+	rc = entry_decode(old, true, x->arena, &list);
+	if (rc == RC_OK)
+		rc = apply_work_init(&w, x, list, 2, why);
+	if (rc == RC_OK)
+		rc = apply_parse_rdn(&w, old->head.rdn, &rdn);
+	for (k = 0; rc == RC_OK && k < w.n; k++) {
+		if (schema_attr(x->schema, w.attrs[k].type) != at)
+			continue;
+		for (i = 0; (rc = find_name(&w, at, &w.attrs[k], old_normal, &i)) == RC_OK &&
+			    i < w.attrs[k].nvalues;) {
+			found++;
+			rc = mend_value(&w, at, &w.attrs[k], i, new_name);
+			if (rc != RC_OK)
+				break;
+		}
+	}
+	if (rc == RC_OK && found == 0)
+		return RC_NOTFOUND;
+	if (rc == RC_OK)
+		rc = apply_check(&w, &rdn, &structural);
+	if (rc == RC_OK)
+		rc = apply_touch(&w, c);
+	return rc == RC_OK ? apply_finish(&w, out) : rc;
+}

@@ -1,0 +1,158 @@
+/*
+ * Referential integrity: when an entry gets another name or goes, values that named it follow.
+ *
+ * Only entries of contexts that this site writes are mended, in the transaction of the change, and
+ * each gets a usn of its own. A list of another site is mended there, when the change arrives. A
+ * mended entry keeps its name, so one mend never leads to another.
+ *
+ * An entry that waits in limbo has no name. Values that named it then say entryUUID=..., so that
+ * they can not be mistaken for another entry that has taken the name, and follow when it has a
+ * place again.
+ */
+#include "dird/update_int.h"
+#include "lib/dn.h"
+
+/* The name of an entry, as text or in normal form; in limbo, what stands for it. */
+static int put_name(struct update *u, uint64_t eid, bool normal, struct buf *out)
+{
+	struct entry e;
+	char uuid[UUID_TEXT_BYTES];
+	uint64_t root, at;
+	int rc = store_root(u->t, &root);
+
+	for (at = eid; rc == RC_OK; at = e.head.parent) {
+		rc = store_entry(u->t, at, &e);
+		if (rc != RC_OK || at == root)
+			break;
+		if (e.head.parent == 0) {
+			uuid_write(&e.head.uuid, uuid);
+			buf_puts(out, normal ? "entryuuid=" : "entryUUID=");
+			buf_puts(out, uuid);
+			buf_putc(out, ',');
+			rc = store_entry(u->t, root, &e);
+			break;
+		}
+		buf_put(out, normal ? e.head.rdn_normal : e.head.rdn);
+		buf_putc(out, ',');
+	}
+	if (rc != RC_OK)
+		return rc;
+	buf_put(out, normal ? e.head.rdn_normal : e.head.rdn);
+	return buf_rc(out);
+}
+
+static int take_name(struct update *u, uint64_t eid, bool normal, struct span *out)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, 8 * DN_MAX_BYTES);
+	rc = put_name(u, eid, normal, &b);
+	if (rc == RC_OK) {
+		*out = arena_span(u->a, buf_span(&b));
+		rc = out->p != NULL ? RC_OK : RC_NOMEM;
+	}
+	buf_fini(&b);
+	return rc;
+}
+
+static int note(struct update *u, uint64_t eid, struct update_names *names)
+{
+	size_t room = 2 * names->room + 1;
+	struct update_name *more;
+
+	if (names->n == names->room) {
+		more = arena_zalloc(u->a, room, sizeof(*more));
+		if (more == NULL)
+			return RC_NOMEM;
+		if (names->n != 0)
+			memcpy(more, names->at, names->n * sizeof(*more));
+		names->at = more;
+		names->room = room;
+	}
+	names->at[names->n].eid = eid;
+	return take_name(u, eid, true, &names->at[names->n++].normal);
+}
+
+int update_names_note(struct update *u, uint64_t eid, bool with_subtree, struct update_names *names)
+{
+	struct store_iter *iter = NULL;
+	uint64_t at;
+	int rc = store_root(u->t, &at);
+
+	*names = (struct update_names){.at = NULL};
+	if (rc == RC_NOTFOUND)
+		return RC_OK; /* nothing has a name before the root comes */
+	if (rc == RC_OK && !with_subtree)
+		return note(u, eid, names);
+	if (rc == RC_OK)
+		rc = store_walk(u->t, eid, STORE_SUB, &iter);
+	while (rc == RC_OK && (rc = store_iter_next(iter, &at)) == RC_OK)
+		rc = note(u, at, names);
+	store_iter_free(&iter);
+	return rc == RC_DONE ? RC_OK : rc;
+}
+
+/* What its schema does not let go stays as it is. */
+static int mend(struct update *u, uint64_t eid, const struct schema_attr *at, struct span old,
+		const struct span *new_name)
+{
+	struct apply_context x = update_apply_context(u);
+	struct apply_entry content;
+	struct update_old was;
+	struct entry_head head;
+	struct store_nc nc;
+	struct result why;
+	int rc = update_load(u, eid, &was);
+
+	if (rc == RC_OK)
+		rc = store_nc_find(u->t, &was.e.head.stamp.nc, &nc);
+	if (rc != RC_OK || !nc.is_own)
+		return rc;
+	rc = apply_mend(&x, &was.e, u->c, at, old, new_name, &content, &why);
+	if (rc != RC_OK)
+		return rc == RC_REFUSED || rc == RC_NOTFOUND ? RC_OK : rc;
+	head = was.e.head;
+	return update_put_changed(u, &was, &head, &content, &nc, false);
+}
+
+static int mend_all(struct update *u, const struct update_name *name, const struct span *new_name)
+{
+	const struct schema_attr *const *at = schema_references(u->ctx->schema);
+	uint64_t eid;
+	int rc = RC_OK;
+
+	for (; rc == RC_OK && *at != NULL; at++) {
+		for (eid = 0; rc == RC_OK && (rc = store_index_next(u->t, (*at)->hash, name->normal,
+								    eid, &eid)) == RC_OK;)
+			rc = mend(u, eid, *at, name->normal, new_name);
+		rc = rc == RC_DONE ? RC_OK : rc;
+	}
+	return rc;
+}
+
+int update_names_mend(struct update *u, const struct update_names *names, bool is_gone)
+{
+	uint64_t eid_out = u->c->eid_out;
+	struct uuid uuid_out = u->c->uuid_out;
+	struct span now, normal;
+	size_t i;
+	int rc = store_error(u->t);
+
+	for (i = 0; rc == RC_OK && i < names->n; i++) {
+		if (is_gone) {
+			rc = mend_all(u, &names->at[i], NULL);
+			continue;
+		}
+		rc = take_name(u, names->at[i].eid, true, &normal);
+		if (rc == RC_OK && span_eq(normal, names->at[i].normal))
+			continue;
+		if (rc == RC_OK)
+			rc = take_name(u, names->at[i].eid, false, &now);
+		if (rc == RC_OK)
+			rc = mend_all(u, &names->at[i], &now);
+	}
+	u->c->eid_out = eid_out;
+	u->c->uuid_out = uuid_out;
+	return rc;
+}
