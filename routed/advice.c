@@ -206,7 +206,7 @@ static int check_domains(struct list *l)
 
 struct usage {
 	unsigned direct, rows;
-	unsigned reasons[TABLE_SHARED_DOMAIN + 1];
+	unsigned reasons[TABLE_REASONS];
 };
 
 static void count_use(const struct table *t, struct span connector, struct usage *u)
@@ -246,7 +246,7 @@ static void say_reasons(struct list *l, const struct usage *u)
 
 	if (u->rows == 0)
 		buf_puts(&l->text, "no cheapest way to any site begins with it");
-	for (reason = TABLE_OK; reason <= TABLE_SHARED_DOMAIN; reason++) {
+	for (reason = TABLE_OK; reason < TABLE_REASONS; reason++) {
 		if (u->reasons[reason] == 0)
 			continue;
 		buf_printf(&l->text, "%s%u %s %s (%s)", between, u->reasons[reason],

@@ -432,7 +432,14 @@ static int fill(struct compute_work *w, struct table **out)
 
 int compute_table(const struct model *m, struct span site, struct table **out)
 {
-	struct compute_work w = {.m = m};
+	return compute_table_held(m, site, NULL, NULL, out);
+}
+
+int compute_table_held(const struct model *m, struct span site, const struct holds *holds,
+		       struct buf *wanted, struct table **out)
+{
+	struct compute_work w = {
+		.m = m, .holds = holds, .wanted = wanted, .last_wanted = GRAPH_NONE};
 	int rc;
 
 	*out = NULL;
@@ -445,6 +452,10 @@ int compute_table(const struct model *m, struct span site, struct table **out)
 	rc = build_init(&w.b, (size_t)m->nnames * TABLE_CLASSES + 16);
 	if (rc == RC_OK)
 		rc = fill(&w, out);
+	if (rc == RC_OK && wanted != NULL && buf_rc(wanted) != RC_OK) {
+		table_free(out);
+		rc = buf_rc(wanted);
+	}
 	graph_run_fini(&w.run[TABLE_SYSTEM]);
 	graph_run_fini(&w.run[TABLE_USER]);
 	map_fini(&w.domains);

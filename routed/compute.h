@@ -19,3 +19,13 @@
  *          site name. RC_TOOBIG: more than 16 million equal least-cost candidates. RC_NOMEM.
  */
 int compute_table(const struct model *m, struct span site, struct table **out) WARN_UNUSED;
+
+struct holds;
+
+/**
+ * The same, but direct routes by MX to the domains of `holds` (NULL: none) keep to the chain.
+ * Appends to `wanted` a struct span for each domain that has such a route or would have it without
+ * the holds; they belong to the table.
+ */
+int compute_table_held(const struct model *m, struct span site, const struct holds *holds,
+		       struct buf *wanted, struct table **out) WARN_UNUSED;

@@ -1,8 +1,8 @@
 #include "routed/compute_work.h"
 
 /* R8, in the order of the reasons in docs/routing.md; TABLE_OK: direct. */
-static enum table_reason direct_reason(const struct compute_work *w, uint32_t node,
-				       const struct graph_label *label)
+static enum table_reason own_reason(const struct compute_work *w, uint32_t node,
+				    const struct graph_label *label)
 {
 	const struct model_connector *c = &w->m->connectors[w->g.edges[label->first].connector];
 	enum model_flag flag = c->flag != MODEL_FLAG_ABSENT ? c->flag : w->m->sites[w->site].flag;
@@ -27,6 +27,42 @@ static enum table_reason direct_reason(const struct compute_work *w, uint32_t no
 	if (w->domain_sites[w->domain_of[site]] > 1)
 		return TABLE_SHARED_DOMAIN;
 	return TABLE_OK;
+}
+
+/* Once a site: its candidates come one after the other. */
+static void want(struct compute_work *w, uint32_t node, uint32_t site)
+{
+	const struct table_domain *domains = (const struct table_domain *)(void *)w->b.domains.p;
+	struct span domain = build_bytes(&w->b, domains[w->domain_of[site]].domain);
+
+	if (w->last_wanted == node)
+		return;
+	w->last_wanted = node;
+	buf_put(w->wanted, span_make(&domain, sizeof(domain)));
+}
+
+/*
+ * The reason, with what holds the domain back for the moment. While a route is dampened nothing
+ * else about it shows, or the table would change with every flip.
+ */
+static enum table_reason direct_reason(struct compute_work *w, uint32_t node,
+				       const struct graph_label *label)
+{
+	const struct model_connector *c = &w->m->connectors[w->g.edges[label->first].connector];
+	enum table_reason reason = own_reason(w, node, label);
+	uint32_t site = w->m->names[node].site;
+	const struct model_site *s;
+	enum table_reason held;
+
+	if (w->holds == NULL || site == MODEL_NONE)
+		return reason;
+	s = &w->m->sites[site];
+	if (s->domain.n == 0 || compute_pinned(c, s->domain_folded).n != 0)
+		return reason;
+	if (reason == TABLE_OK)
+		want(w, node, site);
+	held = holds_reason(w->holds, s->domain_folded);
+	return reason == TABLE_OK || held == TABLE_DAMPENED ? held : reason;
 }
 
 static void direct_nexthop(struct compute_work *w, uint32_t node, const struct model_connector *c,

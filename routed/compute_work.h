@@ -10,6 +10,7 @@
 
 #include "routed/compute_build.h"
 #include "routed/graph.h"
+#include "routed/holds.h"
 #include "routed/map.h"
 
 /* A site row's target: a site with an object, or a name that a connected domain mentions. */
@@ -59,6 +60,9 @@ struct compute_work {
 	struct compute_hop *hops;                /* the same */
 	uint32_t *step[TABLE_CLASSES];           /* by label */
 	uint32_t ex_text;
+	const struct holds *holds; /* NULL: nothing is held, and `wanted` is not asked for */
+	struct buf *wanted;        /* struct span */
+	uint32_t last_wanted;      /* node */
 };
 
 /** The bit of a class in enum model_carry. */

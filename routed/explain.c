@@ -18,6 +18,7 @@ struct view {
 	struct step *steps;
 	unsigned nsteps;
 	struct buf transport;
+	const struct health_domain *health; /* of the site's domain; NULL: nothing watches it */
 };
 
 static const char *const reasons[] = {
@@ -38,6 +39,10 @@ static const char *const reasons[] = {
 		"the target site has no enabled Internet Mail Service that takes mail in",
 	[TABLE_NO_SITE_DOMAIN] = "the target site has no siteSmtpDomain",
 	[TABLE_SHARED_DOMAIN] = "another site has the same siteSmtpDomain",
+	[TABLE_DNS_UNCONFIRMED] =
+		"two checks have yet to find the site's domain fit for mail in DNS",
+	[TABLE_DNS_UNHEALTHY] = "in DNS the site's domain is not fit for mail",
+	[TABLE_DAMPENED] = "the direct route has come and gone too often in a short time",
 };
 
 const char *explain_reason(enum table_reason reason)
@@ -141,6 +146,8 @@ static int gather(struct view *v, struct arena *a)
 	rc = lookup_route(v->t, &v->key, cls, &v->answer);
 	if (rc == RC_OK && v->answer.result.row != NULL)
 		rc = gather_path(v, a, v->answer.result.row);
+	if (rc == RC_OK && v->r->health != NULL)
+		v->health = health_find(v->r->health, v->answer.domain);
 	if (rc == RC_OK && v->answer.verdict == LOOKUP_ROUTE)
 		table_transport(v->t, &v->answer.result, &v->transport);
 	return rc == RC_OK ? buf_rc(&v->transport) : rc;
@@ -235,6 +242,30 @@ static void say_step(const struct step *s, unsigned number, struct buf *out)
 	buf_puts(out, "\n");
 }
 
+static const char *dns_state(const struct health_domain *d)
+{
+	return d->up ? "up" : d->ever ? "down" : "unconfirmed";
+}
+
+static void say_health(const struct view *v, struct buf *out)
+{
+	const struct health_domain *d = v->health;
+
+	if (d == NULL)
+		return;
+	if (health_checks(v->r->health)) {
+		buf_printf(out, "DNS:       %s, last check %s", dns_state(d),
+			   dnscheck_text(d->verdict));
+		if (d->target[0] != '\0')
+			buf_printf(out, " (%s)", d->target);
+		buf_printf(out, ", TTL %u s%s\n", d->ttl_s,
+			   d->pending ? ", to be confirmed by another check" : "");
+	}
+	buf_printf(out, "Dampening: penalty %.0f%s\n",
+		   health_penalty(v->r->health, d, v->r->now_ms),
+		   d->damp.suppressed ? ", suppressed" : "");
+}
+
 static void say_route(const struct view *v, struct buf *out)
 {
 	const struct table_row *row = v->answer.result.row;
@@ -248,6 +279,7 @@ static void say_route(const struct view *v, struct buf *out)
 	if (row->mode == TABLE_DIRECT && v->nsteps != 0)
 		buf_puts(out, "           (the chain that the direct route replaces)\n");
 	buf_printf(out, "Reason:    %s: %s\n", table_reason_name(reason), explain_reason(reason));
+	say_health(v, out);
 	if (v->answer.verdict != LOOKUP_ROUTE)
 		return;
 	put(out, "Next hop:  ", table_text(v->t, row->nexthop), "\n");
@@ -329,6 +361,24 @@ static void json_step(const struct step *s, struct buf *out)
 	buf_puts(out, "}");
 }
 
+static void json_health(const struct view *v, struct buf *out)
+{
+	const struct health_domain *d = v->health;
+
+	if (d == NULL)
+		return;
+	if (health_checks(v->r->health)) {
+		member(out, "dns", span_of(dns_state(d)));
+		member(out, "dnsVerdict", span_of(dnscheck_text(d->verdict)));
+		member(out, "dnsTarget", span_of(d->target));
+		buf_printf(out, ",\"dnsTtl\":%u,\"dnsPending\":%s", d->ttl_s,
+			   d->pending ? "true" : "false");
+	}
+	buf_printf(out, ",\"penalty\":%.0f,\"suppressed\":%s",
+		   health_penalty(v->r->health, d, v->r->now_ms),
+		   d->damp.suppressed ? "true" : "false");
+}
+
 static void json_route(const struct view *v, struct buf *out)
 {
 	const struct table_row *row = v->answer.result.row;
@@ -341,6 +391,7 @@ static void json_route(const struct view *v, struct buf *out)
 	member(out, "nexthop", table_text(v->t, row->nexthop));
 	member(out, "reason", span_of(table_reason_name(reason)));
 	member(out, "reasonText", span_of(explain_reason(reason)));
+	json_health(v, out);
 	buf_printf(out, ",\"candidates\":%u,\"path\":[", v->answer.result.nrows);
 	for (i = 0; i < v->nsteps; i++) {
 		buf_puts(out, i != 0 ? "," : "");

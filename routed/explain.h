@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "routed/health.h"
 #include "routed/lookup.h"
 
 struct explain_request {
@@ -13,6 +14,8 @@ struct explain_request {
 	struct span sender;   /* empty: not given */
 	enum table_class cls; /* asked for; a system address makes it system anyway */
 	bool json;
+	const struct health *health;
+	uint64_t now_ms; /* on the clock of `health` */
 };
 
 /** The meaning of a reason code in one sentence. Never NULL. */
@@ -20,7 +23,8 @@ const char *explain_reason(enum table_reason reason);
 
 /**
  * Append the explanation, or "error: ..." for an address that is none.
- * `t` may be NULL (no table yet) and `m` may be NULL (the directory was not read since the start).
+ * `t` may be NULL (no table yet) and `m` may be NULL (the directory was not read since the start);
+ * r->health may be NULL (nothing holds direct routes back).
  */
 void explain_write(const struct table *t, const struct model *m, const struct explain_request *r,
 		   struct buf *out);

@@ -338,6 +338,17 @@ void model_delete(struct model *m, struct span key, unsigned *changes)
 		remove_record(m, id, changes);
 }
 
+struct span model_dn(const struct model *m, struct span key)
+{
+	uint32_t id = map_get(&m->index->keys, key);
+
+	if (id == MAP_NONE)
+		return span_make(NULL, 0);
+	if ((id & CONNECTOR_BIT) != 0)
+		return m->connectors[id & ~CONNECTOR_BIT].dn;
+	return m->sites[id].dn;
+}
+
 void model_refresh_begin(struct model *m)
 {
 	m->mark++;

@@ -178,6 +178,9 @@ int model_put(struct model *m, struct span key, struct span dn, const struct mod
 /** The entry is gone. An unknown key changes nothing. */
 void model_delete(struct model *m, struct span key, unsigned *changes);
 
+/** The DN of an entry that the model holds, borrowed; empty for an unknown key. */
+struct span model_dn(const struct model *m, struct span key);
+
 /*
  * A full refresh: begin, model_put() or model_seen() for everything that exists, end. What was not
  * named in between is deleted by the end call.

@@ -60,6 +60,8 @@ static void stop(struct server *s)
 	uv_close((uv_handle_t *)&s->tick, NULL);
 	uv_close((uv_handle_t *)&s->due, NULL);
 	uv_close((uv_handle_t *)&s->leave, NULL);
+	uv_close((uv_handle_t *)&s->check, NULL);
+	dns_close(&s->dns);
 	if (s->serve != NULL)
 		serve_close(&s->serve, NULL, NULL);
 	if (s->ctl != NULL)
@@ -131,6 +133,7 @@ static void on_reload(uv_signal_t *handle, int signum)
 	}
 	buf_fini(&errors);
 	arena_fini(&a);
+	server_cause(s, "SIGHUP");
 	server_recompute_now(s);
 }
 
@@ -240,8 +243,9 @@ static void init_handles(struct server *s)
 	must(uv_timer_init(&s->loop, &s->tick) == 0);
 	must(uv_timer_init(&s->loop, &s->due) == 0);
 	must(uv_timer_init(&s->loop, &s->leave) == 0);
+	must(uv_timer_init(&s->loop, &s->check) == 0);
 	s->sigterm.data = s->sigint.data = s->sighup.data = s;
-	s->tick.data = s->due.data = s->leave.data = s;
+	s->tick.data = s->due.data = s->leave.data = s->check.data = s;
 	must(uv_signal_start(&s->sigterm, on_stop_signal, SIGTERM) == 0);
 	must(uv_signal_start(&s->sigint, on_stop_signal, SIGINT) == 0);
 	must(uv_signal_start(&s->sighup, on_reload, SIGHUP) == 0);
@@ -304,7 +308,8 @@ static int prepare(struct server *s, bool takeover)
 	int rc;
 
 	s->table_path = arena_printf(&s->arena, "%s/table", s->settings->state);
-	if (lock_path == NULL || s->table_path == NULL)
+	s->history.path = arena_printf(&s->arena, "%s/history", s->settings->state);
+	if (lock_path == NULL || s->table_path == NULL || s->history.path == NULL)
 		return RC_NOMEM;
 	rc = file_mkdirs(s->settings->state, 0755);
 	if (rc == RC_OK)
@@ -323,7 +328,9 @@ static int prepare(struct server *s, bool takeover)
 
 static void destroy(struct server *s)
 {
+	server_history_fini(s);
 	server_recompute_fini(s);
+	health_free(&s->health);
 	(void)inherit_close(&s->inherit);
 	buf_fini(&s->scratch);
 	if (s->lock_fd >= 0)
@@ -340,6 +347,7 @@ int server_run(const struct settings *settings, const char *config_path, bool ta
 	*s = (struct server){.settings = settings, .config_path = config_path, .lock_fd = -1};
 	arena_init(&s->arena);
 	buf_init(&s->scratch, 64 * 1024);
+	buf_init(&s->causes, SERVER_CAUSES_BYTES);
 	sched_init(&s->sched, settings->quiet_ms, settings->ceiling_ms);
 	inherit_environment(&s->inherit);
 	rc = prepare(s, takeover);
@@ -347,7 +355,9 @@ int server_run(const struct settings *settings, const char *config_path, bool ta
 		goto out;
 	init_handles(s);
 	load_table(s);
-	rc = start_threads(s);
+	rc = server_health_start(s);
+	if (rc == RC_OK)
+		rc = start_threads(s);
 	if (rc == RC_OK)
 		rc = start_sockets(s);
 	if (rc == RC_OK)

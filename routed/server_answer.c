@@ -93,7 +93,8 @@ static void put_status(struct server *s, struct buf *out)
 	if (s->table != NULL)
 		buf_printf(out, "age_s=%lld\nrows=%u\nroutes=%u\n", server_age_s(s->table_wall_us),
 			   s->table->nrows, table_routes(s->table));
-	buf_printf(out, "ignored=%zu\n", s->nignored);
+	buf_printf(out, "ignored=%zu\ncompute_ms=%llu\ncompute_max_ms=%llu\n", s->nignored,
+		   (unsigned long long)s->computed_ms, (unsigned long long)s->computed_max_ms);
 	buf_printf(out, "directory=%s\nentries=%zu\nsessions=%lu\nfailures=%lu\n",
 		   sub_state_text(sub.state), sub.entries, sub.sessions, sub.failures);
 	if (sub.current_at_ms != 0)
@@ -101,6 +102,26 @@ static void put_status(struct server *s, struct buf *out)
 			   (unsigned long long)((server_now_ms() - sub.current_at_ms) / 1000));
 	if (sub.error[0] != '\0')
 		buf_printf(out, "directory_error=%s\n", log_text(span_of(sub.error), text));
+}
+
+/* Rows of sites, as user mail takes them. */
+static void put_routes(const struct table *t, struct buf *out)
+{
+	unsigned modes[TABLE_LOCAL_SPACE + 1] = {0}, reasons[TABLE_REASONS] = {0};
+	uint32_t i;
+
+	for (i = 0; t != NULL && i < t->nrows; i++) {
+		const struct table_row *row = &t->rows[i];
+
+		if (row->cls != TABLE_USER || !span_eq(t->texts[row->type], SPAN_LIT("EX")))
+			continue;
+		modes[row->mode]++;
+		reasons[row->reason]++;
+	}
+	buf_printf(out, "routes_direct=%u\nroutes_connected=%u\nroutes_none=%u\nroutes_held=%u\n",
+		   modes[TABLE_DIRECT], modes[TABLE_CONNECTED], modes[TABLE_NO_ROUTE],
+		   reasons[TABLE_DNS_UNCONFIRMED] + reasons[TABLE_DNS_UNHEALTHY] +
+			   reasons[TABLE_DAMPENED]);
 }
 
 static void put_counters(struct server *s, struct buf *out)
@@ -162,7 +183,8 @@ static void put_table(struct server *s, struct buf *out)
 /* "explain user|system RECIPIENT [SENDER] text|json" */
 static void explain(struct server *s, struct span args, struct buf *out)
 {
-	struct explain_request r = {.cls = TABLE_USER};
+	struct explain_request r = {
+		.cls = TABLE_USER, .health = s->health, .now_ms = server_now_ms()};
 	const struct model *m = NULL;
 	struct span words[4] = {0};
 	unsigned n = 0;
@@ -193,6 +215,8 @@ void server_on_control(void *arg, struct span line, struct buf *out)
 	(void)span_cut(&rest, ' ', &word);
 	if (span_eq(word, SPAN_LIT("status"))) {
 		put_status(s, out);
+		put_routes(s->table, out);
+		server_put_health(s, out);
 		put_counters(s, out);
 		put_ignored(s, out);
 	} else if (span_eq(word, SPAN_LIT("table"))) {
@@ -204,8 +228,14 @@ void server_on_control(void *arg, struct span line, struct buf *out)
 		buf_puts(out, "ok: everything is loaded again from the directory\n");
 	} else if (span_eq(word, SPAN_LIT("handover"))) {
 		server_hand_over(s, out);
+	} else if (span_eq(word, SPAN_LIT("recalc"))) {
+		server_cause(s, "routectl recalc");
+		server_recompute_now(s);
+		buf_puts(out, s->model_loaded ? "ok: the routes are computed again\n"
+					      : "error: the directory has not been read yet\n");
 	} else if (span_eq(word, SPAN_LIT("accept"))) {
 		s->accept = true;
+		server_cause(s, "routectl accept");
 		server_recompute_now(s);
 		buf_puts(out, "ok: the next table is taken whatever it holds\n");
 	} else {

@@ -1,13 +1,16 @@
 /*
  * What the parts of the server share: server.c (start, stop, signals), server_recompute.c (batches,
- * tables), server_answer.c (recipients, control requests). Everything runs on the loop, but for the
- * pool work of jobs.
+ * tables), server_history.c (the record of tables), server_health.c (DNS checks, dampening),
+ * server_answer.c (recipients, control requests). Everything runs on the loop, but for the pool
+ * work of jobs.
  */
 #pragma once
 
 #include "lib/clock.h"
 #include "routed/ctl.h"
+#include "routed/dns.h"
 #include "routed/gal.h"
+#include "routed/health.h"
 #include "routed/inherit.h"
 #include "routed/model.h"
 #include "routed/publish.h"
@@ -19,7 +22,10 @@
 /* One recompute. The pool fills the lower part. */
 struct job {
 	uv_work_t work;
-	bool forced; /* an operator accepts whatever comes out */
+	bool forced;        /* an operator accepts whatever comes out */
+	struct holds holds; /* of s->health */
+	struct buf wanted;  /* struct span, of the new table */
+	struct buf causes;
 	int rc;
 	int routes_rc;
 	bool same, held;
@@ -38,12 +44,28 @@ struct save {
 	int rc;
 };
 
+#define SERVER_CAUSES_BYTES ((size_t)1024 * 1024)
+
+struct history_item;
+
+/* What becomes of replaced tables: server_history.c. */
+struct server_history {
+	uv_work_t work;
+	bool running;
+	bool counted; /* `records` is known */
+	unsigned records;
+	struct history_item *first, *last;
+	char *path;
+	int rc;
+};
+
 struct server {
 	const struct settings *settings;
 	const char *config_path;
 	uv_loop_t loop;
 	uv_signal_t sigterm, sigint, sighup;
 	uv_timer_t tick, due;
+	uv_timer_t check; /* of s->health */
 	uv_timer_t leave; /* after a handover: first begin to leave, then the end of patience */
 	unsigned ticks;
 	bool stopping;
@@ -59,6 +81,9 @@ struct server {
 	struct serve *serve;
 	struct ctl *ctl;
 	struct publish *publish;
+	struct health *health; /* NULL: nothing can hold a direct route back */
+	struct dns_config dns_config;
+	struct dns *dns;
 
 	struct model *model;
 	bool model_loaded; /* it holds one complete content */
@@ -68,12 +93,16 @@ struct server {
 	struct save save;
 	struct batch *waiting, *last_waiting;
 	struct buf scratch;
+	struct buf causes; /* of the next recompute, a line each */
+	unsigned ncauses;
+	struct server_history history;
 
 	struct table *table; /* answers come from it; NULL: none was ever complete */
 	bool from_disk;      /* not yet confirmed by the directory */
 	unsigned long generation;
 	int64_t table_wall_us; /* when it was computed */
 	size_t nignored;
+	uint64_t computed_ms, computed_max_ms; /* what recomputes took: the last, the longest */
 };
 
 static inline uint64_t server_now_ms(void)
@@ -91,11 +120,40 @@ void server_hand_over(struct server *s, struct buf *out);
 /** A batch of the subscription: into the model, and a recompute when its time comes. */
 void server_on_batch(void *arg, struct batch *b);
 
-/** Recompute without waiting for the schedule. */
+/** Recompute without waiting for the schedule; or as it says, together with what else comes. */
 void server_recompute_now(struct server *s);
+void server_recompute_soon(struct server *s);
 
 /** Free what waits; the loop has ended. */
 void server_recompute_fini(struct server *s);
+
+/* server_history.c */
+
+/** Note why the next recompute happens: one line, fit for people. */
+void server_cause(struct server *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** What was noted, for keeps; the next notes begin anew. */
+void server_take_causes(struct server *s, struct buf *out);
+
+/** s->table has replaced `before` (NULL: none), which is taken over like `causes`. */
+void server_history_add(struct server *s, struct table *before, struct buf *causes);
+
+/** The loop has ended. */
+void server_history_fini(struct server *s);
+
+/* server_health.c */
+
+/** After the table was loaded from disk. RC_NOMEM, RC_UNSUPPORTED; already logged. */
+int server_health_start(struct server *s) WARN_UNUSED;
+
+/** A new table wants these domains direct (struct span each). */
+void server_health_want(struct server *s, const struct buf *wanted);
+
+/** "up", or the reason code of what holds the domain back. */
+const char *server_health_state(const struct server *s, const struct health_domain *d);
+
+/** Append the counts as key=value lines. */
+void server_put_health(const struct server *s, struct buf *out);
 
 /* server_answer.c */
 

@@ -1,6 +1,7 @@
 #include "routed/server_private.h"
 
 #include "lib/file.h"
+#include "routed/lookup.h"
 #include "routed/compute.h"
 #include "routed/render_file.h"
 
@@ -16,8 +17,35 @@ static void arm(struct server *s);
 
 /* --- batches into the model --- */
 
+static struct span stamp_of(const struct batch_item *i)
+{
+	unsigned k;
+
+	for (k = 0; k < i->nattrs; k++) {
+		if (span_eq_nocase(i->attrs[k].type, SPAN_LIT("originStamp")) &&
+		    i->attrs[k].nvalues == 1)
+			return i->attrs[k].values[0];
+	}
+	return SPAN_LIT("none");
+}
+
+/* A first load is one cause, whatever it holds. */
+static void note(struct server *s, const char *what, const struct batch_item *i)
+{
+	struct buf dn;
+	char stamp[LOG_TEXT_BYTES];
+
+	if (!s->model_loaded)
+		return;
+	buf_init(&dn, 1024);
+	lookup_put_line(span_head(i->dn, 1024), &dn);
+	server_cause(s, "%s %s (stamp %s)", what, buf_cstr(&dn), log_text(stamp_of(i), stamp));
+	buf_fini(&dn);
+}
+
 static int put_item(struct server *s, const struct batch_item *i, unsigned *changes)
 {
+	unsigned own = MODEL_CHANGED_NOTHING;
 	struct model_attr attrs[MAX_ATTRS];
 	char text[LOG_TEXT_BYTES];
 	unsigned n = i->nattrs < MAX_ATTRS ? i->nattrs : MAX_ATTRS;
@@ -27,11 +55,26 @@ static int put_item(struct server *s, const struct batch_item *i, unsigned *chan
 	for (k = 0; k < n; k++)
 		attrs[k] = (struct model_attr){i->attrs[k].type, i->attrs[k].values,
 					       i->attrs[k].nvalues};
-	rc = model_put(s->model, span_make(i->uuid.b, sizeof(i->uuid.b)), i->dn, attrs, n, changes);
+	rc = model_put(s->model, span_make(i->uuid.b, sizeof(i->uuid.b)), i->dn, attrs, n, &own);
+	if (own != MODEL_CHANGED_NOTHING)
+		note(s, "entry", i);
+	*changes |= own;
 	if (rc != RC_INVALID)
 		return rc;
 	log_warn(NULL, "model.bad-dn", "dn=\"%s\"", log_text(i->dn, text));
 	return RC_OK;
+}
+
+static void delete_item(struct server *s, const struct batch_item *i, unsigned *changes)
+{
+	unsigned own = MODEL_CHANGED_NOTHING;
+	struct batch_item named = *i;
+
+	named.dn = model_dn(s->model, span_make(i->uuid.b, sizeof(i->uuid.b)));
+	if (named.dn.n != 0)
+		note(s, "deleted entry", &named);
+	model_delete(s->model, span_make(i->uuid.b, sizeof(i->uuid.b)), &own);
+	*changes |= own;
 }
 
 static int apply(struct server *s, const struct batch *b, unsigned *changes)
@@ -43,12 +86,15 @@ static int apply(struct server *s, const struct batch *b, unsigned *changes)
 		model_refresh_begin(s->model);
 	for (i = b->first; i != NULL && rc == RC_OK; i = i->next) {
 		if (i->deleted)
-			model_delete(s->model, span_make(i->uuid.b, sizeof(i->uuid.b)), changes);
+			delete_item(s, i, changes);
 		else
 			rc = put_item(s, i, changes);
 	}
-	if (b->full && rc == RC_OK)
+	if (b->full && rc == RC_OK) {
 		model_refresh_end(s->model, changes);
+		if (s->model_loaded && *changes != MODEL_CHANGED_NOTHING)
+			server_cause(s, "the directory was read anew");
+	}
 	return rc;
 }
 
@@ -63,6 +109,7 @@ static void absorb(struct server *s, struct batch *b)
 		sub_resync(s->sub);
 	} else if (first) {
 		s->model_loaded = true;
+		server_cause(s, "the directory was read for the first time since the start");
 		sched_init(&s->sched, 0, 0); /* the first table is not worth a delay */
 		sched_touch(&s->sched, server_now_ms());
 	} else if (changes != MODEL_CHANGED_NOTHING && s->model_loaded) {
@@ -109,7 +156,9 @@ static void on_work(uv_work_t *work)
 	struct server *s = work->data;
 	struct job *j = &s->job;
 
-	j->rc = compute_table(s->model, span_of(s->settings->site), &j->table);
+	j->rc = compute_table_held(s->model, span_of(s->settings->site),
+				   s->health != NULL ? &j->holds : NULL,
+				   s->health != NULL ? &j->wanted : NULL, &j->table);
 	if (j->rc != RC_OK)
 		return;
 	j->same = s->table != NULL && table_equal(s->table, j->table);
@@ -148,7 +197,7 @@ static void log_ignored(struct server *s)
 static void log_swap(struct server *s, const char *event)
 {
 	const struct table *t = s->table;
-	unsigned long long ms = server_now_ms() - s->job.began_ms;
+	unsigned long long ms = s->computed_ms;
 
 	log_info(NULL, event, "generation=%lu rows=%u routes=%u ignored=%zu ms=%llu", s->generation,
 		 t->nrows, table_routes(t), s->nignored, ms);
@@ -231,6 +280,7 @@ static void save(struct server *s, struct buf *saved)
 static void swap(struct server *s)
 {
 	struct job *j = &s->job;
+	struct table *before;
 
 	if (j->same) {
 		table_free(&j->table);
@@ -242,12 +292,13 @@ static void swap(struct server *s)
 		log_swap(s, "table.unchanged");
 		return;
 	}
-	table_free(&s->table);
+	before = s->table;
 	s->table = j->table;
 	j->table = NULL;
 	s->generation++;
 	s->from_disk = false;
 	s->table_wall_us = clock_system.wall_us(&clock_system);
+	server_history_add(s, before, &j->causes);
 	gal_forget(s->gal);
 	log_swap(s, "table.new");
 	save(s, &j->saved);
@@ -258,6 +309,9 @@ static void finish_job(struct server *s)
 	struct job *j = &s->job;
 	char text[LOG_TEXT_BYTES];
 
+	s->computed_ms = server_now_ms() - j->began_ms;
+	if (s->computed_ms > s->computed_max_ms)
+		s->computed_max_ms = s->computed_ms;
 	if (j->rc == RC_NOTFOUND) {
 		log_error(NULL, "table.no-site", "site=%s the directory holds no such site",
 			  log_text(span_of(s->settings->site), text));
@@ -271,6 +325,7 @@ static void finish_job(struct server *s)
 		table_free(&j->table);
 	} else {
 		log_ignored(s);
+		server_health_want(s, &j->wanted);
 		swap(s);
 		if (j->routes_rc == RC_OK && j->routes.entries != NULL && s->publish != NULL)
 			publish_submit(s->publish, &j->routes, s->generation);
@@ -288,6 +343,9 @@ static void on_worked(uv_work_t *work, int status)
 	table_free(&s->job.table);
 	routes_fini(&s->job.routes);
 	buf_fini(&s->job.saved);
+	buf_fini(&s->job.wanted);
+	buf_fini(&s->job.causes);
+	holds_fini(&s->job.holds);
 	if (s->stopping)
 		return;
 	absorb_waiting(s);
@@ -302,13 +360,19 @@ static void recompute(struct server *s)
 	if (s->sched.quiet_ms != s->settings->quiet_ms ||
 	    s->sched.ceiling_ms < s->settings->ceiling_ms)
 		sched_init(&s->sched, s->settings->quiet_ms, s->settings->ceiling_ms);
-	if (rc != RC_OK) {
-		log_error(NULL, "table.failed", "why=\"%s\"", rc_text(rc));
-		return;
-	}
 	s->job = (struct job){.forced = s->accept, .began_ms = server_now_ms()};
 	s->job.work.data = s;
 	buf_init(&s->job.saved, TABLE_MAX_BYTES);
+	buf_init(&s->job.wanted, TABLE_MAX_BYTES);
+	server_take_causes(s, &s->job.causes);
+	if (rc == RC_OK && s->health != NULL)
+		rc = health_holds(s->health, &s->job.holds);
+	if (rc != RC_OK) {
+		log_error(NULL, "table.failed", "why=\"%s\"", rc_text(rc));
+		holds_fini(&s->job.holds);
+		buf_fini(&s->job.causes);
+		return;
+	}
 	s->accept = false;
 	s->computing = true;
 	if (uv_queue_work(&s->loop, &s->job.work, on_work, on_worked) != 0) {
@@ -344,6 +408,15 @@ void server_recompute_now(struct server *s)
 		return;
 	sched_touch(&s->sched, server_now_ms());
 	(void)uv_timer_start(&s->due, on_due, 0, 0);
+}
+
+void server_recompute_soon(struct server *s)
+{
+	if (!s->model_loaded)
+		return;
+	sched_touch(&s->sched, server_now_ms());
+	/* Behind whatever calls this: it may be the end of a computation. */
+	(void)uv_timer_start(&s->due, on_due, sched_wait_ms(&s->sched, server_now_ms()), 0);
 }
 
 void server_recompute_fini(struct server *s)

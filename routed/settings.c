@@ -3,13 +3,20 @@
 #include "lib/dn.h"
 #include "routed/render.h"
 
+#ifdef HAVE_CARES
+#define HAS_CARES true
+#else
+#define HAS_CARES false
+#endif
+
 struct raw {
 	struct settings s;
 	const char *log_level;
 	const char *null_sender;
+	const char *dampen;
 };
 
-#define NKEYS 24
+#define NKEYS 36
 
 static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 {
@@ -53,6 +60,32 @@ static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 		 "longest delay between two attempts to connect (60s)"},
 		{"publish", CONF_BOOL, &s->publish, 0, 0, false,
 		 "write the routes to the directory below cn=Routes (yes)"},
+		{"dns-check", CONF_BOOL, &s->dns_check, 0, 0, false,
+		 "a route is direct only while DNS finds the domain fit for mail (no)"},
+		{"dns-server", CONF_STRINGS, &s->dns_servers, 0, 0, false,
+		 "ADDRESS or ADDRESS:PORT to ask (those of /etc/resolv.conf); repeatable"},
+		{"dns-self", CONF_STRINGS, &s->dns_self, 0, 0, false,
+		 "name or address of the own mail host beside the machine's; repeatable"},
+		{"dns-confirm", CONF_MS, &s->dns_confirm_ms, 0, 3600000, false,
+		 "a second check must agree, this long after the first (30s)"},
+		{"dns-hold", CONF_MS, &s->dns_hold_ms, 0, 604800000, false,
+		 "keep the last state that long while DNS gives no answer (1h)"},
+		{"dns-recheck-min", CONF_MS, &s->dns_recheck_min_ms, 50, 86400000, false,
+		 "check again after the TTL, but not sooner than this (30s)"},
+		{"dns-recheck-max", CONF_MS, &s->dns_recheck_max_ms, 50, 86400000, false,
+		 "and not later than this (5min)"},
+		{"dampen", CONF_STRING, &r->dampen, 0, 0, false,
+		 "which changes of a direct route count against it: dns, all or no (dns)"},
+		{"dampen-penalty", CONF_UINT, &s->damp.penalty, 1, 1000000, false,
+		 "of one change (1000)"},
+		{"dampen-half-life", CONF_MS, &s->damp.half_life_ms, 10, 86400000, false,
+		 "in which the penalty halves (15min)"},
+		{"dampen-suppress", CONF_UINT, &s->damp.suppress, 1, 1000000, false,
+		 "from this penalty on the route keeps to the connected sites (3000)"},
+		{"dampen-reuse", CONF_UINT, &s->damp.reuse, 1, 1000000, false,
+		 "until it is down to this (750)"},
+		{"dampen-max", CONF_MS, &s->damp.max_ms, 10, 604800000, false,
+		 "at the latest this long after the last change (60min)"},
 		{"log-level", CONF_STRING, &r->log_level, 0, 0, false,
 		 "error, warn, info or debug (info)"},
 		{0},
@@ -121,6 +154,38 @@ static bool null_sender_parse(const char *word, bool *is_system)
 	return *is_system || strcmp(word, "user") == 0;
 }
 
+static bool dampen_parse(const char *word, enum health_damping *out)
+{
+	static const char *const words[] = {
+		[HEALTH_DAMP_NO] = "no", [HEALTH_DAMP_DNS] = "dns", [HEALTH_DAMP_ALL] = "all"};
+	unsigned i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(words[i], word) == 0) {
+			*out = (enum health_damping)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What holds direct routes back. */
+static int check_health(const char *path, struct raw *r, struct buf *errors)
+{
+	const struct settings *s = &r->s;
+	size_t before = errors->n;
+
+	if (s->dns_check && !HAS_CARES)
+		buf_printf(errors, "%s: dns-check: this routed was built without c-ares\n", path);
+	if (s->dns_recheck_min_ms > s->dns_recheck_max_ms)
+		buf_printf(errors, "%s: dns-recheck-min is longer than dns-recheck-max\n", path);
+	if (!dampen_parse(r->dampen, &r->s.damping))
+		buf_printf(errors, "%s: dampen: \"%s\" is not dns, all or no\n", path, r->dampen);
+	if (s->damp.reuse >= s->damp.suppress)
+		buf_printf(errors, "%s: dampen-reuse is not below dampen-suppress\n", path);
+	return errors->n == before ? RC_OK : RC_INVALID;
+}
+
 static int check(const char *path, struct arena *a, struct raw *r, struct buf *errors)
 {
 	const struct settings *s = &r->s;
@@ -154,6 +219,8 @@ static int check(const char *path, struct arena *a, struct raw *r, struct buf *e
 	}
 	if (check_renders(path, &s->renders, errors) != RC_OK)
 		rc = RC_INVALID;
+	if (check_health(path, r, errors) != RC_OK)
+		rc = RC_INVALID;
 	return rc;
 }
 
@@ -165,9 +232,19 @@ int settings_read(const char *path, struct arena *a, struct settings *out, struc
 		      .timeout_ms = 5000,
 		      .heartbeat_ms = 10000,
 		      .reconnect_max_ms = 60000,
-		      .publish = true},
+		      .publish = true,
+		      .dns_confirm_ms = 30000,
+		      .dns_hold_ms = 3600000,
+		      .dns_recheck_min_ms = 30000,
+		      .dns_recheck_max_ms = 300000,
+		      .damp = {.penalty = 1000,
+			       .half_life_ms = 900000,
+			       .suppress = 3000,
+			       .reuse = 750,
+			       .max_ms = 3600000}},
 		.log_level = "info",
 		.null_sender = "user",
+		.dampen = "dns",
 	};
 	struct conf_key keys[NKEYS];
 	int rc;

@@ -3,6 +3,7 @@
 
 #include "lib/conf.h"
 #include "lib/log.h"
+#include "routed/health.h"
 
 struct settings {
 	const char *organisation; /* DN of the root */
@@ -21,6 +22,12 @@ struct settings {
 	unsigned quiet_ms, ceiling_ms;
 	unsigned timeout_ms, heartbeat_ms, reconnect_max_ms;
 	bool publish;
+	bool dns_check;
+	struct conf_list dns_servers; /* "address" or "address:port"; empty: /etc/resolv.conf */
+	struct conf_list dns_self;    /* names and addresses of the own mail host */
+	unsigned dns_confirm_ms, dns_hold_ms, dns_recheck_min_ms, dns_recheck_max_ms;
+	enum health_damping damping;
+	struct damp_config damp;
 	enum log_level log_level;
 };
 

@@ -28,6 +28,7 @@ static const char *const attributes[] = {
 	"transferMode",
 	"smartHost",
 	"domainRoute",
+	"originStamp",
 	NULL,
 };
 

@@ -44,13 +44,17 @@ enum table_mode {
 	X(TABLE_SITE_NOT_LIVE, "SITE_NOT_LIVE")                                                    \
 	X(TABLE_NO_INBOUND_IMS, "NO_INBOUND_IMS")                                                  \
 	X(TABLE_NO_SITE_DOMAIN, "NO_SITE_DOMAIN")                                                  \
-	X(TABLE_SHARED_DOMAIN, "SHARED_DOMAIN")
+	X(TABLE_SHARED_DOMAIN, "SHARED_DOMAIN")                                                    \
+	X(TABLE_DNS_UNCONFIRMED, "DNS_UNCONFIRMED")                                                \
+	X(TABLE_DNS_UNHEALTHY, "DNS_UNHEALTHY")                                                    \
+	X(TABLE_DAMPENED, "DAMPENED")
 
 enum table_reason {
 #define TABLE_REASON_ENUM(name, text) name,
 	TABLE_REASON_MAP(TABLE_REASON_ENUM)
 #undef TABLE_REASON_ENUM
 };
+#define TABLE_REASONS (TABLE_DAMPENED + 1)
 
 enum table_hop {
 	TABLE_HOP_NONE,

@@ -190,7 +190,7 @@ static void get_rows(struct reader *r, struct table *t)
 		row->next = get_number(r, t->ntexts, true);
 		row->cls = get_enum(r, TABLE_CLASSES);
 		row->mode = get_enum(r, TABLE_LOCAL_SPACE + 1);
-		row->reason = get_enum(r, TABLE_SHARED_DOMAIN + 1);
+		row->reason = get_enum(r, TABLE_REASONS);
 		row->hop = get_enum(r, TABLE_HOP_TYPE + 1);
 		if (r->rc == RC_OK && (row->hop == TABLE_HOP_NONE) != (row->nexthop == TABLE_NONE))
 			r->rc = RC_CORRUPT;

@@ -8,6 +8,8 @@ static const struct cli_verb verbs[] = {
 	{"import-reg", routectl_import_reg,
 	 "the switch in a registry export as a directory change"},
 	{"status", routectl_status, "state of the running routed"},
+	{"history", routectl_history, "what changed in the table, when and why"},
+	{"recalc", routectl_recalc, "compute the table again now"},
 	{"resync", routectl_resync, "load everything again from the directory"},
 	{"accept", routectl_accept, "use a table that is held back"},
 	{"compute", routectl_compute,

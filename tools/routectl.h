@@ -12,5 +12,7 @@ int routectl_check(int argc, char **argv);
 int routectl_show(int argc, char **argv);
 int routectl_explain(int argc, char **argv);
 int routectl_status(int argc, char **argv);
+int routectl_history(int argc, char **argv);
+int routectl_recalc(int argc, char **argv);
 int routectl_resync(int argc, char **argv);
 int routectl_accept(int argc, char **argv);

@@ -1,5 +1,4 @@
-/* routectl show, status, resync, accept: what the running routed holds, and telling it something.
- */
+/* routectl show: the table that the running routed answers from. */
 #include "tools/routectl.h"
 
 #include "routed/table.h"
@@ -194,56 +193,4 @@ int routectl_show(int argc, char **argv)
 	table_free(&s.table);
 	buf_fini(&s.reply);
 	return status;
-}
-
-/* A verb that sends its own name and prints the answer. */
-static int plain(const char *verb, const char *summary, int argc, char **argv)
-{
-	const char *config = NULL;
-	char command[64];
-	const struct cli_opt opts[] = {
-		{"config", 'c', CLI_TEXT, &config, "FILE", "routed.conf of the site", true},
-		{0},
-	};
-	const struct cli_usage usage = {
-		.command = command, .args = "", .summary = summary, .opts = opts};
-	struct buf reply;
-	int first;
-	int status;
-
-	(void)snprintf(command, sizeof(command), "routectl %s", verb);
-	if (!cli_parse(&usage, argc, argv, &first, &status))
-		return status;
-	buf_init(&reply, REPLY_MAX_BYTES);
-	status = CLI_FAILED;
-	if (routectl_ask(config, verb, &reply)) {
-		(void)fwrite(reply.p, 1, reply.n, stdout);
-		status = CLI_DONE;
-	}
-	buf_fini(&reply);
-	return status;
-}
-
-int routectl_status(int argc, char **argv)
-{
-	return plain(
-		"status",
-		"Print the state of the running routed, one key=value a line: table, directory "
-		"session, counters.",
-		argc, argv);
-}
-
-int routectl_resync(int argc, char **argv)
-{
-	return plain("resync", "Let the running routed load everything again from the directory.",
-		     argc, argv);
-}
-
-int routectl_accept(int argc, char **argv)
-{
-	return plain(
-		"accept",
-		"Let the running routed use a table that it holds back because it lost more than "
-		"half of the routes.",
-		argc, argv);
 }

@@ -846,6 +846,77 @@ class Tools(Base):
         wait_for("full load", lambda: self.provider.syncs == [None, None])
         wait_for("current", lambda: d.status()["directory"] == "current")
 
+    def history(self, d, *more):
+        out = run("routectl", "history", "--config", d.path("routed.conf"), "--json", *more)
+        return [json.loads(line) for line in out.splitlines()]
+
+    def test_history(self):
+        """M27: the entry with its stamp, what changed, when; and what an operator did."""
+        net_n1(self.provider)
+        d = self.routed()
+        d.becomes(VIA_HUB)
+        put_ims(self.provider, "S1", "H", onlySystemMessagesUseCDs="TRUE", originStamp="x:1:7")
+        d.becomes(DIRECT)
+        self.provider.remove(ims_dn("S2"))
+        d.becomes(VIA_HUB)  # S2 takes no mail in any more
+        wait_for("three records", lambda: len(self.history(d)) == 3)
+        first, flag, gone = self.history(d)
+        self.assertEqual(first["causes"],
+                         ["the directory was read for the first time since the start"])
+        self.assertEqual(flag["causes"], [f"entry {ims_dn('S1')} (stamp x:1:7)"])
+        self.assertEqual(gone["causes"], [f"deleted entry {ims_dn('S2')} (stamp none)"])
+        self.assertEqual([r["generation"] for r in (first, flag, gone)], [1, 2, 3])
+        self.assertEqual(len(flag["changes"]), 4)  # the rows of S2 and H, before and after
+        self.assertRegex(flag["time"], r"^\d{4}-\d\d-\d\dT[\d:.]+Z$")
+        (only,) = self.history(d, "--why", "bob@s2.example.com", "--last", "1")
+        self.assertEqual((only["generation"], len(only["changes"])), (3, 2))
+        self.assertEqual(len(self.history(d, "--why", "hub.example.com")), 1)
+        text = run("routectl", "history", "--config", d.path("routed.conf"), "--why", "S2")
+        self.assertIn(f"because: entry {ims_dn('S1')}", text)
+        # An operator is a cause, too; a table that stays the same is none.
+        self.assertIn("ok", run("routectl", "recalc", "--config", d.path("routed.conf")))
+        wait_for("recalculated", lambda: d.log().count("table.unchanged"))
+        self.assertEqual(len(self.history(d)), 3)
+        # The record goes on after a restart, and a torn end does no harm.
+        d.stop()
+        with open(d.path("routed", "history"), "a", encoding="utf-8") as f:
+            f.write("table torn generation=9")
+        d.start()
+        put_ims(self.provider, "S2", "H")
+        d.becomes(DIRECT)
+        wait_for("a fourth record", lambda: len(self.history(d)) == 4)
+
+    def test_history_is_bounded(self):
+        """Of more than enough records the newest are kept."""
+        net_n1(self.provider)
+        d = self.routed(start=False)
+        os.makedirs(d.path("routed"))
+        with open(d.path("routed", "history"), "w", encoding="utf-8") as f:
+            for i in range(1500):
+                f.write(f"table 2026-01-01T00:00:00.000Z generation={i} rows=1\nwhy number {i}\n\n")
+        d.start().becomes(VIA_HUB)
+        wait_for("one more record", lambda: self.history(d)[-1]["generation"] == 1)
+        records = self.history(d)
+        self.assertEqual(len(records), 1000)
+        self.assertEqual(records[0]["causes"], ["number 501"])
+        with open(d.path("routed", "history"), encoding="utf-8") as f:
+            self.assertEqual(f.read().count("\n\n"), 1001)
+
+    def test_status_forms(self):
+        d = self.n1()
+        config = d.path("routed.conf")
+        status = json.loads(run("routectl", "status", "--config", config, "--json"))
+        self.assertEqual((status["site"], status["generation"], status["routes_connected"],
+                          status["routes_direct"], status["ignored_objects"]),
+                         ("S1", 1, 2, 0, []))
+        metrics = run("routectl", "status", "--config", config, "--metrics")
+        self.assertRegex(metrics, r'(?m)^waypost_routed_generation 1$')
+        self.assertRegex(metrics, r'(?m)^waypost_routed_info\{site="S1",table="directory",.*\} 1$')
+        for line in metrics.splitlines():
+            self.assertRegex(line, r'^[a-z_]+(\{.*\})? \d+$')
+        self.assertEqual(run("routectl", "status", "--config", config, "--json", "--metrics",
+                             check=False)[0], 2)
+
     def test_no_daemon(self):
         d = self.routed(start=False)
         self.assertIn("does not answer", self.tool(d, "show", status=1)[1])
