@@ -104,7 +104,9 @@ class DnsBase(base.Base):
     def checked(self, **more):
         """A routed with the flag on, which checks."""
         base.net_n1(self.provider, onlySystemMessagesUseCDs="TRUE")
-        return self.routed(**{**QUICK, "dns-server": f"127.0.0.1:{self.nsd.port}", **more})
+        d = self.routed(**{**QUICK, "dns-server": f"127.0.0.1:{self.nsd.port}", **more})
+        wait_for("a table", lambda: d.status()["table"] == "directory")
+        return d
 
     def explain(self, d, address="bob@s2.example.com"):
         return json.loads(d.control(f"explain user {address} json"))
@@ -126,7 +128,6 @@ class DnsBase(base.Base):
 class Health(DnsBase):
     def test_on_after_two_checks_and_off_after_two(self):
         d = self.checked(dampen="no")
-        d.becomes(base.VIA_HUB)  # the first table never waits for DNS
         d.becomes(base.DIRECT)
         self.reason(d, "OK", "up", "GOOD")
         explained = d.control("explain user bob@s2.example.com text").decode()
