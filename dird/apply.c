@@ -16,6 +16,7 @@ static int pick_given(struct apply_work *w, const struct change *c)
 {
 	const struct schema_attr *at;
 	unsigned i;
+	int rc;
 
 	for (i = 0; i < c->attrs.n; i++) {
 		at = schema_attr(w->x->schema, c->attrs.attrs[i].type);
@@ -31,6 +32,9 @@ static int pick_given(struct apply_work *w, const struct change *c)
 		if (c->attrs.attrs[i].nvalues == 0)
 			return apply_refuse(w, LR_PROTOCOL_ERROR, "attribute without values",
 					    c->attrs.attrs[i].type);
+		rc = at != NULL ? apply_check_count(w, at, &c->attrs.attrs[i]) : RC_OK;
+		if (rc != RC_OK)
+			return rc;
 		w->attrs[w->n++] = c->attrs.attrs[i];
 	}
 	return RC_OK;

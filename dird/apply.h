@@ -13,6 +13,7 @@ struct apply_context {
 	const struct schema *schema;
 	struct arena *arena; /* of everything that comes out */
 	int64_t wall_us;     /* for timestamps */
+	unsigned max_values; /* of an attribute that names no entries; 0: any number */
 };
 
 /** An entry's content, ready for entry_build(). */

@@ -47,6 +47,10 @@ int apply_remove_rdn(struct apply_work *w, const struct dn_rdn *rdn) WARN_UNUSED
 int apply_check(struct apply_work *w, const struct dn_rdn *rdn,
 		const char **structural) WARN_UNUSED;
 
+/** A client has given values to the attribute: are they too many? 11. */
+int apply_check_count(struct apply_work *w, const struct schema_attr *at,
+		      const struct attr *attr) WARN_UNUSED;
+
 /** modifyTimestamp and modifiersName. */
 int apply_touch(struct apply_work *w, const struct change *c) WARN_UNUSED;
 

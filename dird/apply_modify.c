@@ -29,7 +29,8 @@ static int mod_add(struct apply_work *w, const struct schema_attr *at, const str
 					  apply_show(w, mod->type),
 					  apply_show_value(w, at, mod->values[i]));
 	}
-	return fresh.nvalues != 0 ? apply_append(w, to, &fresh) : RC_OK;
+	rc = fresh.nvalues != 0 ? apply_append(w, to, &fresh) : RC_OK;
+	return rc == RC_OK ? apply_check_count(w, at, to) : rc;
 }
 
 static int mod_delete(struct apply_work *w, const struct schema_attr *at, const struct attr *mod,
@@ -158,6 +159,7 @@ static int modify_one(struct apply_work *w, const struct change *c, const struct
 		break;
 	case CHANGE_OP_REPLACE:
 		mod_replace(w, m);
+		rc = apply_check_count(w, at, m);
 		break;
 	case CHANGE_OP_INCREMENT:
 		rc = mod_increment(w, at, m);

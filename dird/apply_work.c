@@ -325,6 +325,16 @@ int apply_check(struct apply_work *w, const struct dn_rdn *rdn, const char **str
 	return rc;
 }
 
+int apply_check_count(struct apply_work *w, const struct schema_attr *at, const struct attr *attr)
+{
+	unsigned max = w->x->max_values;
+
+	if (max == 0 || at->names_entries || attr->nvalues <= max)
+		return RC_OK;
+	return result_set(w->why, w->x->arena, LR_ADMIN_LIMIT,
+			  "%s: more than %u values (values-limit)", apply_show(w, attr->type), max);
+}
+
 int apply_touch(struct apply_work *w, const struct change *c)
 {
 	char now[CLOCK_GENERALIZED_BYTES];

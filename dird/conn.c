@@ -66,6 +66,7 @@ static void conn_free(struct conn *c)
 
 	op_paged_free_all(c);
 	op_txn_forget(c);
+	peers_leave(c->server->peers, &c->from);
 	identity_fini(&c->identity);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
@@ -115,21 +116,29 @@ void conn_close(struct conn *c)
 		stream_close(c->stream);
 }
 
-static void send_notice(struct conn *c, enum ldap_result code, const char *text)
+void conn_write_notice(struct buf *out, enum ldap_result code, const char *text)
 {
 	struct result r = {.code = code, .text = text};
-	struct buf *out = conn_scratch(c);
 	struct buf name;
+
+	buf_init(&name, 64);
+	tlv_put(&name, TLV_CONTEXT(10), SPAN_LIT(CONN_OID_NOTICE));
+	msg_write_result(out, 0, MSG_EXTENDED_RESPONSE, &r, buf_span(&name), NULL, 0);
+	if (buf_rc(&name) != 0)
+		out->rc = buf_rc(&name);
+	buf_fini(&name);
+}
+
+static void send_notice(struct conn *c, enum ldap_result code, const char *text)
+{
+	struct buf *out = conn_scratch(c);
 
 	if (c->stream == NULL || c->has_notice)
 		return;
 	c->has_notice = true;
-	buf_init(&name, 64);
-	tlv_put(&name, TLV_CONTEXT(10), SPAN_LIT(CONN_OID_NOTICE));
-	msg_write_result(out, 0, MSG_EXTENDED_RESPONSE, &r, buf_span(&name), NULL, 0);
-	if (buf_rc(out) == 0 && buf_rc(&name) == 0 && stream_write(c->stream, buf_span(out)) != 0)
+	conn_write_notice(out, code, text);
+	if (buf_rc(out) == 0 && stream_write(c->stream, buf_span(out)) != 0)
 		c->has_notice = false; /* gone already */
-	buf_fini(&name);
 }
 
 void conn_disconnect(struct conn *c, enum ldap_result code, const char *text)
@@ -225,7 +234,7 @@ static bool must_wait(struct conn *c, struct span frame)
 static size_t take_frame(struct conn *c, struct span bytes)
 {
 	size_t limit = c->identity.kind == IDENTITY_ANONYMOUS ? CONN_PDU_ANONYMOUS_BYTES
-							      : CONN_PDU_BOUND_BYTES;
+							      : c->server->config.max_request_bytes;
 	size_t total;
 	int rc = tlv_frame(bytes, TLV_SEQUENCE, &total);
 
@@ -258,6 +267,10 @@ static size_t on_read(void *ctx, struct span bytes)
 	}
 	if (c->is_closing)
 		return bytes.n;
+	if (taken == bytes.n || !may_take(c))
+		c->partial_ms = 0;
+	else if (taken != 0 || c->partial_ms == 0)
+		c->partial_ms = now_ms(c->set);
 	update_reading(c);
 	return taken;
 }
@@ -396,14 +409,36 @@ void conn_end_exclusive(struct conn *c)
 
 /* --- the set --- */
 
-static void sweep_idle(struct conn_set *set)
+/* Does the client take nothing of what waits for it? */
+static bool is_deaf(struct conn *c, uint64_t now)
 {
-	uint64_t now = now_ms(set), limit = set->server->config.idle_timeout_ms;
+	uint64_t sent = stream_sent_bytes(c->stream);
+
+	if (stream_queued_bytes(c->stream) == 0 || sent != c->sent_bytes || c->sent_ms == 0) {
+		c->sent_bytes = sent;
+		c->sent_ms = now;
+	}
+	return now - c->sent_ms >= c->server->config.write_timeout_ms;
+}
+
+static void sweep(struct conn_set *set)
+{
+	const struct server_config *cfg = &set->server->config;
+	uint64_t now = now_ms(set);
 	struct conn *c, *next;
 
-	for (c = set->conns; c != NULL && limit != 0; c = next) {
+	for (c = set->conns; c != NULL; c = next) {
 		next = c->next;
-		if (c->nops == 0 && !c->is_closing && now - c->active_ms >= limit)
+		if (c->stream == NULL)
+			continue;
+		if (is_deaf(c, now))
+			stream_abort(c->stream, RC_TIMEOUT, "the client does not read its answers");
+		else if (c->is_closing)
+			continue;
+		else if (c->partial_ms != 0 && now - c->partial_ms >= cfg->request_timeout_ms)
+			conn_disconnect(c, LR_UNAVAILABLE, "a request took too long to arrive");
+		else if (cfg->idle_timeout_ms != 0 && c->nops == 0 &&
+			 now - c->active_ms >= cfg->idle_timeout_ms)
 			conn_disconnect(c, LR_UNAVAILABLE, "idle for too long");
 	}
 }
@@ -429,7 +464,7 @@ static void on_sweep(uv_timer_t *h)
 	if (set->is_stopping)
 		step_stopping(set);
 	else
-		sweep_idle(set);
+		sweep(set);
 }
 
 int conn_set_new(struct server *s, struct loop *l, struct conn_set **out)
@@ -451,7 +486,8 @@ int conn_set_new(struct server *s, struct loop *l, struct conn_set **out)
 	return 0;
 }
 
-void conn_set_accept(struct conn_set *set, int fd, bool is_local, bool is_tls)
+void conn_set_accept(struct conn_set *set, int fd, const struct peer *from, bool is_local,
+		     bool is_tls)
 {
 	struct conn *c = mem_zalloc(1, sizeof(*c));
 	struct tls_context *tls = is_tls ? server_tls(set->server) : NULL;
@@ -463,6 +499,7 @@ void conn_set_accept(struct conn_set *set, int fd, bool is_local, bool is_tls)
 		close(fd);
 		mem_free(c);
 		tls_context_free(&tls);
+		peers_leave(set->server->peers, from);
 		return;
 	}
 	if (c == NULL) {
@@ -472,6 +509,7 @@ void conn_set_accept(struct conn_set *set, int fd, bool is_local, bool is_tls)
 		c->server = set->server;
 		c->id = __atomic_add_fetch(&next_id, 1, __ATOMIC_RELAXED);
 		c->active_ms = now_ms(set);
+		c->from = *from;
 		identity_init(&c->identity);
 		rc = stream_accept(set->loop, fd, is_local, tls, &callbacks, c, &c->stream);
 	}
@@ -479,6 +517,7 @@ void conn_set_accept(struct conn_set *set, int fd, bool is_local, bool is_tls)
 	if (rc != 0) {
 		log_warn(NULL, "conn.refused", "error=\"%s\"", rc_text(rc));
 		mem_free(c);
+		peers_leave(set->server->peers, from);
 		return;
 	}
 	c->next = set->conns;

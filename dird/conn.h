@@ -37,14 +37,20 @@ struct conn {
 	bool has_notice;     /* a notice of disconnection was sent */
 	size_t unread_bytes; /* behind the request that is being started, in the same delivery */
 	uint64_t active_ms;
+	uint64_t partial_ms;          /* since then a request has begun and is not whole; 0: none */
+	uint64_t sent_bytes, sent_ms; /* when the client was last seen to read */
+	struct peer from;
 	struct op_txn *txn;     /* RFC 5805; NULL: none is open */
 	struct op_paged *paged; /* paged searches between two pages, newest first */
 	struct conn *next, *prev;
 };
 
 int conn_set_new(struct server *s, struct loop *l, struct conn_set **out) WARN_UNUSED;
-/** Take over a connected socket. */
-void conn_set_accept(struct conn_set *set, int fd, bool is_local, bool is_tls);
+/** Take over a connected socket, which is counted among its peers. */
+void conn_set_accept(struct conn_set *set, int fd, const struct peer *from, bool is_local,
+		     bool is_tls);
+/** Append a notice of disconnection (RFC 4511 §4.4.1). */
+void conn_write_notice(struct buf *out, enum ldap_result code, const char *text);
 /**
  * Let what runs come to its end, tell every client, close. on_stopped() runs on the loop's thread
  * when the last connection is gone and the set is freed; at the latest after about 2 seconds.

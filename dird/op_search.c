@@ -169,6 +169,7 @@ static void set_limits(struct op *op, struct search *s)
 	uint64_t ms = limit_of(m->time_limit * 1000, free ? 0 : cfg->time_limit_ms);
 
 	s->size_limit = limit_of(m->size_limit, free ? 0 : cfg->size_limit);
+	s->look_limit = free ? 0 : cfg->look_through_limit;
 	s->deadline_ms = ms != 0 ? op->server->clock->mono_ms(op->server->clock) + ms : 0;
 }
 

@@ -41,6 +41,7 @@ struct search {
 
 	uint64_t count;                   /* entries sent, of all pages */
 	uint64_t size_limit, deadline_ms; /* 0: none */
+	uint64_t looked, look_limit;      /* candidates; 0: no limit */
 
 	struct psearch *psearch; /* NULL: the search ends */
 

@@ -415,6 +415,17 @@ static int next_phase(struct search *s, struct store_txn *t)
 	return store_ranges(t, &s->referral_range, 1, &s->iter);
 }
 
+static bool has_looked_enough(struct search *s)
+{
+	if (s->look_limit == 0 || s->looked++ < s->look_limit)
+		return false;
+	if (s->sort != NULL)
+		s->sort->code = LR_ADMIN_LIMIT;
+	if (s->vlv != NULL)
+		s->vlv->code = LR_ADMIN_LIMIT;
+	return true;
+}
+
 /* Up to SEARCH_SLICE_ENTRIES candidates. RC_DONE: the search is over with *code. */
 static int run(struct op *op, struct store_txn *t, struct buf *out, enum ldap_result *code)
 {
@@ -435,8 +446,11 @@ static int run(struct op *op, struct store_txn *t, struct buf *out, enum ldap_re
 			continue;
 		}
 		rc = s->iter != NULL ? store_iter_next(s->iter, &eid) : RC_DONE;
+		if (rc == 0 && has_looked_enough(s))
+			*code = LR_ADMIN_LIMIT;
 		if (rc == 0)
-			rc = candidate(op, t, eid, &view, out, code);
+			rc = *code != LR_SUCCESS ? RC_DONE
+						 : candidate(op, t, eid, &view, out, code);
 		else if (rc == RC_DONE)
 			rc = next_phase(s, t);
 		if (rc == RC_DONE && *code == LR_SUCCESS && s->sort != NULL && !s->page_is_full &&
@@ -475,8 +489,10 @@ static int slice(struct op *op, enum ldap_result *code)
 }
 
 /* What a person can do about it. */
-static const char *text_of(enum ldap_result code)
+static const char *text_of(const struct search *s, enum ldap_result code)
 {
+	if (code == LR_ADMIN_LIMIT && s->look_limit != 0 && s->looked > s->look_limit)
+		return "too many entries to look at; ask for something that is indexed";
 	if (code == LR_ADMIN_LIMIT)
 		return "more than 100,000 entries to sort; ask for fewer";
 	if (code == LR_VLV_ERROR)
@@ -498,7 +514,7 @@ void search_go_on(struct op *op)
 	}
 	rc = slice(op, &code);
 	if (rc == RC_DONE)
-		search_finish(op, code, text_of(code));
+		search_finish(op, code, text_of(s, code));
 	else if (rc == RC_CLOSED)
 		search_cancel(op);
 	else if (rc != 0)

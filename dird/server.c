@@ -7,6 +7,7 @@
 #include "dird/upkeep.h"
 #include "lib/file.h"
 
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -181,6 +182,8 @@ static int open_store(struct server *s)
 	buf_fini(&why);
 	if (rc == 0)
 		rc = writer_start(s->store, s->schema, s->root, s->clock, &s->writer);
+	if (rc == 0)
+		writer_limit_values(s->writer, s->config.values_limit);
 	return rc;
 }
 
@@ -276,6 +279,7 @@ static int start_replication(struct daemon *d)
 struct handover {
 	struct conn_set *set;
 	int fd;
+	struct peer from;
 	bool is_local, is_tls;
 };
 
@@ -283,22 +287,71 @@ static void hand_over(void *arg)
 {
 	struct handover *h = arg;
 
-	conn_set_accept(h->set, h->fd, h->is_local, h->is_tls);
+	conn_set_accept(h->set, h->fd, &h->from, h->is_local, h->is_tls);
 	mem_free(h);
+}
+
+/* Too many: a client that speaks in clear is told. */
+static void turn_away(struct server *s, int fd, const struct sockaddr *sa, socklen_t n, bool is_tls,
+		      int rc, unsigned count)
+{
+	const struct peers_limits *limits = &s->config.connections;
+	const char *why =
+		rc == RC_FULL ? "too many connections" : "too many connections from this address";
+	char host[48] = "unknown";
+	struct buf notice;
+
+	(void)getnameinfo(sa, n, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
+	log_warn(NULL, "conn.refused", "ip=%s why=\"%s\" connections=%u %s=%u", host,
+		 rc == RC_NOMEM ? rc_text(rc) : why, count,
+		 rc == RC_FULL ? "max-connections" : "max-connections-per-address",
+		 rc == RC_FULL ? limits->all : limits->each);
+	buf_init(&notice, 256);
+	conn_write_notice(&notice, LR_UNAVAILABLE, why);
+	if (!is_tls && buf_rc(&notice) == 0)
+		(void)!send(fd, notice.p, notice.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	buf_fini(&notice);
+	close(fd);
+}
+
+static bool may_come_in(struct server *s, int fd, bool is_local, bool is_tls, struct peer *from)
+{
+	struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+	socklen_t n = sizeof(sa);
+	unsigned count;
+	int rc;
+
+	memset(from, 0, sizeof(*from));
+	if (is_local)
+		return true;
+	if (getpeername(fd, (struct sockaddr *)&sa, &n) != 0) { /* gone already */
+		close(fd);
+		return false;
+	}
+	*from = peer_of((struct sockaddr *)&sa);
+	rc = peers_enter(s->peers, from, &count);
+	if (rc != RC_OK)
+		turn_away(s, fd, (struct sockaddr *)&sa, n, is_tls, rc, count);
+	return rc == RC_OK;
 }
 
 static void on_accepted(void *ctx, int fd, bool is_local, bool is_tls)
 {
 	struct daemon *d = ctx;
 	unsigned i = d->next_set++ % d->nsets;
-	struct handover *h = mem_alloc(sizeof(*h));
+	struct handover *h;
+	struct peer from;
 
+	if (!may_come_in(&d->s, fd, is_local, is_tls, &from))
+		return;
+	h = mem_alloc(sizeof(*h));
 	if (h != NULL) {
-		*h = (struct handover){d->sets[i], fd, is_local, is_tls};
+		*h = (struct handover){d->sets[i], fd, from, is_local, is_tls};
 		if (loop_post(d->s.loops[i], hand_over, h) == 0)
 			return;
 	}
 	mem_free(h);
+	peers_leave(d->s.peers, &from);
 	close(fd);
 	log_warn(NULL, "conn.refused", "error=\"%s\"", rc_text(RC_NOMEM));
 }
@@ -423,8 +476,10 @@ static void init_main_loop(struct daemon *d)
 
 static int start(struct daemon *d)
 {
-	int rc = open_store(&d->s);
+	int rc = peers_new(&d->s.config.connections, &d->s.peers);
 
+	if (rc == 0)
+		rc = open_store(&d->s);
 	if (rc == 0)
 		rc = start_loops(&d->s);
 	if (rc == 0)
@@ -457,6 +512,7 @@ static void fini(struct daemon *d)
 		schema_free(&d->s.schema);
 	tls_context_free(&d->s.tls);
 	mem_free(d->s.admin_hash);
+	peers_free(&d->s.peers);
 	uv_mutex_destroy(&d->s.tls_lock);
 	arena_fini(&d->s.arena);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "dird/acl.h"
+#include "dird/peers.h"
 #include "dird/store.h"
 #include "dird/tls.h"
 #include "dird/write.h"
@@ -27,6 +28,11 @@ struct server_config {
 	bool anonymous_read;
 	unsigned loops;
 	unsigned size_limit, time_limit_ms, idle_timeout_ms;
+	unsigned look_through_limit;                   /* candidates of a search; 0: none */
+	unsigned request_timeout_ms, write_timeout_ms; /* a request arrives, a client reads */
+	size_t max_request_bytes;                      /* of a client that has bound */
+	unsigned values_limit;                         /* of one attribute; 0: none */
+	struct peers_limits connections;
 	const char *substring_search; /* its word, for: */
 	enum filter_substrings substrings;
 	const char *log_level;
@@ -49,6 +55,7 @@ struct server {
 	struct schema *schema;
 	struct store *store;
 	struct writer *writer;
+	struct peers *peers;
 	struct acl acl;
 	struct tls_context *tls; /* NULL without a certificate; replaced on SIGHUP: server_tls() */
 	uv_mutex_t tls_lock;

@@ -1,5 +1,6 @@
 #include "dird/server.h"
 
+#include "dird/conn.h"
 #include "lib/dn.h"
 
 #include <stdlib.h>
@@ -57,6 +58,21 @@ static int with_keys(struct server_config *c, int (*fn)(const struct conf_key *k
 		 .help = "time a search of ordinary clients takes; 0 is no limit (0)"},
 		{"substring-search", CONF_STRING, &c->substring_search,
 		 .help = "*x* of ordinary clients: allow, initial (as x*) or refuse (allow)"},
+		{"look-through-limit", CONF_UINT, &c->look_through_limit,
+		 .help = "entries a search of ordinary clients looks at; 0 is no limit (0)"},
+		{"values-limit", CONF_UINT, &c->values_limit,
+		 .help = "values of an attribute, but names of entries; 0 is no limit (1000)"},
+		{"max-request", CONF_BYTES, &c->max_request_bytes, .min = CONN_PDU_ANONYMOUS_BYTES,
+		 .max = CONN_PDU_BOUND_BYTES, .help = "size of a request after a bind (16M)"},
+		{"max-connections", CONF_UINT, &c->connections.all,
+		 .help = "connections but those on local sockets; 0 is no limit (20000)"},
+		{"max-connections-per-address", CONF_UINT, &c->connections.each,
+		 .help = "of one IPv4 address or IPv6 /64; 0 is no limit (10000)"},
+		{"request-timeout", CONF_MS, &c->request_timeout_ms, .min = 100, .max = DAY_MS,
+		 .help = "a request that has begun is whole by then (2min)"},
+		{"write-timeout", CONF_MS, &c->write_timeout_ms, .min = 100, .max = DAY_MS,
+		 .help = "a client that takes nothing of its answers for so long is cut off "
+			 "(5min)"},
 		{"idle-timeout", CONF_MS, &c->idle_timeout_ms, .max = DAY_MS,
 		 .help = "a connection without requests is closed then; 0 is never (1h)"},
 		{"heartbeat", CONF_MS, &c->heartbeat_ms, .min = 100, .max = DAY_MS,
@@ -160,6 +176,11 @@ int server_config_read(const char *path, struct arena *a, struct server_config *
 		.loops = default_loops(),
 		.idle_timeout_ms = 3600 * 1000,
 		.substring_search = "allow",
+		.values_limit = 1000,
+		.max_request_bytes = CONN_PDU_BOUND_BYTES,
+		.connections = {.all = 20000, .each = 10000},
+		.request_timeout_ms = 2 * 60 * 1000,
+		.write_timeout_ms = 5 * 60 * 1000,
 		.log_level = "info",
 		.heartbeat_ms = 10000,
 		.tombstone_lifetime_s = 60 * 86400,

@@ -265,6 +265,13 @@ size_t stream_queued_bytes(const struct stream *s)
 	return s->plain.n + s->wire.n + s->sending.n;
 }
 
+uint64_t stream_sent_bytes(const struct stream *s)
+{
+	if (!s->is_sending || s->state == STREAM_ENDED)
+		return s->sent;
+	return s->sent + s->sending.n - uv_stream_get_write_queue_size(&s->h.stream);
+}
+
 bool stream_is_full(const struct stream *s)
 {
 	return stream_queued_bytes(s) >= STREAM_HIGH_BYTES;
@@ -306,6 +313,7 @@ static void on_written(uv_write_t *req, int err)
 	struct stream *s = req->data;
 
 	s->is_sending = false;
+	s->sent += s->sending.n;
 	give_back(&s->sending);
 	if (s->state == STREAM_ENDED)
 		return;
@@ -333,8 +341,10 @@ static void send_wire(struct stream *s)
 		stream_end_uv(s, n);
 		return;
 	}
-	if (n > 0)
+	if (n > 0) {
+		s->sent += (size_t)n;
 		buf_consume(&s->wire, (size_t)n);
+	}
 	if (s->wire.n == 0) {
 		give_back(&s->wire);
 		return;

@@ -63,6 +63,8 @@ int stream_writev(struct stream *s, const struct span *pieces, unsigned n) WARN_
 /** Is the send queue above the high mark? Then stop producing until on_drain(). */
 bool stream_is_full(const struct stream *s);
 size_t stream_queued_bytes(const struct stream *s);
+/** Bytes that the other side's system has taken so far, of what was sent. */
+uint64_t stream_sent_bytes(const struct stream *s);
 
 /** Stop and go on reading: back-pressure on requests. on_read() comes in a later turn. */
 void stream_pause(struct stream *s);

@@ -31,6 +31,7 @@ struct stream {
 	struct buf plain;   /* to be encrypted; unused without TLS */
 	struct buf wire;    /* to be sent */
 	struct buf sending; /* belongs to the write request */
+	uint64_t sent;      /* before that */
 
 	union {
 		uv_handle_t handle;

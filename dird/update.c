@@ -7,7 +7,7 @@
 
 struct apply_context update_apply_context(const struct update *u)
 {
-	return (struct apply_context){u->ctx->schema, u->a, u->ctx->wall_us};
+	return (struct apply_context){u->ctx->schema, u->a, u->ctx->wall_us, u->ctx->max_values};
 }
 
 /* --- records --- */

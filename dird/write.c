@@ -348,6 +348,11 @@ int writer_start(struct store *s, const struct schema *schema, struct dn root,
 	return RC_OK;
 }
 
+void writer_limit_values(struct writer *w, unsigned max)
+{
+	w->ctx.max_values = max;
+}
+
 void writer_submit(struct writer *w, struct write_req *req)
 {
 	req->next = NULL;

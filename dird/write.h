@@ -57,6 +57,9 @@ struct write_req {
 int writer_start(struct store *s, const struct schema *schema, struct dn root,
 		 const struct clock *clock, struct writer **out) WARN_UNUSED;
 
+/** Values that a client may give to one attribute; 0: no limit (and at first). Before requests. */
+void writer_limit_values(struct writer *w, unsigned max);
+
 /** From any thread. The request stays the writer's until done() runs; it always runs once. */
 void writer_submit(struct writer *w, struct write_req *req);
 

@@ -32,9 +32,14 @@ static struct attr person[] = {{{(const uint8_t *)"OBJECTCLASS", 11}, class_valu
 			       {{(const uint8_t *)"2.5.4.4", 7}, sn_values, 1},
 			       {{(const uint8_t *)"mail", 4}, mail_values, 2}};
 
+static unsigned max_values; /* 0: any number */
+
 static int add_person(struct arena *a, const char *dn, struct apply_entry *out, struct result *why)
 {
-	const struct apply_context x = {schema, a, 1795521600000000};
+	const struct apply_context x = {.schema = schema,
+					.arena = a,
+					.wall_us = 1795521600000000,
+					.max_values = max_values};
 	struct change c = {.kind = CHANGE_ADD, .actor = SPAN_LIT("cn=admin,o=Example")};
 	struct uuid uuid = {{1, 2, 3}};
 	int rc;
@@ -78,10 +83,28 @@ static void an_entry_is_made_whole(void **state)
 	arena_fini(&a);
 }
 
+/* `mail` has two values. */
+static void values_are_counted(void **state)
+{
+	struct apply_entry e;
+	struct result why;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	max_values = 2;
+	assert_int_equal(add_person(&a, "cn=Ada,o=Example", &e, &why), RC_OK);
+	max_values = 1;
+	assert_int_equal(add_person(&a, "cn=Ada,o=Example", &e, &why), RC_REFUSED);
+	assert_int_equal(why.code, LR_ADMIN_LIMIT);
+	max_values = 0;
+	arena_fini(&a);
+}
+
 /* A whole life of an entry, for the allocation faults. */
 static int live(void *arg)
 {
-	struct apply_context x = {schema, NULL, 1795521600000000};
+	struct apply_context x = {.schema = schema, .wall_us = 1795521600000000};
 	struct entry_head head = {.rdn = SPAN_LIT("cn=Ada"), .rdn_normal = SPAN_LIT("cn=ada")};
 	struct change_mod mods[2] = {{CHANGE_OP_DELETE, {SPAN_LIT("mail"), mail_values, 1}},
 				     {CHANGE_OP_ADD, {SPAN_LIT("description"), sn_values, 1}}};
@@ -283,6 +306,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		unit_heap_test(an_entry_is_made_whole),
+		unit_heap_test(values_are_counted),
 		unit_heap_test(a_life),
 		unit_heap_test(out_of_memory),
 		unit_heap_test(deltas),
