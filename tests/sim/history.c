@@ -357,7 +357,7 @@ void history_positions(struct site *s)
 			sim_fail("site %u: position %u:%llu of %s is ahead of its home", s->number,
 				 nc.position.epoch, (unsigned long long)nc.position.usn,
 				 w.contexts[i].base);
-		if (nc.is_own != (w.contexts[i].home == s))
+		if (w.contexts[i].home != NULL && nc.is_own != (w.contexts[i].home == s))
 			sim_fail("site %u: %s changed its owner", s->number, w.contexts[i].base);
 		*last = nc.position;
 	}
@@ -395,6 +395,44 @@ void history_check_equal(struct site *s, struct context *c)
 			 c->history->epoch, (unsigned long long)c->history->usn);
 	check_places(s, c, t, nc.number);
 	store_read_end(&t);
+}
+
+void history_check_view(struct site *s)
+{
+	struct store_iter *i;
+	struct store_txn *t;
+	struct arena a;
+	struct buf text, known; /* a byte for each entry number */
+	uint64_t eid, root, found;
+	unsigned depth;
+	struct dn dn;
+
+	w.views++;
+	arena_init(&a);
+	buf_init(&text, SIZE_MAX);
+	buf_init(&known, SIZE_MAX);
+	need(store_read_begin(s->store, &t) == RC_OK);
+	need(store_root(t, &root) == RC_OK);
+	need(store_walk(t, root, STORE_SUB, &i) == RC_OK);
+	while (store_iter_next(i, &eid) == RC_OK) {
+		buf_clear(&text);
+		if (!store_is_within(t, eid, root) || store_dn(t, eid, &text) != RC_OK)
+			sim_fail("site %u: a reader sees an entry without its parent", s->number);
+		need(dn_parse(&a, buf_span(&text), &dn, NULL) == RC_OK);
+		if (eid >= known.n) {
+			size_t n = eid + 1 - known.n;
+
+			memset(buf_extend(&known, n), 0, n);
+		}
+		if (store_find(t, &dn, &found, &depth) != RC_OK || found != eid || known.p[eid]++)
+			sim_fail("site %u: a reader sees two entries %.*s", s->number, (int)text.n,
+				 (const char *)text.p);
+	}
+	store_iter_free(&i);
+	store_read_end(&t);
+	buf_fini(&known);
+	buf_fini(&text);
+	arena_fini(&a);
 }
 
 static void on_problem(void *ctx, const char *text)

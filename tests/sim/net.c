@@ -438,6 +438,7 @@ static void on_message(struct conn *c, struct span bytes)
 	struct msg m;
 
 	need(repl_batch_read(&c->batch, bytes, &m, &why) == RC_OK);
+	w.messages += m.op == MSG_SEARCH_ENTRY;
 	if (repl_session_feed(&c->session, &m, &c->batch, &why) != RC_OK) {
 		if (plant == PLANT_NONE)
 			sim_fail("site %u reads from %u: %s", c->to->number, c->from->number, why);
@@ -556,6 +557,8 @@ static void write_batch(struct conn *c)
 		trace("site %u: %u changes from %u", s->number, c->written.n, c->from->number);
 		net_committed(s);
 		check_touched(s, &c->written);
+		if (w.only_moves)
+			history_check_view(s);
 	} else if (plant != PLANT_FAILED_BATCH_SKIPPED) {
 		fail(c, "a write failed");
 	}

@@ -24,6 +24,10 @@ const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_ACK_EARLY] = "ack-early",
 	[PLANT_PROBE_IGNORED] = "probe-ignored",
 	[PLANT_COLLECTED_QUIETLY] = "collected-quietly",
+	[PLANT_SYNC_LOST] = "sync-lost",
+	[PLANT_CLOCK_DECIDES] = "clock-decides",
+	[PLANT_JOIN_CLAIMS] = "join-claims",
+	[PLANT_NAME_TWICE] = "name-twice",
 };
 
 /* An older state of an entry takes the place of a newer one. */
@@ -93,6 +97,67 @@ static void mix_lives(struct store_txn *t, struct change *c)
 	c->position.invocation = nc.position.invocation;
 }
 
+/* A move leaves the old name behind. */
+static int apply_name_twice(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
+			    enum update_outcome *outcome, struct result *why)
+{
+	struct span name = {NULL, 0};
+	uint64_t eid, parent = 0, other;
+	struct entry e;
+	int rc;
+
+	if (store_by_uuid(t, &c->uuid, &eid) == RC_OK && store_entry(t, eid, &e) == RC_OK) {
+		parent = e.head.parent;
+		name = arena_span(a, e.head.rdn_normal);
+	}
+	rc = update_apply(t, &s->ctx, c, a, outcome, why);
+	if (rc == RC_OK && parent != 0 && store_child(t, parent, name, &other) == RC_NOTFOUND)
+		store_child_put(t, parent, name, eid);
+	return rc;
+}
+
+/* The database goes back to what it was before its last commit, or the one before that. */
+void plant_lose_sync(struct site *s)
+{
+	if (plant != PLANT_SYNC_LOST || s->number != 0)
+		return;
+	if (s->before.n != 0 && s->image.n == 0) {
+		s->image = s->before;
+		buf_init(&s->before, SIZE_MAX);
+	}
+}
+
+void plant_keep_before(struct site *s)
+{
+	if (plant != PLANT_SYNC_LOST || s->number != 0)
+		return;
+	buf_fini(&s->before);
+	disk_read(s, &s->before);
+}
+
+/* The new site says that it has what its partner has. */
+void plant_join(struct site *s, struct site *partner)
+{
+	struct store_txn *from, *to;
+	uint32_t number = 0;
+	struct store_nc nc;
+
+	if (plant != PLANT_JOIN_CLAIMS || partner == NULL)
+		return;
+	need(store_read_begin(partner->store, &from) == RC_OK);
+	need(store_write_begin(s->store, &to) == RC_OK);
+	while (store_nc_next(from, &number, &nc) == RC_OK) {
+		struct change c = {.kind = CHANGE_POSITION, .position = nc.position};
+		enum update_outcome outcome;
+		struct result why;
+
+		if (!uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC))
+			need(update_apply(to, &s->ctx, &c, &s->arena, &outcome, &why) == RC_OK);
+	}
+	need(store_write_commit(&to) == RC_OK);
+	store_read_end(&from);
+}
+
 int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
 		enum update_outcome *outcome, struct result *why)
 {
@@ -107,8 +172,13 @@ int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct ar
 	    !uuid_is_zero(&c->parent_uuid) &&
 	    store_by_uuid(t, &c->parent_uuid, &eid) == RC_NOTFOUND)
 		return RC_OK;
+	if (plant == PLANT_NAME_TWICE && c->kind == CHANGE_PUT && chance(20))
+		return apply_name_twice(s, t, c, a, outcome, why);
 	if (plant == PLANT_STALE_APPLIED && c->kind == CHANGE_PUT)
 		return apply_stale(s, t, c, a, outcome, why);
+	if (plant == PLANT_CLOCK_DECIDES && c->kind == CHANGE_PUT &&
+	    !uuid_is_zero(&c->parent_uuid) && s->wall_offset_us > 365ll * 86400 * 1000000)
+		return RC_OK;
 	if (plant == PLANT_FLOOR_FORGOTTEN && c->kind == CHANGE_KEEP_ONLY)
 		return apply_keeping_floor(s, t, c, a, outcome, why);
 	if (plant == PLANT_COLLECTED_QUIETLY && c->kind == CHANGE_COLLECT)

@@ -83,76 +83,20 @@ void trace(const char *format, ...)
 
 /* --- the world --- */
 
-static void both_ways(unsigned a, unsigned b)
+static void open_world(uint64_t seed, const struct shape *shape)
 {
-	net_add_link(&w.sites[a], &w.sites[b]);
-	net_add_link(&w.sites[b], &w.sites[a]);
-}
-
-static const char *make_topology(void)
-{
-	static const char *const names[] = {"hub", "chain", "ring", "mesh", "random"};
-	unsigned what = draw(5), n = w.nsites, i, j;
-
-	if (what == 3 && n > 6)
-		what = 4;
-	for (i = 1; i < n; i++) {
-		if (what == 0)
-			both_ways(0, i);
-		else if (what == 1 || what == 2)
-			both_ways(i - 1, i);
-		else if (what == 4)
-			both_ways(draw(i), i);
-		for (j = 0; what == 3 && j < i; j++)
-			both_ways(j, i);
-	}
-	if (what == 2 && n > 2)
-		both_ways(n - 1, 0);
-	if (what == 4 && n > 3)
-		both_ways(1, n - 1);
-	return names[what];
-}
-
-static unsigned draw_sites(void)
-{
-	if (chance(40))
-		return 8 + draw(SIM_SITES - 7);
-	return 2 + draw(4);
-}
-
-static void open_world(uint64_t seed)
-{
-	const char *topology;
-	unsigned i;
-
 	memset(&w, 0, sizeof(w));
 	w.seed = seed;
 	rng = seed * 0x9e3779b97f4a7c15ull + 1;
 	strcpy(folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm/waypost-sim-XXXXXX"
 						     : "/tmp/waypost-sim-XXXXXX");
 	need(mkdtemp(folder) != NULL);
-	w.nsites = draw_sites();
-	w.ncontexts = w.nsites + 1;
-	for (i = 0; i < w.ncontexts; i++)
-		history_create(&w.contexts[i]);
-	for (i = 0; i < w.nsites; i++) {
-		site_create(&w.sites[i], i, folder);
-		site_open(&w.sites[i]);
-		site_found(&w.sites[i]);
-	}
-	topology = make_topology();
-	trace("seed %llu: %u sites, %s", (unsigned long long)seed, w.nsites, topology);
+	world_open(seed, shape, folder);
 }
 
 static void close_world(void)
 {
-	unsigned i;
-
-	net_free();
-	for (i = 0; i < w.nsites; i++)
-		site_free(&w.sites[i]);
-	for (i = 0; i < w.ncontexts; i++)
-		history_free(&w.contexts[i]);
+	world_close();
 	remove_folder();
 }
 
@@ -165,6 +109,8 @@ static void crash(struct site *s)
 	trace("site %u crashes", s->number);
 	net_site_down(s);
 	site_close(s);
+	plant_lose_sync(s);
+	disk_after_crash(s);
 	s->up_ms = w.now_ms + draw(chance(3) ? 60000 : 3000);
 	w.crashes++;
 }
@@ -176,6 +122,12 @@ static void restart(struct site *s)
 	trace("site %u starts", s->number);
 	site_open(s);
 	s->wall_offset_us = chance(3) ? ((int64_t)draw(200000) - 100000) * 1000000 : 0;
+	for (i = 0; s->power_is_lost && i < w.ncontexts; i++) {
+		if (w.contexts[i].home ==
+		    s) /* nobody was told of the last change, but it is there */
+			history_note(&w.contexts[i], NULL);
+	}
+	s->power_is_lost = false;
 	history_positions(s);
 	history_check_database(s);
 	for (i = 0; i < w.ncontexts; i++)
@@ -187,9 +139,29 @@ static void restart_due(bool all)
 	unsigned i;
 
 	for (i = 0; i < w.nsites; i++) {
-		if (!w.sites[i].is_up && (all || w.sites[i].up_ms <= w.now_ms))
-			restart(&w.sites[i]);
+		struct site *s = &w.sites[i];
+
+		if (s->is_member && !s->is_up && (all || s->up_ms <= w.now_ms))
+			restart(s);
 	}
+}
+
+static void crash_without_power(void)
+{
+	unsigned i;
+
+	for (i = 0; i < w.nsites; i++) {
+		if (w.sites[i].power_is_lost)
+			crash(&w.sites[i]);
+	}
+}
+
+/* Up to ten years, either way; the monotonic clock goes on as ever (R18). */
+static void clock_jumps(struct site *s)
+{
+	s->wall_offset_us = ((int64_t)draw(20 * 365) - 10 * 365) * 86400 * 1000000;
+	trace("site %u: the clock jumps", s->number);
+	w.jumps++;
 }
 
 /* Some sites on one side, the others on the other; or everybody together again. */
@@ -213,7 +185,7 @@ static void write_somewhere(void)
 	struct context *c = &w.contexts[draw(w.ncontexts)];
 	unsigned burst = chance(10) ? 20 : 1;
 
-	while (c->home->is_up && burst-- > 0)
+	while (c->home != NULL && c->home->is_up && burst-- > 0)
 		site_write(c);
 }
 
@@ -221,8 +193,10 @@ static void go_wrong(void)
 {
 	struct site *s = &w.sites[draw(w.nsites)];
 	struct context *c = &w.contexts[draw(w.ncontexts)];
-	unsigned what = draw(20);
+	unsigned what = draw(24);
 
+	if (w.only_moves)
+		what = 0;
 	if (what < 10)
 		net_break_one();
 	else if (what < 13)
@@ -232,8 +206,12 @@ static void go_wrong(void)
 	else if (what < 17)
 		partition(true);
 	else if (what < 19)
-		s->failing_ms = w.now_ms + draw(500);
-	else if (c->home->is_up)
+		s->failing_ms = s->is_member ? w.now_ms + draw(500) : 0;
+	else if (what < 21)
+		clock_jumps(s);
+	else if (what < 23)
+		world_join_one();
+	else if (c->home != NULL && c->home->is_up && !c->home->power_is_lost)
 		site_begin_life(c);
 }
 
@@ -242,13 +220,14 @@ static void step(void)
 	w.steps++;
 	w.now_ms += chance(40) ? draw(4000) : draw(30);
 	restart_due(false);
-	if (chance(3))
+	if (w.only_moves || chance(3))
 		write_somewhere();
 	if (chance(25))
 		go_wrong();
 	if (chance(30))
 		site_collect(&w.sites[draw(w.nsites)]);
 	net_run();
+	crash_without_power();
 }
 
 /* --- the end: nothing goes wrong any more, and everything flows --- */
@@ -279,6 +258,7 @@ static void settle(void)
 	w.is_quiet = true;
 	partition(true);
 	restart_due(true);
+	world_join_all();
 	for (i = 0; i < w.nsites; i++)
 		history_positions(&w.sites[i]);
 	while (!is_equal() && w.now_ms < end) {
@@ -296,34 +276,85 @@ static void settle(void)
 	}
 }
 
-static void run_seed(uint64_t seed)
+static void tell_totals(void)
+{
+	trace("seed %llu: %llu changes, %llu commits, %llu sessions, %llu crashes, %llu without "
+	      "power, %llu splits, %llu jumps of clocks, %llu joins, %llu lives",
+	      (unsigned long long)w.seed, (unsigned long long)w.changes,
+	      (unsigned long long)w.commits, (unsigned long long)w.sessions,
+	      (unsigned long long)w.crashes, (unsigned long long)w.tears,
+	      (unsigned long long)w.partitions, (unsigned long long)w.jumps,
+	      (unsigned long long)w.joins, (unsigned long long)w.lives);
+	trace("%llu tombstones collected, %llu present phases, %llu parked, %llu foreign, %llu "
+	      "checks, %llu s",
+	      (unsigned long long)w.collected, (unsigned long long)w.presents,
+	      (unsigned long long)w.parked, (unsigned long long)w.foreign,
+	      (unsigned long long)w.checked, (unsigned long long)w.now_ms / 1000);
+}
+
+static void run_seed(uint64_t seed, const struct shape *shape)
 {
 	long blocks = mem_live_blocks();
 	unsigned i;
 
-	open_world(seed);
+	open_world(seed, shape);
 	for (i = 0; i < STEPS; i++)
 		step();
 	settle();
-	trace("seed %llu: %llu changes, %llu commits, %llu sessions, %llu crashes, %llu splits, "
-	      "%llu lives, %llu tombstones collected, %llu present phases, %llu parked, %llu "
-	      "foreign, %llu checks, %llu s",
-	      (unsigned long long)seed, (unsigned long long)w.changes,
-	      (unsigned long long)w.commits, (unsigned long long)w.sessions,
-	      (unsigned long long)w.crashes, (unsigned long long)w.partitions,
-	      (unsigned long long)w.lives, (unsigned long long)w.collected,
-	      (unsigned long long)w.presents, (unsigned long long)w.parked,
-	      (unsigned long long)w.foreign, (unsigned long long)w.checked,
-	      (unsigned long long)w.now_ms / 1000);
+	tell_totals();
 	close_world();
 	if (mem_live_blocks() != blocks)
 		sim_fail("%ld blocks of memory leaked", mem_live_blocks() - blocks);
+}
+
+/* R6: in a ring of 5 each of 1,000 changes is applied once at each other site, and costs at most
+ * two data messages an edge. */
+static int run_ring(uint64_t seed)
+{
+	static const struct shape ring = {.nsites = 5, .topology = "ring", .is_calm = true};
+	unsigned i, changes = 1000;
+	uint64_t applied;
+
+	open_world(seed, &ring);
+	settle();
+	applied = w.applied;
+	w.messages = 0;
+	for (i = 0; i < changes; i++) {
+		site_add_numbered(&w.contexts[draw(w.ncontexts)], i);
+		w.now_ms += draw(10);
+		net_run();
+	}
+	settle();
+	printf("%u changes: %llu applied, %llu data messages\n", changes,
+	       (unsigned long long)(w.applied - applied), (unsigned long long)w.messages);
+	if (w.applied - applied != 4 * changes || w.messages > 2 * 5 * changes)
+		sim_fail("more than once, or too many messages");
+	close_world();
+	return 0;
+}
+
+/* R17 */
+static int run_moves(uint64_t seed, uint64_t steps)
+{
+	static const struct shape shape = {.nsites = 3, .topology = "chain", .only_moves = true};
+	uint64_t done = 0, views = 0, changes = 0;
+
+	for (; done < steps; seed++) {
+		run_seed(seed, &shape);
+		done += w.steps;
+		views += w.views;
+		changes += w.changes;
+	}
+	printf("%llu steps, %llu changes, %llu looks\n", (unsigned long long)done,
+	       (unsigned long long)changes, (unsigned long long)views);
+	return 0;
 }
 
 /* --- the program --- */
 
 static const char usage[] =
 	"Usage: sim [--seed N [--trace]] [--first N] [--seeds N] [--seconds N] [--plant NAME]\n"
+	"           [--topology NAME --sites N] | --ring | --moves STEPS\n"
 	"\n"
 	"  --seed N      one world\n"
 	"  --trace       tell what happens\n"
@@ -331,7 +362,10 @@ static const char usage[] =
 	"  --first N     do not begin at 1\n"
 	"  --seconds N   as many of them as fit into N seconds\n"
 	"  --plant NAME  with this bug; exit status 0 when it is found\n"
-	"  --plants      list the bugs\n";
+	"  --plants      list the bugs\n"
+	"  --topology T  hub, chain, ring, mesh or random, of --sites N (up to 50)\n"
+	"  --ring        count what a change costs in a calm ring of five\n"
+	"  --moves N     N steps of moves and names used again, looked at by readers\n";
 
 static int list_plants(void)
 {
@@ -353,13 +387,13 @@ static bool find_plant(const char *name)
 	return plant != PLANT_NONE;
 }
 
-static int run(uint64_t first, uint64_t last, uint64_t seconds)
+static int run(uint64_t first, uint64_t last, uint64_t seconds, const struct shape *shape)
 {
 	time_t end = time(NULL) + (time_t)seconds;
 	uint64_t seed;
 
 	for (seed = first; seed <= last && (seconds == 0 || time(NULL) < end); seed++)
-		run_seed(seed);
+		run_seed(seed, shape);
 	if (plant != PLANT_NONE)
 		printf("not found: %s, seeds %llu to %llu\n", plant_names[plant],
 		       (unsigned long long)first, (unsigned long long)seed - 1);
@@ -377,7 +411,9 @@ static int bad_usage(void)
 
 int main(int argc, char **argv)
 {
-	uint64_t first = 1, last = 1000, seconds = 0;
+	uint64_t first = 1, last = 1000, seconds = 0, moves = 0;
+	struct shape shape = {.nsites = 0};
+	bool ring = false;
 	struct buf errors;
 	int i, rc;
 
@@ -390,6 +426,10 @@ int main(int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--plants") == 0)
 			return list_plants();
+		if (strcmp(argv[i], "--ring") == 0) {
+			ring = true;
+			continue;
+		}
 		if (value == NULL)
 			return bad_usage();
 		if (strcmp(argv[i], "--seed") == 0)
@@ -400,6 +440,12 @@ int main(int argc, char **argv)
 			last = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--seconds") == 0)
 			seconds = strtoull(value, NULL, 10);
+		else if (strcmp(argv[i], "--moves") == 0)
+			moves = strtoull(value, NULL, 10);
+		else if (strcmp(argv[i], "--topology") == 0)
+			shape.topology = value;
+		else if (strcmp(argv[i], "--sites") == 0)
+			shape.nsites = (unsigned)strtoul(value, NULL, 10);
 		else if (strcmp(argv[i], "--plant") != 0 || !find_plant(value))
 			return bad_usage();
 		i++;
@@ -411,7 +457,12 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	buf_fini(&errors);
-	rc = run(first, last, seconds);
+	if (ring)
+		rc = run_ring(first);
+	else if (moves != 0)
+		rc = run_moves(first, moves);
+	else
+		rc = run(first, last, seconds, &shape);
 	schema_free(&sim_schema);
 	return rc;
 }

@@ -4,10 +4,12 @@
  * follows from one seed.
  *
  *   site.c     stores, client operations, the writer
+ *   disk.c     what a crash leaves of a commit
  *   net.c      links, connections, messages under way
  *   history.c  what every home acknowledged, and whether a site agrees with it
  *   plant.c    bugs to be found
- *   sim.c      worlds, steps, the end
+ *   world.c    who is there, who is linked to whom
+ *   sim.c      steps, the end, runs
  */
 #pragma once
 
@@ -24,7 +26,7 @@
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 
-#define SIM_SITES 20
+#define SIM_SITES 50
 #define SIM_CONTEXTS (SIM_SITES + 1) /* the sites' own, then the organisation's */
 #define SIM_ROOT "o=Example"
 
@@ -40,6 +42,7 @@ struct seen {
 struct site {
 	unsigned number;
 	char folder[128];
+	bool is_member; /* it has joined */
 	bool is_up;
 	uint64_t up_ms; /* while down: of the restart */
 	struct store *store;
@@ -50,6 +53,10 @@ struct site {
 	uint64_t wake_ms; /* the provider hears of commits; UINT64_MAX: nothing to hear */
 	int64_t wall_offset_us;
 	uint64_t failing_ms; /* until then writes fail */
+	bool power_is_lost;  /* it crashes at the end of the step */
+	bool lost_is_whole;  /* the commit that was under way is there all the same */
+	struct buf image;    /* its database after that */
+	struct buf before;   /* with a planted bug: its database before the last commit */
 	struct position last[SIM_CONTEXTS];
 	struct seen *seen[SIM_CONTEXTS];
 	size_t nseen[SIM_CONTEXTS];
@@ -77,11 +84,12 @@ struct world {
 	struct context contexts[SIM_CONTEXTS];
 	struct link links[2 * SIM_SITES * SIM_SITES];
 	bool is_cut[SIM_SITES][SIM_SITES];
-	bool is_quiet; /* nothing goes wrong any more */
+	bool is_quiet;   /* nothing goes wrong any more */
+	bool only_moves; /* writes are moves and names used again, and readers look all the time */
 	struct conn *conns;
 	/* totals, for the reader */
 	uint64_t changes, commits, sessions, crashes, partitions, lives, presents, parked, checked,
-		foreign, collected;
+		foreign, collected, tears, joins, jumps, views, applied, messages;
 };
 
 extern struct world w;
@@ -102,14 +110,40 @@ void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 			sim_fail("%s:%d: %s", __FILE__, __LINE__, #cond);                          \
 	} while (0)
 
+/* --- world.c --- */
+
+struct shape {
+	unsigned nsites;      /* 0: any */
+	const char *topology; /* NULL: any */
+	bool is_calm;         /* nothing goes wrong */
+	bool only_moves;
+};
+void world_open(uint64_t seed, const struct shape *shape, const char *folder);
+void world_close(void);
+/** One more site joins, if one is left and its partner is up. */
+void world_join_one(void);
+void world_join_all(void);
+
+/* --- disk.c --- */
+
+/** The database file of a site. */
+void disk_read(const struct site *s, struct buf *out);
+/** Power goes while these changes are committed: decide what will be left. */
+void disk_lose_power(struct site *s, struct change *c, unsigned n, struct arena *a);
+/** The site is down: its disk is what was decided. */
+void disk_after_crash(struct site *s);
+
 /* --- site.c --- */
 
 void site_create(struct site *s, unsigned number, const char *folder);
 void site_open(struct site *s);
 void site_close(struct site *s);
 void site_free(struct site *s);
-/** Found contexts and their first entries; the organisation's at site 0. */
-void site_found(struct site *s);
+/** Found contexts and their first entries; the organisation's at site 0, the others take the root
+ * entry from `partner`. */
+void site_found(struct site *s, struct site *partner);
+/** Add an entry with a name of its own. */
+void site_add_numbered(struct context *c, unsigned number);
 /** One random client operation at the home of `c`. */
 void site_write(struct context *c);
 /** As after a restore that lost nothing: partners know an earlier life. */
@@ -131,6 +165,8 @@ void history_check(struct site *s, struct context *c);
 void history_positions(struct site *s);
 /** Is the site as far as the home, with every entry in its place? */
 void history_check_equal(struct site *s, struct context *c);
+/** What a reader sees: nothing without its parent, no name twice. */
+void history_check_view(struct site *s);
 /** Does the database agree with itself? */
 void history_check_database(struct site *s);
 
@@ -170,11 +206,18 @@ enum plant {
 	PLANT_ACK_EARLY,
 	PLANT_PROBE_IGNORED,
 	PLANT_COLLECTED_QUIETLY,
+	PLANT_SYNC_LOST,
+	PLANT_CLOCK_DECIDES,
+	PLANT_JOIN_CLAIMS,
+	PLANT_NAME_TWICE,
 	PLANT_COUNT
 };
 extern enum plant plant;
 extern const char *const plant_names[PLANT_COUNT];
 
 /** One change of a batch, with the bugs that are in the writer. */
+void plant_keep_before(struct site *s);
+void plant_lose_sync(struct site *s);
+void plant_join(struct site *s, struct site *partner);
 int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
 		enum update_outcome *outcome, struct result *why);

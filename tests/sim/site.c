@@ -41,6 +41,8 @@ void site_create(struct site *s, unsigned number, const char *folder)
 		.schema = sim_schema, .root = dn_of(&s->arena, SIM_ROOT), .random = fill_random};
 	s->server = (struct server){.schema = sim_schema, .clock = &sim_clock, .repl = &s->repl};
 	s->repl.server = &s->server;
+	buf_init(&s->image, SIZE_MAX);
+	buf_init(&s->before, SIZE_MAX);
 	pthread_mutex_init(&s->repl.mutex, NULL);
 }
 
@@ -70,6 +72,8 @@ void site_free(struct site *s)
 
 	if (s->is_up)
 		site_close(s);
+	buf_fini(&s->image);
+	buf_fini(&s->before);
 	for (i = 0; i < SIM_CONTEXTS; i++)
 		mem_free(s->seen[i]);
 	pthread_mutex_destroy(&s->repl.mutex);
@@ -81,6 +85,11 @@ static bool write_fails(struct site *s)
 	return w.now_ms < s->failing_ms && !w.is_quiet;
 }
 
+static bool power_goes(struct site *s)
+{
+	return !w.is_quiet && w.steps != 0 && s->is_member && chance(1000);
+}
+
 int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, struct result *why)
 {
 	enum update_outcome outcome;
@@ -88,6 +97,8 @@ int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, st
 	unsigned i;
 	int rc = RC_OK;
 
+	if (s->power_is_lost)
+		return RC_IO;
 	need(store_write_begin(s->store, &t) == RC_OK);
 	s->ctx.wall_us = wall_us(NULL) + s->wall_offset_us;
 	for (i = 0; i < n && rc == RC_OK; i++) {
@@ -95,6 +106,7 @@ int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, st
 		rc = plant_apply(s, t, &c[i], a, &outcome, why);
 		w.parked += outcome == UPDATE_PARKED;
 		w.foreign += outcome == UPDATE_FOREIGN_OWN;
+		w.applied += rc == RC_OK && outcome == UPDATE_APPLIED && c[i].kind == CHANGE_PUT;
 	}
 	if (rc == RC_OK && write_fails(s))
 		rc = RC_IO;
@@ -104,6 +116,12 @@ int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, st
 			sim_fail("site %u: update: %s", s->number, rc_text(rc));
 		return rc;
 	}
+	if (power_goes(s)) {
+		store_write_abort(&t);
+		disk_lose_power(s, c, n, a);
+		return RC_IO;
+	}
+	plant_keep_before(s);
 	rc = store_write_commit(&t);
 	if (rc != RC_OK)
 		sim_fail("site %u: commit: %s", s->number, rc_text(rc));
@@ -257,9 +275,17 @@ static void swap(struct context *c, bool container)
 		delete (c, dn);
 }
 
+void site_add_numbered(struct context *c, unsigned number)
+{
+	char dn[256];
+
+	snprintf(dn, sizeof(dn), "cn=n%u,%s", number, c->base);
+	need(add(c, &(struct new_entry){dn, "container", NULL, "description", "a"}));
+}
+
 void site_write(struct context *c)
 {
-	unsigned what = draw(12);
+	unsigned what = w.only_moves && !chance(4) ? 6 + draw(6) : draw(12);
 	bool container = chance(what > 7 ? 2 : 4);
 	char dn[256], to[256], rdn[16];
 
@@ -282,7 +308,7 @@ void site_write(struct context *c)
 /* --- founding --- */
 
 /* The root entry as a join takes it along: known, with a stamp older than anything. */
-static void take_root(struct site *s)
+static void take_root(struct site *s, struct site *partner)
 {
 	struct change c = {.kind = CHANGE_PUT, .rdn = SPAN_LIT(SIM_ROOT)};
 	struct result why;
@@ -292,7 +318,7 @@ static void take_root(struct site *s)
 	struct arena a;
 
 	arena_init(&a);
-	need(store_read_begin(w.sites[0].store, &t) == RC_OK);
+	need(store_read_begin(partner->store, &t) == RC_OK);
 	need(store_root(t, &eid) == RC_OK);
 	need(store_entry(t, eid, &e) == RC_OK);
 	need(entry_decode(&e, true, &a, &c.attrs) == RC_OK);
@@ -366,7 +392,7 @@ static void found_organisation(struct site *s)
 	need(add(c, &(struct new_entry){c->base, "container", NULL, "description", "a"}));
 }
 
-void site_found(struct site *s)
+void site_found(struct site *s, struct site *partner)
 {
 	struct context *c = &w.contexts[s->number];
 	char dn[160], uuid[UUID_TEXT_BYTES];
@@ -375,7 +401,7 @@ void site_found(struct site *s)
 	if (s->number == 0)
 		found_organisation(s);
 	else
-		take_root(s);
+		take_root(s, partner);
 	c->home = s;
 	fill_random(c->id.b, UUID_BYTES);
 	begin_life(c);

@@ -36,10 +36,18 @@ twice()
 
 if [ -n "${WAYPOST_SOAK:-}" ]; then
 	point "10000 worlds" "$SIM" --seeds 10000
+	point "1000000 steps of moves, names used again" "$SIM" --moves 1000000
 else
-	point "worlds of 40 seconds" "$SIM" --seeds 10000 --seconds 40
+	point "500 worlds" "$SIM" --seeds 500
+	point "100000 steps of moves, names used again" "$SIM" --moves 100000
 fi
 point "a seed replays the same to the byte" twice
+point "a chain of 10" "$SIM" --topology chain --sites 10 --seeds 5
+point "a ring of 10" "$SIM" --topology ring --sites 10 --seeds 5
+point "a star of 50" "$SIM" --topology hub --sites 50 --seeds 2
+point "a mesh of 8" "$SIM" --topology mesh --sites 8 --seeds 5
+point "random trees with further edges, of 20" "$SIM" --topology random --sites 20 --seeds 5
+point "each change once, at most two messages an edge" "$SIM" --ring
 for plant in $("$SIM" --plants); do
 	point "planted $plant is found" "$SIM" --seeds 1000 --plant "$plant"
 done
