@@ -17,7 +17,7 @@ struct update_context {
 	struct dn root;  /* suffix of the organisation */
 	int64_t wall_us; /* time for timestamps; the caller reads the clock once per batch */
 	int (*random)(void *p, size_t n); /* for entryUUIDs */
-	bool views_later; /* leave the views alone: update_views_rebuild() follows */
+	bool views_later;    /* leave the views alone: update_views_rebuild() follows */
 	unsigned max_values; /* a client may give one attribute but lists of names; 0: any */
 };
 
