@@ -68,6 +68,7 @@ uint8_t apply_flags(const struct schema *s, const struct attr_list *attrs);
 /** One row of the value index: attribute and normalized value, cut. */
 struct apply_key {
 	uint32_t attr;
+	bool has_parts; /* the type has a substrings rule: it is in the n-gram index, too */
 	struct span value;
 };
 

@@ -29,11 +29,13 @@ struct key_writer {
 	struct apply_keys *out;
 };
 
-static int add_key(struct key_writer *w, uint32_t attr, const struct buf *form)
+static int add_key(struct key_writer *w, const struct schema_attr *at, uint32_t attr,
+		   const struct buf *form)
 {
 	struct apply_key *key = &w->out->at[w->out->n];
 
 	key->attr = attr;
+	key->has_parts = at->substr != SCHEMA_NORM_NONE;
 	key->value = arena_span(w->a, span_head(buf_span(form), APPLY_VALUE_MAX_BYTES));
 	if (key->value.p == NULL)
 		return RC_NOMEM;
@@ -61,13 +63,13 @@ static int add_value(struct key_writer *w, const struct schema_attr *at, struct 
 	if (rc == RC_INVALID)
 		return RC_OK; /* matches no assertion either */
 	if (rc == RC_OK)
-		rc = add_key(w, at->hash, &w->normal);
+		rc = add_key(w, at, at->hash, &w->normal);
 	if (rc != RC_OK || at->accents_hash == 0 || is_ascii(buf_span(&w->normal)))
 		return rc;
 	buf_clear(&w->plain);
 	rc = schema_normalize(w->s, SCHEMA_NORM_ACCENTS, buf_span(&w->normal), &w->plain);
 	if (rc == RC_OK && !span_eq(buf_span(&w->plain), buf_span(&w->normal)))
-		rc = add_key(w, at->accents_hash, &w->plain);
+		rc = add_key(w, at, at->accents_hash, &w->plain);
 	return rc;
 }
 

@@ -119,6 +119,12 @@ static int check_index(struct work *w, uint64_t eid, const struct entry *e)
 				"entry %" PRIu64 ": a value is missing in the index of type "
 				"%08" PRIx32,
 				eid, keys.at[i].attr);
+		if (keys.at[i].has_parts &&
+		    !store_has_gram(w->t, keys.at[i].attr, keys.at[i].value, eid))
+			problem(w,
+				"entry %" PRIu64 ": a part of a value is missing in the n-gram "
+				"index of type %08" PRIx32,
+				eid, keys.at[i].attr);
 	}
 	return RC_OK;
 }

@@ -1,20 +1,22 @@
 #include "dird/plan.h"
 
+#include "dird/gram.h"
+
 /*
- * Sizes are counted only as far as the decision needs: all ranges up to a limit, which grows until
- * the chosen ones end below it. COUNTED_MAX bounds the work of one plan whatever the filter is.
+ * Sizes are counted only as far as the decision needs: up to a limit, which grows where an AND has
+ * to choose between ranges that reach it. A range that reaches it is taken for a share of all
+ * entries. COUNTED_MAX bounds the work of one plan whatever the filter is.
  */
-#define LIMIT_FIRST 128
+#define LIMIT_FIRST 32
+#define LIMIT_SMALL_SCOPE 256 /* there every entry of the scope is worth counting */
 #define LIMIT_FACTOR 8
 #define LIMIT_MAX 16384
 #define COUNTED_MAX 65536
-
-/*
- * Of the keys of a range hardly any contain a part of this length (a character of Han, three
- * letters), and to pass over a key costs less than this share of looking into an entry.
- */
-#define PART_BYTES 3
-#define PART_SHARE 16
+#define COUNT_AT_ONCE 16
+#define NAMED_MAX 1024 /* members of a group are counted fast */
+#define JOIN_FROM 64   /* so many candidates are dearer than to look for another part */
+#define SHARE_PREFIX 16
+#define SHARE_OTHER 2
 
 /* A union of more ranges than this is dearer to open than the scope is to walk in practice. */
 #define RANGES_MAX 4096
@@ -26,10 +28,10 @@ struct planner {
 	uint64_t counted; /* entries and calls so far, all rounds */
 };
 
-/* A plan, and whether its estimate stopped at the limit. */
 struct choice {
 	struct plan plan;
-	bool saturated;
+	bool is_guess; /* the estimate: counting stopped at the limit */
+	bool is_open;  /* to count further could make another choice */
 };
 
 static struct choice scope(const struct planner *p)
@@ -48,6 +50,8 @@ static bool is_indexed(const struct filter *f, enum index_kind kind, const struc
 {
 	if (kind == INDEX_ALL)
 		return at->is_indexed;
+	if (kind == INDEX_PART && at->substr == SCHEMA_NORM_NONE)
+		return false;
 	if (f->norm == SCHEMA_NORM_ACCENTS)
 		return at->accents_hash != 0;
 	return at->is_indexed && at->equality == f->norm;
@@ -63,29 +67,41 @@ static bool all_indexed(const struct filter *f, enum index_kind kind, unsigned *
 	return true;
 }
 
-static uint64_t count(struct planner *p, const struct index_range *r)
+/* How many entries; is_guess if there are more than were counted. Keys of one value and parts are
+ * told at once. */
+static uint64_t estimate(struct planner *p, const struct index_range *r, bool *is_guess)
 {
-	uint64_t n;
+	bool is_exact = r->kind == INDEX_EQUAL || r->kind == INDEX_PART;
+	uint64_t limit = is_exact ? UINT64_MAX : p->limit, n, share;
 
-	if (p->counted >= COUNTED_MAX)
-		return p->limit;
-	n = p->stats->count(p->stats->ctx, r, p->limit);
-	p->counted += n + 1;
-	return n;
+	if (r->kind == INDEX_NAMED && limit < NAMED_MAX)
+		limit = NAMED_MAX;
+	n = limit;
+	if (p->counted < COUNTED_MAX) {
+		n = p->stats->count(p->stats->ctx, r, limit);
+		p->counted += is_exact ? COUNT_AT_ONCE : n + 1;
+	}
+	*is_guess = n >= limit;
+	if (!*is_guess)
+		return n;
+	share = p->stats->scope_entries / (r->kind == INDEX_PREFIX ? SHARE_PREFIX : SHARE_OTHER);
+	return share > n ? share : n;
 }
 
 static void add_range(struct planner *p, struct index_range r, struct choice *out)
 {
-	uint64_t entries = count(p, &r);
+	bool is_guess;
+	uint64_t entries = estimate(p, &r, &is_guess);
 
 	if (entries == 0)
 		return;
 	out->plan.ranges[out->plan.nranges++] = r;
-	out->plan.estimate_entries += r.part.n >= PART_BYTES ? entries / PART_SHARE + 1 : entries;
-	out->saturated = out->saturated || entries >= p->limit;
+	out->plan.estimate_entries += entries;
+	out->is_guess = out->is_guess || is_guess;
 }
 
-/* What every key of a match contains, if keys have the form that the item compares in. */
+/* What every key of a match contains, if there is an n-gram index of keys in the form that the item
+ * compares in. */
 static struct span longest_part(const struct filter *f)
 {
 	struct span longest = f->final;
@@ -95,7 +111,7 @@ static struct span longest_part(const struct filter *f)
 		if (f->any[i].n > longest.n)
 			longest = f->any[i];
 	}
-	if (f->match != FILTER_SUBSTR || f->spaced || !all_indexed(f, INDEX_EQUAL, &i))
+	if (f->spaced || !all_indexed(f, INDEX_PART, &i))
 		return (struct span){NULL, 0};
 	return longest;
 }
@@ -109,13 +125,8 @@ static int type_ranges(struct planner *p, const struct filter *f, enum index_kin
 		       struct span lo, struct choice *out)
 {
 	struct index_range r = {.kind = kind, .lo = lo};
-	bool both = f->norm == SCHEMA_NORM_ACCENTS;
+	bool both = f->norm == SCHEMA_NORM_ACCENTS && kind != INDEX_ALL;
 	unsigned i, n;
-
-	if (kind == INDEX_ALL) {
-		r.part = longest_part(f);
-		both = both && r.part.n != 0;
-	}
 
 	*out = scope(p);
 	if (!all_indexed(f, kind, &n))
@@ -160,6 +171,7 @@ static int member_of_plan(struct planner *p, const struct filter *f, struct choi
 static int item_plan(struct planner *p, const struct filter *f, struct choice *out)
 {
 	const struct span none = {NULL, 0};
+	struct span part;
 
 	*out = scope(p);
 	if (f->at == NULL || f->dn_attrs)
@@ -180,7 +192,8 @@ static int item_plan(struct planner *p, const struct filter *f, struct choice *o
 	case FILTER_SUBSTR:
 		if (f->prefix.n != 0)
 			return type_ranges(p, f, INDEX_PREFIX, f->prefix, out);
-		return type_ranges(p, f, INDEX_ALL, none, out);
+		part = longest_part(f);
+		return type_ranges(p, f, part.n != 0 ? INDEX_PART : INDEX_ALL, part, out);
 	case FILTER_OR:
 	case FILTER_NOT:
 	case FILTER_EXTENSIBLE:
@@ -192,24 +205,79 @@ static int item_plan(struct planner *p, const struct filter *f, struct choice *o
 
 static int make(struct planner *p, const struct filter *f, struct choice *out);
 
+/* --- parts that have to come together --- */
+
+/* A part of one type that the item asks for; false: none that the n-gram index could tell. */
+static bool part_of(struct planner *p, const struct filter *f, struct index_part *out)
+{
+	struct span part;
+	uint8_t *bytes;
+	unsigned n;
+
+	if ((f->kind != FILTER_SUBSTR && f->kind != FILTER_EXTENSIBLE) ||
+	    f->match != FILTER_SUBSTR || f->at == NULL || f->dn_attrs ||
+	    !all_indexed(f, INDEX_PART, &n) || n != 1)
+		return false;
+	part = longest_part(f);
+	if (f->prefix.n + 1 > part.n) {
+		bytes = arena_alloc(p->a, f->prefix.n + 1);
+		if (bytes == NULL)
+			return false;
+		bytes[0] = GRAM_BEGIN;
+		if (f->prefix.n != 0)
+			memcpy(bytes + 1, f->prefix.p, f->prefix.n);
+		part = span_make(bytes, f->prefix.n + 1);
+	}
+	*out = (struct index_part){f->types[0]->hash, 0, part};
+	if (f->norm == SCHEMA_NORM_ACCENTS)
+		out->accents = f->types[0]->accents_hash;
+	return true;
+}
+
+/* Children that ask for parts, as one range; nothing changes if they are not two or more. */
+static int join_parts(struct planner *p, const struct filter *f, struct choice *out)
+{
+	struct index_range r = {.kind = INDEX_PART};
+	struct choice joined = {.plan = {.kind = PLAN_RANGES}};
+	unsigned i;
+
+	r.parts = arena_zalloc(p->a, f->nsubs, sizeof(*r.parts));
+	joined.plan.ranges = arena_zalloc(p->a, 1, sizeof(r));
+	if (r.parts == NULL || joined.plan.ranges == NULL)
+		return RC_NOMEM;
+	for (i = 0; i < f->nsubs; i++)
+		r.nparts += part_of(p, f->subs[i], &r.parts[r.nparts]);
+	if (r.nparts < 2)
+		return RC_OK;
+	r.attr = r.parts[0].attr;
+	add_range(p, r, &joined);
+	if (joined.plan.nranges != 0 && joined.plan.estimate_entries < out->plan.estimate_entries)
+		*out = joined;
+	return RC_OK;
+}
+
 /* An entry must be in the answer of every child: the cheapest one will do. */
 static int and_plan(struct planner *p, const struct filter *f, struct choice *out)
 {
+	unsigned i, nguesses = 0;
 	struct choice sub;
-	unsigned i;
-	int rc;
+	int rc = RC_OK;
 
 	*out = scope(p);
 	for (i = 0; i < f->nsubs && out->plan.kind != PLAN_NOTHING; i++) {
 		rc = make(p, f->subs[i], &sub);
 		if (rc != RC_OK)
 			return rc;
+		nguesses += sub.is_guess;
 		if (sub.plan.kind == PLAN_NOTHING ||
 		    (sub.plan.kind == PLAN_RANGES &&
 		     sub.plan.estimate_entries < out->plan.estimate_entries))
 			*out = sub;
 	}
-	return RC_OK;
+	if (out->plan.kind != PLAN_NOTHING && out->plan.estimate_entries > JOIN_FROM)
+		rc = join_parts(p, f, out);
+	out->is_open = out->is_open || (out->is_guess && nguesses > 1);
+	return rc;
 }
 
 static int append_ranges(struct planner *p, struct plan *to, const struct plan *from,
@@ -252,7 +320,8 @@ static int or_plan(struct planner *p, const struct filter *f, struct choice *out
 		rc = append_ranges(p, &all.plan, &sub.plan, &room);
 		if (rc != RC_OK)
 			return rc;
-		all.saturated = all.saturated || sub.saturated;
+		all.is_guess = all.is_guess || sub.is_guess;
+		all.is_open = all.is_open || sub.is_open;
 		if (all.plan.estimate_entries > p->stats->scope_entries)
 			return RC_OK;
 	}
@@ -293,12 +362,14 @@ int plan_make(const struct filter *f, const struct plan_stats *stats, struct are
 	struct choice c;
 	int rc;
 
+	if (stats->scope_entries < LIMIT_SMALL_SCOPE)
+		p.limit = stats->scope_entries + 1;
+
 	for (;;) {
 		rc = make(&p, f, &c);
 		if (rc != RC_OK)
 			return rc;
-		if (!c.saturated || p.limit >= LIMIT_MAX || p.limit >= stats->scope_entries ||
-		    p.counted >= COUNTED_MAX)
+		if (!c.is_open || p.limit >= LIMIT_MAX || p.counted >= COUNTED_MAX)
 			break;
 		p.limit *= LIMIT_FACTOR;
 	}

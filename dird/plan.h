@@ -8,6 +8,13 @@
 
 #include "dird/filter.h"
 
+/** A part that a value of a type contains, or begins with (GRAM_BEGIN in front, gram.h). */
+struct index_part {
+	uint32_t attr;    /* schema_attr.hash */
+	uint32_t accents; /* schema_attr.accents_hash, to look there, too; or 0 */
+	struct span part;
+};
+
 /** One stretch of the ordered value index, of one attribute type. */
 struct index_range {
 	uint32_t attr; /* schema_attr.hash, or .accents_hash */
@@ -17,11 +24,14 @@ struct index_range {
 		INDEX_GE,     /* lo and above */
 		INDEX_LE,     /* up to and with lo */
 		INDEX_ALL,    /* presence: every key of the type */
+		INDEX_PART,   /* keys that contain lo, and some others */
 		INDEX_NAMED,  /* the entries that entry `lo` (a DN) names in attribute `type` */
 	} kind;
 	struct span lo;
 	struct span type; /* INDEX_NAMED */
-	struct span part; /* INDEX_ALL: only keys that contain it, and cut ones; "" every key */
+	/* INDEX_PART: if there are any, then instead of lo all of them, the first one of `attr` */
+	struct index_part *parts;
+	unsigned nparts;
 };
 
 struct plan {

@@ -1,5 +1,6 @@
 #include "dird/store.h"
 
+#include "dird/store_gram.h"
 #include "dird/store_mdb.h"
 #include "dird/store_view.h"
 #include "lib/file.h"
@@ -30,6 +31,8 @@ static const struct {
 	[STORE_QUARANTINE] = {"quarantine", 0},
 	[STORE_VIEW] = {"view", 0},
 	[STORE_VIEWDEF] = {"viewdef", 0},
+	[STORE_GRAM] = {"gram", 0},
+	[STORE_FRESH] = {"fresh", 0},
 };
 
 /* Read transactions this thread holds: it must not wait for the map to grow while it has one. */
@@ -366,6 +369,7 @@ int store_write_begin(struct store *s, struct store_txn **out)
 		return RC_NOMEM;
 	t->store = s;
 	t->is_write = true;
+	buf_init(&t->fresh, SIZE_MAX);
 	errno = 0; /* write_error() looks at what is set from here on */
 	err = mdb_txn_begin(s->env, NULL, 0, &t->txn);
 	if (err != 0)
@@ -385,9 +389,11 @@ static int write_error(int err)
 int store_write_commit(struct store_txn **t)
 {
 	struct store_txn *txn = *t;
-	int rc = txn->rc, err;
+	int rc, err;
 
 	must(txn->is_write);
+	store_gram_settle(txn);
+	rc = txn->rc;
 	if (rc == RC_OK) {
 		err = write_error(mdb_txn_commit(txn->txn));
 		txn->map_full = err == MDB_MAP_FULL;
@@ -399,6 +405,7 @@ int store_write_commit(struct store_txn **t)
 		rc = grow(txn->store);
 		rc = rc == RC_OK ? RC_MORE : rc;
 	}
+	buf_fini(&txn->fresh);
 	mem_free(txn);
 	*t = NULL;
 	return rc;
@@ -410,6 +417,7 @@ void store_write_abort(struct store_txn **t)
 		return;
 	must((*t)->is_write);
 	mdb_txn_abort((*t)->txn);
+	buf_fini(&(*t)->fresh);
 	mem_free(*t);
 	*t = NULL;
 }
@@ -477,6 +485,13 @@ void store_del(struct store_txn *t, enum store_table table, struct span key, str
 		return;
 	err = mdb_del(t->txn, t->store->dbi[table], &k, value.p != NULL ? &v : NULL);
 	store_stick(t, err == MDB_NOTFOUND ? MDB_CORRUPTED : err);
+}
+
+void store_empty(struct store_txn *t, enum store_table table)
+{
+	must(t->is_write);
+	if (t->rc == RC_OK)
+		store_stick(t, mdb_drop(t->txn, t->store->dbi[table], 0));
 }
 
 int store_cursor(struct store_txn *t, enum store_table table, MDB_cursor **out)

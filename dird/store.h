@@ -5,6 +5,8 @@
  *   tree    parent number, RDN        -> entry number      (a rename moves one row)
  *   uuid    entryUUID                 -> entry number
  *   index   type hash, normal value   -> entry numbers     (equality, prefix, range, presence)
+ *   gram    type hash, block          -> which entries contain which three bytes (parts of values)
+ *   fresh   entry number              -> values that are not in gram yet
  *   order   NC number, usn, entryUUID -> live entry or tombstone, one row each (change order)
  *   nc      NC number                 -> id, position, own or foreign, tombstone floor
  *   limbo   parent's entryUUID        -> entries whose parent has not come yet

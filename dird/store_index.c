@@ -1,3 +1,4 @@
+#include "dird/store_gram.h"
 #include "dird/store_mdb.h"
 
 #define HASH_BYTES 4
@@ -85,18 +86,11 @@ bool store_range_has(const struct index_range *r, struct span key)
 	case INDEX_GE:
 	case INDEX_ALL:
 		return true;
+	case INDEX_PART:
 	case INDEX_NAMED:
-		break; /* has no keys: store_named.c */
+		break; /* have no keys: store_gram.c, store_named.c */
 	}
 	return false;
-}
-
-bool store_range_wants(const struct index_range *r, struct span key)
-{
-	struct span value = span_from(key, HASH_BYTES);
-
-	return r->part.n == 0 || value.n >= STORE_VALUE_MAX_BYTES ||
-	       (value.n >= r->part.n && memmem(value.p, value.n, r->part.p, r->part.n) != NULL);
 }
 
 uint64_t store_range_count(void *ctx, const struct index_range *r, uint64_t limit)
@@ -111,6 +105,8 @@ uint64_t store_range_count(void *ctx, const struct index_range *r, uint64_t limi
 
 	if (r->kind == INDEX_NAMED)
 		return store_named_count(t, r, limit);
+	if (r->kind == INDEX_PART)
+		return store_gram_count(t, r, limit);
 	if (store_cursor(t, STORE_INDEX, &c) != RC_OK)
 		return 0;
 	for (err = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);

@@ -21,6 +21,8 @@ enum store_table {
 	STORE_QUARANTINE,
 	STORE_VIEW,
 	STORE_VIEWDEF,
+	STORE_GRAM,
+	STORE_FRESH,
 	STORE_TABLES
 };
 
@@ -54,6 +56,16 @@ void store_uuid_del(struct store_txn *t, const struct uuid *u);
 void store_index_put(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid);
 void store_index_del(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid);
 
+/**
+ * A value that substring searches look into, as it is in the value index. It counts from the
+ * commit on. The index is told of values that come only; those that go stay until it is rebuilt.
+ */
+void store_gram_put(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid);
+/** Bring all that waits into the blocks of the n-gram index. */
+void store_gram_merge(struct store_txn *t);
+/** Does a search for any part of this value find the entry? */
+bool store_has_gram(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid);
+
 /** Put the context's row; number 0 takes a new number, which is filled in. */
 void store_nc_put(struct store_txn *t, struct store_nc *nc);
 
@@ -86,6 +98,9 @@ typedef int store_row_fn(void *ctx, struct span key, struct span value);
 /** Call fn for every row in key order, until it returns something else than RC_OK. */
 int store_scan(struct store_txn *t, enum store_table table, store_row_fn *fn,
 	       void *ctx) WARN_UNUSED;
+
+/** Remove all rows of a table. */
+void store_empty(struct store_txn *t, enum store_table table);
 
 /** Is there exactly this row? See store_has_index(), too. */
 bool store_has_order(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u);

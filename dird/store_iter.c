@@ -1,8 +1,8 @@
+#include "dird/store_gram.h"
 #include "dird/store_mdb.h"
 #include "lib/dn.h"
 
 #define KEY_MAX 511
-#define SKIP_MAX 128
 #define WALK_DEPTH_MAX (DN_MAX_RDNS + 1)
 
 /* A level above the one being walked: the row through which the walk went down. */
@@ -34,6 +34,11 @@ struct store_iter {
 	unsigned n, at;
 	struct store_named named;
 	struct arena arena; /* of the ranges */
+	/* ranges that ask for a part */
+	MDB_cursor *grams; /* opened when it is needed */
+	struct gram_place place;
+	bool looks_at_fresh;
+	uint64_t fresh; /* the last one given */
 };
 
 int store_seek_behind(MDB_cursor *c, struct span key, uint64_t eid, MDB_val *k, MDB_val *v)
@@ -77,7 +82,9 @@ static void close_cursors(struct store_iter *i)
 		mdb_cursor_close(i->rows);
 	if (i->probe != NULL)
 		mdb_cursor_close(i->probe);
-	i->rows = i->probe = NULL;
+	if (i->grams != NULL)
+		mdb_cursor_close(i->grams);
+	i->rows = i->probe = i->grams = NULL;
 	i->t = NULL;
 }
 
@@ -210,6 +217,25 @@ static int walk_next(struct store_iter *i, uint64_t *eid_out)
 
 /* --- ranges of the value index --- */
 
+static int copy_range(struct store_iter *i, const struct index_range *from, struct index_range *to)
+{
+	bool failed;
+	unsigned k;
+
+	*to = *from;
+	to->lo = arena_span(&i->arena, from->lo);
+	to->type = arena_span(&i->arena, from->type);
+	to->parts = arena_zalloc(&i->arena, from->nparts, sizeof(*to->parts));
+	failed = to->lo.p == NULL || to->type.p == NULL || to->parts == NULL;
+	for (k = 0; k < from->nparts && !failed; k++) {
+		to->parts[k] = from->parts[k];
+		to->parts[k].part = arena_span(&i->arena, from->parts[k].part);
+		failed = to->parts[k].part.p == NULL;
+	}
+	i->looks_at_fresh = i->looks_at_fresh || from->kind == INDEX_PART;
+	return failed ? RC_NOMEM : RC_OK;
+}
+
 int store_ranges(struct store_txn *t, const struct index_range *ranges, unsigned n,
 		 struct store_iter **out)
 {
@@ -224,15 +250,8 @@ int store_ranges(struct store_txn *t, const struct index_range *ranges, unsigned
 	i->ranges = arena_zalloc(&i->arena, n, sizeof(*ranges));
 	if (i->ranges == NULL)
 		rc = RC_NOMEM;
-	for (at = 0; rc == RC_OK && at < n; at++) {
-		i->ranges[at] = ranges[at];
-		i->ranges[at].lo = arena_span(&i->arena, ranges[at].lo);
-		i->ranges[at].part = arena_span(&i->arena, ranges[at].part);
-		i->ranges[at].type = arena_span(&i->arena, ranges[at].type);
-		if (i->ranges[at].lo.p == NULL || i->ranges[at].part.p == NULL ||
-		    i->ranges[at].type.p == NULL)
-			rc = RC_NOMEM;
-	}
+	for (at = 0; rc == RC_OK && at < n; at++)
+		rc = copy_range(i, &ranges[at], &i->ranges[at]);
 	i->n = n;
 	if (rc != RC_OK)
 		store_iter_free(&i);
@@ -240,49 +259,55 @@ int store_ranges(struct store_txn *t, const struct index_range *ranges, unsigned
 	return rc;
 }
 
-/*
- * Over keys that the range does not want. After many of them one is given all the same: the caller
- * counts what it gets, and so comes to its pause.
- */
-static int skip_unwanted(struct store_iter *i, const struct index_range *r, MDB_val *k, MDB_val *v)
+static int parts_next(struct store_iter *i, const struct index_range *r, uint64_t *eid_out)
 {
-	unsigned skipped = 0;
-	int err = 0;
+	int rc = i->grams == NULL ? store_cursor(i->t, STORE_GRAM, &i->grams) : RC_OK;
 
-	while (err == 0 && skipped++ < SKIP_MAX && store_range_has(r, store_span(*k)) &&
-	       !store_range_wants(r, store_span(*k)))
-		err = mdb_cursor_get(i->rows, k, v, MDB_NEXT_NODUP);
-	return err == MDB_NOTFOUND ? RC_DONE : store_rc(err);
+	return rc == RC_OK ? store_gram_next(i->grams, r, &i->place, eid_out) : rc;
 }
 
-static int ranges_next(struct store_iter *i, uint64_t *eid_out)
+/* One row of a range of keys, or one entry that may contain a part. RC_DONE: the range is at its
+ * end. */
+static int range_next(struct store_iter *i, const struct index_range *r, uint64_t *eid_out)
 {
 	uint8_t start[STORE_KEY_MAX_BYTES];
-	const struct index_range *r;
 	MDB_val k, v;
 	int rc;
 
-	for (; i->at < i->n; i->at++) {
-		r = &i->ranges[i->at];
-		if (r->kind == INDEX_NAMED) {
-			rc = store_named_next(i->t, r, &i->named, eid_out);
-			if (rc != RC_DONE)
-				return rc;
-			i->named = (struct store_named){0};
-			continue;
-		}
-		rc = next_row(i, span_make(start, store_range_start(r, start)), &k, &v);
-		if (rc == RC_OK && r->part.n != 0)
-			rc = skip_unwanted(i, r, &k, &v);
-		if (rc == RC_OK && store_range_has(r, store_span(k))) {
-			rc = keep_place(i, store_span(k), store_span(v));
-			*eid_out = i->eid;
+	if (r->kind == INDEX_PART)
+		return parts_next(i, r, eid_out);
+	if (r->kind == INDEX_NAMED)
+		return store_named_next(i->t, r, &i->named, eid_out);
+	rc = next_row(i, span_make(start, store_range_start(r, start)), &k, &v);
+	if (rc == RC_OK && !store_range_has(r, store_span(k)))
+		return RC_DONE;
+	if (rc == RC_OK)
+		rc = keep_place(i, store_span(k), store_span(v));
+	*eid_out = i->eid;
+	return rc;
+}
+
+/* Entries that wait for their merge come first: once in a block, they are found there, too. */
+static int ranges_next(struct store_iter *i, uint64_t *eid_out)
+{
+	int rc;
+
+	if (i->looks_at_fresh) {
+		rc = store_fresh_next(i->t, i->ranges, i->n, i->fresh, eid_out);
+		if (rc == RC_OK)
+			i->fresh = *eid_out;
+		if (rc != RC_DONE)
 			return rc;
-		}
-		if (rc != RC_OK && rc != RC_DONE)
+		i->looks_at_fresh = false;
+	}
+	for (; i->at < i->n; i->at++) {
+		rc = range_next(i, &i->ranges[i->at], eid_out);
+		if (rc != RC_DONE)
 			return rc;
 		i->key_n = 0;
 		i->is_placed = false;
+		memset(&i->place, 0, sizeof(i->place));
+		i->named = (struct store_named){0};
 	}
 	return RC_DONE;
 }

@@ -8,7 +8,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 
-#define STORE_FORMAT 3
+#define STORE_FORMAT 4
 #define STORE_EID_BYTES 8
 
 struct store {
@@ -30,7 +30,9 @@ struct store_txn {
 	MDB_txn *txn;
 	bool is_write;
 	bool map_full;
-	int rc;                 /* sticks in a write transaction */
+	int rc;           /* sticks in a write transaction */
+	struct buf fresh; /* values for the n-gram index: see store_gram.c */
+	uint64_t fresh_entries, fresh_values, fresh_last;
 	uint64_t root;          /* cached; 0: not looked up yet */
 	struct store_txn *next; /* in the pool */
 };
@@ -87,8 +89,6 @@ size_t store_index_key(uint32_t attr, struct span value, uint8_t key[static STOR
 /* Ranges of the value index: where one starts, and whether a key lies in it. */
 size_t store_range_start(const struct index_range *r, uint8_t key[static STORE_KEY_MAX_BYTES]);
 bool store_range_has(const struct index_range *r, struct span key);
-/** Does a key of the range contain what the range asks for? Keys that were cut may. */
-bool store_range_wants(const struct index_range *r, struct span key);
 
 /* Ranges of kind INDEX_NAMED (store_named.c): the place in the values of one attribute. */
 struct store_named {

@@ -42,6 +42,8 @@ static void put_delta(void *ctx, const struct apply_key *key, bool is_new)
 		store_index_put(d->t, key->attr, key->value, d->eid);
 	else
 		store_index_del(d->t, key->attr, key->value, d->eid);
+	if (is_new && key->has_parts)
+		store_gram_put(d->t, key->attr, key->value, d->eid);
 }
 
 int update_write(struct update *u, uint64_t eid, const struct entry_head *head,

@@ -95,6 +95,15 @@ static void damage(void **state)
 	expect(b, "leads to entry 4711");
 
 	base_begin(b);
+	store_gram_merge(b->t);
+	store_empty(b->t, STORE_GRAM);
+	expect(b, "missing in the n-gram index");
+
+	base_begin(b);
+	store_empty(b->t, STORE_FRESH);
+	expect(b, "missing in the n-gram index");
+
+	base_begin(b);
 	store_child_del(b->t, e.head.parent, e.head.rdn_normal, eid);
 	expect(b, "its name leads to");
 

@@ -49,7 +49,7 @@ static const struct {
 	{"(cn=Ad*)", PLAN_RANGES, 1, INDEX_PREFIX, "cn", "ad"},
 	{"(cn=Ad *)", PLAN_RANGES, 1, INDEX_PREFIX, "cn", "ad"},
 	{"(cn=Ad * b)", PLAN_RANGES, 1, INDEX_PREFIX, "cn", "ad"},
-	{"(cn=*x)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
+	{"(cn=*x)", PLAN_RANGES, 1, INDEX_PART, "cn", "x"},
 	{"(cn:caseExactSubstringsMatch:=*x)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
 	{"(cn=*)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
 	{"(cn>=m)", PLAN_RANGES, 1, INDEX_GE, "cn", "m"},
@@ -65,7 +65,7 @@ static const struct {
 	 "da)",
 	 PLAN_RANGES, 2, INDEX_EQUAL, "cn", "ada"},
 	{"(cn:caseIgnoreAccentsSubstringsMatch:=Ad*)", PLAN_RANGES, 2, INDEX_PREFIX, "cn", "ad"},
-	{"(cn:caseIgnoreAccentsSubstringsMatch:=*d)", PLAN_RANGES, 2, INDEX_ALL, "cn", ""},
+	{"(cn:caseIgnoreAccentsSubstringsMatch:=*d)", PLAN_RANGES, 2, INDEX_PART, "cn", "d"},
 	{"(cn:caseIgnoreAccentsSubstringsMatch:=* d)", PLAN_RANGES, 1, INDEX_ALL, "cn", ""},
 	{"(name:caseIgnoreAccentsMatch:=x)", PLAN_SCOPE, 0, 0, NULL, NULL},
 	{"(anr=Ada)", PLAN_RANGES, 4, INDEX_PREFIX, "cn", "ada"},
@@ -122,7 +122,7 @@ static void the_cheapest_index_is_chosen(void **state)
 	}
 }
 
-/* Only keys with the longest part are asked for, if keys and parts have the same form. */
+/* The longest part is looked for, if keys and parts have the same form. */
 static void parts_narrow_a_range(void **state)
 {
 	static const struct {
@@ -150,9 +150,42 @@ static void parts_narrow_a_range(void **state)
 		arena_init(&a);
 		plan = make(&a, parts[i].filter, sizes, 10000);
 		assert_int_equal(plan.nranges, 1);
-		unit_assert_span(plan.ranges[0].part, span_of(parts[i].part));
+		assert_int_equal(plan.ranges[0].kind == INDEX_PART, parts[i].part[0] != '\0');
+		if (parts[i].part[0] != '\0')
+			unit_assert_span(plan.ranges[0].lo, span_of(parts[i].part));
 		arena_fini(&a);
 	}
+}
+
+/* Where each of several parts is frequent, entries must have them all. */
+static void parts_of_an_and_are_joined(void **state)
+{
+	struct sizes rare[] = {{"cn", 20, 0}, {"sn", 5000, 0}, {"mail", 20, 0}, {NULL, 0, 0}};
+	struct sizes frequent[] = {
+		{"cn", 4000, 0}, {"sn", 5000, 0}, {"mail", 9000, 0}, {NULL, 0, 0}};
+	struct plan plan;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	plan = make(&a, "(&(cn=ad*)(sn=*ill*))", rare, 100000);
+	assert_int_equal(plan.nranges, 1);
+	assert_int_equal(plan.ranges[0].kind, INDEX_PREFIX);
+	plan = make(&a, "(&(cn=ad*)(sn=*ill*)(description=x*)(!(sn=b*)))", frequent, 100000);
+	assert_int_equal(plan.nranges, 1);
+	assert_int_equal(plan.ranges[0].kind, INDEX_PART);
+	assert_int_equal(plan.ranges[0].nparts, 2);
+	assert_int_equal(plan.ranges[0].attr, entry_type_hash(SPAN_LIT("cn")));
+	unit_assert_span(plan.ranges[0].parts[0].part, SPAN_LIT("\0ad"));
+	assert_int_equal(plan.ranges[0].parts[0].accents, 0);
+	assert_int_equal(plan.ranges[0].parts[1].attr, entry_type_hash(SPAN_LIT("sn")));
+	unit_assert_span(plan.ranges[0].parts[1].part, SPAN_LIT("ill"));
+	plan = make(&a, "(&(cn:caseIgnoreAccentsSubstringsMatch:=ad*)(sn=b*))", frequent, 100000);
+	assert_int_equal(plan.ranges[0].nparts, 2);
+	assert_true(plan.ranges[0].parts[0].accents != 0);
+	plan = make(&a, "(&(cn=ad*)(mail=a@x))", frequent, 100000);
+	assert_int_equal(plan.ranges[0].nparts, 0); /* nothing to join */
+	arena_fini(&a);
 }
 
 static void a_small_scope_is_walked(void **state)
@@ -166,7 +199,7 @@ static void a_small_scope_is_walked(void **state)
 	assert_int_equal(make(&a, "(cn=a)", sizes, 101).kind, PLAN_RANGES);
 	assert_int_equal(make(&a, "(|(cn=a)(cn=b))", sizes, 150).kind, PLAN_SCOPE);
 	assert_int_equal(make(&a, "(|(cn=*a)(cn=*b))", sizes, 150).kind, PLAN_SCOPE);
-	assert_int_equal(make(&a, "(|(cn=*abc*)(cn=*\xe5\xbc\xb5*))", sizes, 150).kind,
+	assert_int_equal(make(&a, "(|(cn=*abc*)(cn=*\xe5\xbc\xb5*))", sizes, 201).kind,
 			 PLAN_RANGES);
 	arena_fini(&a);
 }
@@ -219,7 +252,9 @@ static bool in_range(const struct index_range *r, struct span key)
 	case INDEX_LE:
 		return span_cmp(key, r->lo) <= 0;
 	case INDEX_ALL:
-		return r->part.n == 0 || memmem(key.p, key.n, r->part.p, r->part.n) != NULL;
+		return true;
+	case INDEX_PART:
+		return memmem(key.p, key.n, r->lo.p, r->lo.n) != NULL;
 	case INDEX_NAMED:
 		break;
 	}
@@ -372,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		unit_heap_test(the_cheapest_index_is_chosen),
 		unit_heap_test(parts_narrow_a_range),
+		unit_heap_test(parts_of_an_and_are_joined),
 		unit_heap_test(a_small_scope_is_walked),
 		unit_heap_test(the_work_is_bounded),
 		unit_heap_test(no_plan_leaves_a_match_out),

@@ -369,6 +369,7 @@ static bool in_range(const struct index_range *r, const char *value)
 	case INDEX_ALL:
 		return true;
 	case INDEX_NAMED:
+	case INDEX_PART:
 		break;
 	}
 	return false;
@@ -411,42 +412,53 @@ static void ranges(void **state)
 	}
 }
 
-/* All keys that contain the part, hardly any others, wherever the iterator rests. */
-static void parts_of_keys(void **state)
+/* Every entry with the part in a block or waiting for one, and hardly any others, wherever the
+ * iterator rests and whatever is merged meanwhile. */
+static void parts_of_values(void **state)
 {
-	const struct index_range r = {.attr = HASH, .kind = INDEX_ALL, .part = SPAN_LIT("needle")};
-	enum { KEYS = 2000, EVERY = 500 };
+	const struct index_range r = {.attr = HASH, .kind = INDEX_PART, .lo = SPAN_LIT("needle")};
+	enum { VALUES = 9000, EVERY = 450 };
 	unsigned wanted = 0, others = 0, i;
 	struct base *b = *state;
 	struct store_iter *it;
-	char key[600];
-	uint64_t eid;
+	char value[600];
+	uint64_t eid, last = 0;
 
 	base_begin(b);
-	for (i = 0; i < KEYS; i++) {
-		snprintf(key, sizeof(key), "%05u%s", i, i % EVERY == 7 ? " a needle" : " hay");
-		store_index_put(b->t, HASH, span_of(key), 1000 + i);
-		if (i % EVERY == 7)
-			store_index_put(b->t, HASH, span_of(key), 10000 + i);
-	}
-	memset(key, 'z', sizeof(key)); /* cut: it may contain anything */
-	store_index_put(b->t, HASH, span_make(key, sizeof(key)), 1);
-	store_index_put(b->t, HASH + 1, SPAN_LIT("needle"), 2);
-	assert_int_equal(store_ranges(b->t, &r, 1, &it), RC_OK);
-	while (store_iter_next(it, &eid) == RC_OK) {
-		assert_true(eid != 2);
-		if (eid == 1 || eid % 1000 % EVERY == 7)
-			wanted++;
-		else
-			others++;
-		if (eid % 3 == 0) {
-			assert_int_equal(store_iter_pause(it), RC_OK);
-			assert_int_equal(store_iter_resume(it, b->t), RC_OK);
+	assert_int_equal(store_range_count(b->t, &r, 10), 0);
+	for (i = 1; i <= VALUES; i++) {
+		snprintf(value, sizeof(value), "%05u%s", i, i % EVERY == 0 ? " a needle" : " hay");
+		store_gram_put(b->t, HASH, span_of(value), i);
+		if (i == VALUES - 460 || i == VALUES - 100 || i == VALUES - 50) {
+			base_commit(b);
+			base_begin(b);
 		}
 	}
+	memset(value, 'z', 496); /* cut: it may contain anything */
+	store_gram_put(b->t, HASH, span_make(value, 496), 2);
+	store_gram_put(b->t, HASH + 1, SPAN_LIT("needle"), 3);
+	base_commit(b);
+	base_begin(b);
+	assert_true(store_rows(b->t, STORE_FRESH) != 0 && store_rows(b->t, STORE_GRAM) == 3);
+	assert_true(store_range_count(b->t, &r, 10) == 10);
+	assert_int_equal(store_ranges(b->t, &r, 1, &it), RC_OK);
+	while (store_iter_next(it, &eid) == RC_OK) {
+		wanted += eid % EVERY == 0 || eid == 2;
+		others += eid % EVERY != 0 && eid != 2;
+		assert_int_equal(store_iter_pause(it), RC_OK);
+		if (wanted == 3 && last != 0) {
+			store_gram_merge(b->t);
+			assert_int_equal(store_rows(b->t, STORE_FRESH), 0);
+		}
+		assert_int_equal(store_iter_resume(it, b->t), RC_OK);
+		last = eid;
+	}
 	store_iter_free(&it);
-	assert_int_equal(wanted, 2 * KEYS / EVERY + 1);
-	assert_true(others >= KEYS / 200 && others < KEYS / 50);
+	assert_true(wanted >= VALUES / EVERY + 1); /* what was merged comes again */
+	assert_int_equal(others, 0);
+	assert_true(store_has_gram(b->t, HASH, SPAN_LIT("00450 a needle"), 450));
+	assert_false(store_has_gram(b->t, HASH, SPAN_LIT("00450 a needle"), 451));
+	assert_false(store_has_gram(b->t, HASH + 1, SPAN_LIT("00450 a needle"), 450));
 }
 
 static void union_of_ranges(void **state)
@@ -589,7 +601,7 @@ int main(void)
 		unit_base_test(hash_collisions),
 		unit_base_test(ranges),
 		unit_base_test(union_of_ranges),
-		unit_base_test(parts_of_keys),
+		unit_base_test(parts_of_values),
 		unit_base_test(ranges_go_on_after_changes),
 		unit_base_test(long_values_are_cut),
 		unit_base_test(change_order),

@@ -1,0 +1,449 @@
+/*
+ * The n-gram index (gram.h): table `gram` has the blocks, and `fresh` the values of entries that
+ * were written lately. Entries go into their blocks together, because a block is rewritten as a
+ * whole.
+ */
+#include "dird/store_gram.h"
+
+#include <stdlib.h>
+
+#define GRAM_KEY_BYTES 12        /* type hash u32, block u64 */
+#define ROW_HEAD_BYTES 6         /* type hash u32, length u16 */
+#define FRESH_MERGE_ENTRIES 128  /* so many fresh rows are merged */
+#define FRESH_DIRECT_ENTRIES 256 /* a transaction of so many does without fresh rows */
+#define COUNT_BLOCKS 2
+
+/* A value that is not in a block yet. */
+struct row {
+	uint32_t attr;
+	uint64_t eid;
+	struct span value;
+};
+
+static void gram_key(uint32_t attr, uint64_t block, uint8_t key[static GRAM_KEY_BYTES])
+{
+	be_put32(key, attr);
+	be_put64(key + 4, block);
+}
+
+void store_gram_put(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid)
+{
+	uint8_t *p = buf_extend(&t->fresh, 8 + ROW_HEAD_BYTES);
+
+	if (p == NULL) {
+		store_fail(t, buf_rc(&t->fresh));
+		return;
+	}
+	be_put64(p, eid);
+	be_put32(p + 8, attr);
+	be_put16(p + 12, (uint16_t)value.n);
+	buf_put(&t->fresh, value);
+	t->fresh_entries += t->fresh_last != eid;
+	t->fresh_last = eid;
+	t->fresh_values++;
+}
+
+/* The next value of a fresh row. RC_DONE at its end. */
+static int next_value(struct span *rest, struct row *out)
+{
+	size_t n;
+
+	if (rest->n == 0)
+		return RC_DONE;
+	if (rest->n < ROW_HEAD_BYTES)
+		return RC_CORRUPT;
+	n = be_get16(rest->p + 4);
+	if (rest->n < ROW_HEAD_BYTES + n)
+		return RC_CORRUPT;
+	out->attr = be_get32(rest->p);
+	out->value = span_make(rest->p + ROW_HEAD_BYTES, n);
+	*rest = span_from(*rest, ROW_HEAD_BYTES + n);
+	return RC_OK;
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+/* Entries of a block that may have a part, in one run of its type or the other. */
+static int find_part(MDB_cursor *c, const struct index_part *part, uint64_t block,
+		     struct gram_set *out)
+{
+	const uint32_t runs[] = {part->attr, part->accents};
+	uint8_t key[GRAM_KEY_BYTES];
+	struct gram_set s;
+	unsigned i;
+	MDB_val k, v;
+	int err, rc;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < 2 && runs[i] != 0; i++) {
+		gram_key(runs[i], block, key);
+		k = (MDB_val){sizeof(key), key};
+		err = mdb_cursor_get(c, &k, &v, MDB_SET_KEY);
+		if (err == MDB_NOTFOUND)
+			continue;
+		rc = err == 0 ? gram_find(store_span(v), part->part, &s) : store_rc(err);
+		if (rc != RC_OK)
+			return rc;
+		gram_or(out, &s);
+	}
+	return RC_OK;
+}
+
+static int find_parts(MDB_cursor *c, const struct index_range *r, uint64_t block,
+		      struct gram_set *out)
+{
+	struct gram_set s;
+	unsigned i;
+	int rc = RC_OK;
+
+	for (i = 0; rc == RC_OK && i < r->nparts; i++) {
+		rc = find_part(c, &r->parts[i], block, i == 0 ? out : &s);
+		if (rc == RC_OK && i != 0)
+			gram_and(out, &s);
+	}
+	return rc;
+}
+
+/* The block at or behind p->block. RC_DONE: the type has no more. */
+static int load_block(MDB_cursor *c, const struct index_range *r, struct gram_place *p)
+{
+	uint8_t key[GRAM_KEY_BYTES];
+	MDB_val k = {sizeof(key), key}, v;
+	int err;
+
+	gram_key(r->attr, p->block, key);
+	err = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
+	if (err != 0)
+		return err == MDB_NOTFOUND ? RC_DONE : store_rc(err);
+	if (k.mv_size != GRAM_KEY_BYTES)
+		return RC_CORRUPT;
+	if (be_get32(k.mv_data) != r->attr)
+		return RC_DONE;
+	p->block = be_get64((const uint8_t *)k.mv_data + 4);
+	p->next = 0;
+	p->has_set = true;
+	if (r->nparts != 0)
+		return find_parts(c, r, p->block, &p->set);
+	return gram_find(store_span(v), r->lo, &p->set);
+}
+
+int store_gram_next(MDB_cursor *c, const struct index_range *r, struct gram_place *p,
+		    uint64_t *eid_out)
+{
+	unsigned k;
+	int rc;
+
+	for (;;) {
+		if (p->has_set) {
+			k = gram_next(&p->set, p->next);
+			p->next = k + 1;
+			*eid_out = p->block << GRAM_BLOCK_BITS | k;
+			if (k < GRAM_BLOCK_ENTRIES)
+				return RC_OK;
+			p->has_set = false;
+			p->block++;
+		}
+		rc = load_block(c, r, p);
+		if (rc != RC_OK)
+			return rc;
+	}
+}
+
+/* Of several parts one will do: the others may be in a block. */
+static bool has_part(const struct index_range *r, const struct row *row)
+{
+	unsigned i;
+
+	if (r->nparts == 0)
+		return r->attr == row->attr && gram_value_wants(row->value, r->lo);
+	for (i = 0; i < r->nparts; i++) {
+		if ((r->parts[i].attr == row->attr || r->parts[i].accents == row->attr) &&
+		    gram_value_wants(row->value, r->parts[i].part))
+			return true;
+	}
+	return false;
+}
+
+static bool is_wanted(const struct index_range *ranges, unsigned n, const struct row *row)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		if (ranges[i].kind == INDEX_PART && has_part(&ranges[i], row))
+			return true;
+	}
+	return false;
+}
+
+int store_fresh_next(struct store_txn *t, const struct index_range *ranges, unsigned n,
+		     uint64_t after, uint64_t *eid_out)
+{
+	uint8_t key[STORE_EID_BYTES];
+	MDB_val k = {sizeof(key), key}, v;
+	struct span rest;
+	struct row row;
+	MDB_cursor *c;
+	int err, rc = store_cursor(t, STORE_FRESH, &c);
+
+	if (rc != RC_OK)
+		return rc;
+	be_put64(key, after + 1);
+	for (err = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE); err == 0;
+	     err = mdb_cursor_get(c, &k, &v, MDB_NEXT)) {
+		rest = store_span(v);
+		while ((rc = next_value(&rest, &row)) == RC_OK && !is_wanted(ranges, n, &row))
+			;
+		if (rc != RC_DONE)
+			break;
+	}
+	if (err == 0 && rc == RC_OK)
+		*eid_out = be_get64(k.mv_data);
+	else if (err != 0)
+		rc = err == MDB_NOTFOUND ? RC_DONE : store_rc(err);
+	mdb_cursor_close(c);
+	return rc;
+}
+
+uint64_t store_gram_count(struct store_txn *t, const struct index_range *r, uint64_t limit)
+{
+	uint64_t blocks = store_entry_count(t) / GRAM_BLOCK_ENTRIES + 1, found = 0, read = 0;
+	struct gram_place p = {0};
+	MDB_cursor *c;
+
+	if (store_cursor(t, STORE_GRAM, &c) != RC_OK)
+		return 0;
+	for (; read < COUNT_BLOCKS && load_block(c, r, &p) == RC_OK; read++, p.block++)
+		found += gram_count(&p.set);
+	mdb_cursor_close(c);
+	if (read == 0)
+		return store_rows(t, STORE_FRESH) != 0;
+	if (read == COUNT_BLOCKS && blocks > COUNT_BLOCKS)
+		found = found * blocks / COUNT_BLOCKS;
+	if (found == 0)
+		found = 1; /* in blocks further on, or fresh */
+	return found < limit ? found : limit;
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static int by_attr_and_eid(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	if (x->attr != y->attr)
+		return x->attr < y->attr ? -1 : 1;
+	return x->eid < y->eid ? -1 : x->eid > y->eid;
+}
+
+/* One block gets the rows of its type and entries. */
+static int merge_block(struct store_txn *t, const struct row *rows, size_t n, struct buf *pairs,
+		       struct buf *out)
+{
+	uint8_t key[GRAM_KEY_BYTES];
+	struct span k = span_make(key, sizeof(key)), old = {NULL, 0};
+	gram_pair *scratch;
+	size_t i, npairs;
+	int rc;
+
+	buf_clear(pairs);
+	buf_clear(out);
+	gram_key(rows[0].attr, rows[0].eid >> GRAM_BLOCK_BITS, key);
+	for (i = 0; i < n; i++)
+		gram_pairs(rows[i].value, rows[i].eid & (GRAM_BLOCK_ENTRIES - 1), pairs);
+	npairs = pairs->n / sizeof(gram_pair);
+	scratch = buf_rc(pairs) == RC_OK ? mem_alloc(pairs->n + 1) : NULL;
+	if (scratch == NULL)
+		return RC_NOMEM;
+	npairs = gram_sort((gram_pair *)(void *)pairs->p, npairs, scratch);
+	mem_free(scratch);
+	rc = store_get(t, STORE_GRAM, k, &old);
+	if (rc == RC_OK || rc == RC_NOTFOUND)
+		rc = gram_merge(old, (const gram_pair *)(const void *)pairs->p, npairs, out);
+	if (rc == RC_OK && out->n != 0)
+		store_put(t, STORE_GRAM, k, buf_span(out));
+	return rc;
+}
+
+static bool is_same_block(const struct row *a, const struct row *b)
+{
+	return a->attr == b->attr && a->eid >> GRAM_BLOCK_BITS == b->eid >> GRAM_BLOCK_BITS;
+}
+
+static int merge_rows(struct store_txn *t, struct row *rows, size_t n)
+{
+	struct buf pairs, out;
+	size_t from, to;
+	int rc = RC_OK;
+
+	buf_init(&pairs, SIZE_MAX);
+	buf_init(&out, UINT32_MAX);
+	qsort(rows, n, sizeof(*rows), by_attr_and_eid);
+	for (from = 0; from < n && rc == RC_OK; from = to) {
+		for (to = from + 1; to < n && is_same_block(&rows[from], &rows[to]); to++)
+			;
+		rc = merge_block(t, rows + from, to - from, &pairs, &out);
+	}
+	buf_fini(&out);
+	buf_fini(&pairs);
+	return rc;
+}
+
+/* What the transaction has gathered, as rows that point into it. */
+static int merge_gathered(struct store_txn *t)
+{
+	struct span rest = buf_span(&t->fresh), one;
+	struct row *rows = mem_zalloc(t->fresh_values, sizeof(*rows));
+	size_t n = 0;
+	int rc = rows != NULL ? RC_OK : RC_NOMEM;
+
+	while (rc == RC_OK && rest.n != 0) {
+		must(n < t->fresh_values && rest.n >= 8);
+		rows[n].eid = be_get64(rest.p);
+		one = span_from(rest, 8);
+		rc = next_value(&one, &rows[n++]);
+		rest = one;
+	}
+	if (rc == RC_OK)
+		rc = merge_rows(t, rows, n);
+	mem_free(rows);
+	return rc;
+}
+
+/* Append the values of one entry to its fresh row. */
+static int put_fresh(struct store_txn *t, uint64_t eid, struct span values, struct buf *scratch)
+{
+	uint8_t key[STORE_EID_BYTES];
+	struct span k = span_make(key, sizeof(key)), old;
+	int rc;
+
+	be_put64(key, eid);
+	rc = store_get(t, STORE_FRESH, k, &old);
+	if (rc != RC_OK && rc != RC_NOTFOUND)
+		return rc;
+	buf_clear(scratch);
+	if (rc == RC_OK)
+		buf_put(scratch, old);
+	buf_put(scratch, values);
+	store_put(t, STORE_FRESH, k, buf_span(scratch));
+	return buf_rc(scratch);
+}
+
+/* Gathered values to fresh rows; those of one entry often come together. */
+static int put_all_fresh(struct store_txn *t)
+{
+	struct span rest = buf_span(&t->fresh), one;
+	struct buf values, scratch;
+	uint64_t eid = 0;
+	struct row row;
+	int rc = RC_OK;
+
+	buf_init(&values, UINT32_MAX);
+	buf_init(&scratch, UINT32_MAX);
+	while (rc == RC_OK && rest.n != 0) {
+		eid = be_get64(rest.p);
+		buf_clear(&values);
+		while (rc == RC_OK && rest.n != 0 && be_get64(rest.p) == eid) {
+			one = span_from(rest, 8);
+			rest = one;
+			rc = next_value(&rest, &row);
+			buf_put(&values, span_head(one, one.n - rest.n));
+		}
+		if (rc == RC_OK)
+			rc = buf_rc(&values);
+		if (rc == RC_OK)
+			rc = put_fresh(t, eid, buf_span(&values), &scratch);
+	}
+	buf_fini(&scratch);
+	buf_fini(&values);
+	return rc;
+}
+
+static int gather_fresh(void *ctx, struct span key, struct span value)
+{
+	struct store_txn *t = ctx;
+	struct row row;
+	int rc;
+
+	if (key.n != STORE_EID_BYTES)
+		return RC_CORRUPT;
+	while ((rc = next_value(&value, &row)) == RC_OK)
+		store_gram_put(t, row.attr, row.value, be_get64(key.p));
+	return rc == RC_DONE ? store_error(t) : rc;
+}
+
+static void forget_gathered(struct store_txn *t)
+{
+	buf_clear(&t->fresh);
+	t->fresh_entries = t->fresh_values = t->fresh_last = 0;
+}
+
+void store_gram_merge(struct store_txn *t)
+{
+	int rc = store_rows(t, STORE_FRESH) != 0 ? store_scan(t, STORE_FRESH, gather_fresh, t)
+						 : RC_OK;
+
+	if (rc == RC_OK)
+		rc = merge_gathered(t);
+	if (rc == RC_OK)
+		store_empty(t, STORE_FRESH);
+	else
+		store_fail(t, rc);
+	forget_gathered(t);
+}
+
+void store_gram_settle(struct store_txn *t)
+{
+	int rc;
+
+	if (t->fresh.n == 0 || store_error(t) != RC_OK)
+		return;
+	if (t->fresh_entries >= FRESH_DIRECT_ENTRIES) {
+		store_gram_merge(t);
+		return;
+	}
+	rc = put_all_fresh(t);
+	forget_gathered(t);
+	if (rc != RC_OK)
+		store_fail(t, rc);
+	else if (store_rows(t, STORE_FRESH) >= FRESH_MERGE_ENTRIES)
+		store_gram_merge(t);
+}
+
+/* --- verifying -------------------------------------------------------------------------------- */
+
+static bool is_fresh(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid)
+{
+	uint8_t key[STORE_EID_BYTES];
+	struct span row;
+	struct row have;
+
+	be_put64(key, eid);
+	if (store_get(t, STORE_FRESH, span_make(key, sizeof(key)), &row) != RC_OK)
+		return false;
+	while (next_value(&row, &have) == RC_OK) {
+		if (have.attr == attr && span_eq(have.value, value))
+			return true;
+	}
+	return false;
+}
+
+bool store_has_gram(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid)
+{
+	uint8_t key[GRAM_KEY_BYTES];
+	struct span block;
+	gram_pair missing;
+	struct buf pairs;
+	bool has;
+
+	if (t->is_write)
+		store_gram_settle(t);
+	gram_key(attr, eid >> GRAM_BLOCK_BITS, key);
+	buf_init(&pairs, SIZE_MAX);
+	gram_pairs(value, eid & (GRAM_BLOCK_ENTRIES - 1), &pairs);
+	has = buf_rc(&pairs) == RC_OK &&
+	      store_get(t, STORE_GRAM, span_make(key, sizeof(key)), &block) == RC_OK &&
+	      gram_has(block, (const gram_pair *)(const void *)pairs.p, pairs.n / sizeof(gram_pair),
+		       &missing) == RC_OK;
+	buf_fini(&pairs);
+	return has || is_fresh(t, attr, value, eid);
+}
