@@ -66,6 +66,11 @@ int op_normal_dn(struct arena *a, const struct dn *dn, struct span *out) WARN_UN
 bool op_computed(struct op_sight *v, uint64_t eid, const struct entry *e,
 		 const struct schema_attr *at, struct buf *values);
 
+/** viewEntries and viewState of an addressBookView, as contents of a SET OF; false: it has none.
+ * How many entries are on it for this reader (not while it is being built); how it is. */
+bool op_view_entries(struct op_sight *v, const struct entry *e, struct buf *out);
+bool op_view_state(struct op_sight *v, const struct entry *e, struct buf *out);
+
 /** A filter's view of one entry as this operation's identity sees it. */
 struct op_view {
 	struct op *op;

@@ -1,6 +1,7 @@
 #include "dird/op_search.h"
 
 #include "dird/conn.h"
+#include "dird/op_list.h"
 #include "dird/psearch.h"
 #include "dird/sync.h"
 
@@ -101,7 +102,7 @@ static int open_plan(struct op *op, struct store_txn *t, struct search *s)
 		    : UINT64_MAX;
 	stats.scope_entries = n < SEARCH_COUNT_MAX ? n : store_entry_count(t);
 	rc = plan_make(s->filter, &stats, &op->arena, &plan);
-	if (rc != 0)
+	if (rc != 0 || list_is_better(s, plan.estimate_entries))
 		return rc;
 	switch (plan.kind) {
 	case PLAN_NOTHING:
@@ -139,6 +140,10 @@ static int open_base(struct op *op, const struct dn *dn, struct search *s)
 	if (rc == 0 && s->psearch != NULL)
 		rc = psearch_begin(op, s, t);
 	if (rc == 0)
+		rc = list_choose(op, t, s);
+	if (rc == RC_DONE)
+		rc = 0; /* a view without entries */
+	else if (rc == 0 && (s->list == NULL || list_is_second_choice(s->list)))
 		rc = open_plan(op, t, s);
 	if (rc == 0 && s->iter != NULL) {
 		rc = store_iter_pause(s->iter);

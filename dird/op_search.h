@@ -6,6 +6,7 @@
 #include "dird/eid_set.h"
 #include "dird/op_sort.h"
 
+struct op_list;
 struct psearch;
 
 struct search {
@@ -37,7 +38,8 @@ struct search {
 
 	struct op_sort *sort; /* NULL: as found. In the arena of the first request */
 	struct op_vlv *vlv;
-	uint64_t held; /* the entry after those that could be sorted */
+	struct op_list *list; /* NULL: no view serves */
+	uint64_t held;        /* the entry after those that could be sorted */
 
 	uint64_t count;                   /* entries sent, of all pages */
 	uint64_t size_limit, deadline_ms; /* 0: none */

@@ -1,6 +1,7 @@
 #include "dird/op_search.h"
 
 #include "dird/conn.h"
+#include "dird/op_list.h"
 #include "dird/psearch.h"
 
 #define SEARCH_SLICE_ENTRIES 256
@@ -16,6 +17,7 @@ void search_free(struct search **sp)
 		return;
 	if (s->iter != NULL)
 		store_iter_free(&s->iter);
+	list_free(&s->list);
 	psearch_free(&s->psearch);
 	if (s->sort != NULL)
 		sort_fini(s->sort);
@@ -71,7 +73,7 @@ void search_end(struct op *op, enum ldap_result code, const char *text)
 	buf_init(&page, 64);
 	buf_init(&sort, DN_MAX_BYTES);
 	buf_init(&vlv, 64);
-	if (s->sort != NULL)
+	if (s->sort != NULL && !s->sort->is_silent)
 		sort_write(s->sort, &sort);
 	if (s->vlv != NULL)
 		vlv_write(s->vlv, &vlv);
@@ -390,6 +392,8 @@ static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op
 
 	if (rc != 0)
 		return rc == RC_NOTFOUND ? 0 : rc; /* deleted between two slices */
+	if (s->list != NULL && list_is_exact(s->list))
+		return op_sees_entry(s->sight, &e) ? found(op, t, eid, &e, out, code) : 0;
 	if (s->in_referrals && search_covers(s, t, eid, &e) && op_entry_is_referral(&e, &ref))
 		return op_sees_entry(s->sight, &e) ? send_reference(op, t, eid, &ref, out) : 0;
 	rc = search_matches(op, t, eid, &e, view, &matches);
@@ -417,13 +421,30 @@ static int next_phase(struct search *s, struct store_txn *t)
 
 static bool has_looked_enough(struct search *s)
 {
-	if (s->look_limit == 0 || s->looked++ < s->look_limit)
+	if (s->look_limit == 0 || (s->list != NULL && list_is_exact(s->list)) ||
+	    s->looked++ < s->look_limit)
 		return false;
 	if (s->sort != NULL)
 		s->sort->code = LR_ADMIN_LIMIT;
 	if (s->vlv != NULL)
 		s->vlv->code = LR_ADMIN_LIMIT;
 	return true;
+}
+
+static int next_eid(struct op *op, struct store_txn *t, uint64_t *eid, enum ldap_result *code)
+{
+	struct search *s = search_of(op);
+	int rc;
+
+	if (s->list == NULL)
+		return s->iter != NULL ? store_iter_next(s->iter, eid) : RC_DONE;
+	rc = list_next(op, t, s, eid);
+	if (rc == RC_DONE) {
+		list_free(&s->list);
+		if (s->vlv != NULL && s->vlv->code != 0)
+			*code = LR_VLV_ERROR;
+	}
+	return rc;
 }
 
 /* Up to SEARCH_SLICE_ENTRIES candidates. RC_DONE: the search is over with *code. */
@@ -445,13 +466,13 @@ static int run(struct op *op, struct store_txn *t, struct buf *out, enum ldap_re
 			rc = send_sorted(op, t, out, code);
 			continue;
 		}
-		rc = s->iter != NULL ? store_iter_next(s->iter, &eid) : RC_DONE;
+		rc = next_eid(op, t, &eid, code);
 		if (rc == 0 && has_looked_enough(s))
 			*code = LR_ADMIN_LIMIT;
 		if (rc == 0)
 			rc = *code != LR_SUCCESS ? RC_DONE
 						 : candidate(op, t, eid, &view, out, code);
-		else if (rc == RC_DONE)
+		else if (rc == RC_DONE && *code == LR_SUCCESS)
 			rc = next_phase(s, t);
 		if (rc == RC_DONE && *code == LR_SUCCESS && s->sort != NULL && !s->page_is_full &&
 		    s->sort->state == SORT_GATHERS)
@@ -480,6 +501,7 @@ static int slice(struct op *op, enum ldap_result *code)
 		pause_rc = store_iter_pause(s->iter);
 		s->is_paused = true;
 	}
+	list_pause(s->list);
 	store_read_end(&t);
 	if (rc != 0 && rc != RC_DONE)
 		return rc;
@@ -494,7 +516,8 @@ static const char *text_of(const struct search *s, enum ldap_result code)
 	if (code == LR_ADMIN_LIMIT && s->look_limit != 0 && s->looked > s->look_limit)
 		return "too many entries to look at; ask for something that is indexed";
 	if (code == LR_ADMIN_LIMIT)
-		return "more than 100,000 entries to sort; ask for fewer";
+		return "more than 100,000 entries to sort, and no address book view has this "
+		       "order and filter; ask for fewer, or define a view";
 	if (code == LR_VLV_ERROR)
 		return "the list has no such place: offsets begin with 1, values must be of the "
 		       "first sort key's type";

@@ -11,6 +11,8 @@ enum computed {
 	COMPUTED_ORIGIN_STAMP,
 	COMPUTED_PARENT_UUID,
 	COMPUTED_MEMBER_OF,
+	COMPUTED_VIEW_ENTRIES,
+	COMPUTED_VIEW_STATE,
 	COMPUTED_COUNT
 };
 
@@ -26,6 +28,8 @@ static const struct {
 	[COMPUTED_ORIGIN_STAMP] = {"originStamp", false},
 	[COMPUTED_PARENT_UUID] = {"parentUUID", false},
 	[COMPUTED_MEMBER_OF] = {"memberOf", false},
+	[COMPUTED_VIEW_ENTRIES] = {"viewEntries", false},
+	[COMPUTED_VIEW_STATE] = {"viewState", false},
 };
 
 struct wanted {
@@ -258,6 +262,10 @@ static bool compute(struct op_sight *v, uint64_t eid, const struct entry *e, enu
 		break;
 	case COMPUTED_MEMBER_OF:
 		return op_member_of(v, eid, out) == 0 && buf_rc(out) == 0 && out->n != start;
+	case COMPUTED_VIEW_ENTRIES:
+		return op_view_entries(v, e, out) && buf_rc(out) == 0;
+	case COMPUTED_VIEW_STATE:
+		return op_view_state(v, e, out) && buf_rc(out) == 0;
 	case COMPUTED_COUNT:
 		return false;
 	}

@@ -264,7 +264,7 @@ uint64_t vlv_position(const struct op_vlv *v, uint64_t n)
 		return offset < n ? offset : n;
 	if (offset >= count)
 		return n;
-	offset = offset * n / count; /* below 2^31 * 100,000 */
+	offset = offset * n / count; /* below 2^31 * 2^32 */
 	return offset != 0 ? offset : 1;
 }
 

@@ -33,6 +33,7 @@ struct op_sort {
 	enum ldap_result code; /* sortResult; other than 0: the answer is not sorted */
 	struct span bad_type;  /* the attribute at fault, or "" */
 	bool is_critical;
+	bool is_silent; /* nobody asked for it: a view's own order, no answer */
 
 	enum { SORT_GATHERS, SORT_SENDS, SORT_OFF } state;
 	struct arena arena; /* of the keys */

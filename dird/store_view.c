@@ -315,6 +315,11 @@ void store_view_resume(struct store_view_iter *i, struct store_txn *t)
 	i->t = t;
 }
 
+bool store_view_is_running(const struct store_view_iter *i)
+{
+	return i->t != NULL;
+}
+
 void store_view_iter_free(struct store_view_iter **i)
 {
 	if (*i != NULL)

@@ -59,6 +59,8 @@ int store_view_next(struct store_view_iter *i, uint64_t *eid_out) WARN_UNUSED;
 /** Keep the place without the transaction, then go on behind it in another one. */
 void store_view_pause(struct store_view_iter *i);
 void store_view_resume(struct store_view_iter *i, struct store_txn *t);
+/** Not paused? */
+bool store_view_is_running(const struct store_view_iter *i);
 void store_view_iter_free(struct store_view_iter **i);
 
 /* --- writing; errors stick --- */
@@ -119,6 +121,9 @@ void store_cache_put(struct store_txn *t, struct store_cache *c);
 
 /** The entry with the least number that is not below *eid; RC_DONE. */
 int store_entry_from(struct store_txn *t, uint64_t *eid, struct entry *out) WARN_UNUSED;
+
+/** The greatest entry number; 0: there are no entries. */
+uint64_t store_last_eid(struct store_txn *t);
 
 /* --- checking --- */
 

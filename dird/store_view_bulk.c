@@ -220,6 +220,19 @@ int store_entry_from(struct store_txn *t, uint64_t *eid, struct entry *out)
 	return entry_open(store_span(v), out);
 }
 
+uint64_t store_last_eid(struct store_txn *t)
+{
+	MDB_val k, v;
+	MDB_cursor *c;
+	int err;
+
+	if (store_cursor(t, STORE_ENTRY, &c) != RC_OK)
+		return 0;
+	err = mdb_cursor_get(c, &k, &v, MDB_LAST);
+	mdb_cursor_close(c);
+	return err == 0 && k.mv_size == STORE_EID_BYTES ? be_get64(k.mv_data) : 0;
+}
+
 /* --- what is made of the definitions --- */
 
 static void unref(struct store_cache *c)
