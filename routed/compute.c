@@ -1,6 +1,7 @@
 #include "routed/compute.h"
 
 #include "routed/compute_work.h"
+#include "routed/effect.h"
 
 #include <stdlib.h>
 
@@ -432,14 +433,32 @@ static int fill(struct compute_work *w, struct table **out)
 
 int compute_table(const struct model *m, struct span site, struct table **out)
 {
-	return compute_table_held(m, site, NULL, NULL, out);
+	return compute_table_more(m, site, &(struct compute_more){0}, out);
 }
 
-int compute_table_held(const struct model *m, struct span site, const struct holds *holds,
-		       struct buf *wanted, struct table **out)
+/* The answers beside the table; all of it or none. */
+static int give_more(const struct compute_work *w, const struct compute_more *more)
+{
+	int rc = more->wanted != NULL ? buf_rc(more->wanted) : RC_OK;
+	unsigned i;
+
+	if (more->effect == NULL)
+		return rc;
+	effect_fini(more->effect);
+	for (i = 0; i < TABLE_CLASSES && rc == RC_OK; i++) {
+		if (w->run[i].g != NULL)
+			rc = effect_keep(more->effect, i, &w->run[i]);
+	}
+	if (rc != RC_OK)
+		effect_fini(more->effect);
+	return rc;
+}
+
+int compute_table_more(const struct model *m, struct span site, const struct compute_more *more,
+		       struct table **out)
 {
 	struct compute_work w = {
-		.m = m, .holds = holds, .wanted = wanted, .last_wanted = GRAPH_NONE};
+		.m = m, .holds = more->holds, .wanted = more->wanted, .last_wanted = GRAPH_NONE};
 	int rc;
 
 	*out = NULL;
@@ -452,10 +471,10 @@ int compute_table_held(const struct model *m, struct span site, const struct hol
 	rc = build_init(&w.b, (size_t)m->nnames * TABLE_CLASSES + 16);
 	if (rc == RC_OK)
 		rc = fill(&w, out);
-	if (rc == RC_OK && wanted != NULL && buf_rc(wanted) != RC_OK) {
+	if (rc == RC_OK)
+		rc = give_more(&w, more);
+	if (rc != RC_OK)
 		table_free(out);
-		rc = buf_rc(wanted);
-	}
 	graph_run_fini(&w.run[TABLE_SYSTEM]);
 	graph_run_fini(&w.run[TABLE_USER]);
 	map_fini(&w.domains);

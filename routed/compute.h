@@ -22,10 +22,17 @@ int compute_table(const struct model *m, struct span site, struct table **out) W
 
 struct holds;
 
-/**
- * The same, but direct routes by MX to the domains of `holds` (NULL: none) keep to the chain.
- * Appends to `wanted` a struct span for each domain that has such a route or would have it without
- * the holds; they belong to the table.
- */
-int compute_table_held(const struct model *m, struct span site, const struct holds *holds,
-		       struct buf *wanted, struct table **out) WARN_UNUSED;
+struct effect;
+
+/** What compute_table_more() takes and gives beside the table; all may be NULL. */
+struct compute_more {
+	const struct holds *holds; /* direct routes by MX to these domains keep to the chain */
+	/* With holds: a struct span is appended for each domain that has such a route or would have
+	 * it without them. They belong to the table. */
+	struct buf *wanted;
+	struct effect *effect; /* filled for effect_none(); what was in it is freed */
+};
+
+/** The same, with more. */
+int compute_table_more(const struct model *m, struct span site, const struct compute_more *more,
+		       struct table **out) WARN_UNUSED;

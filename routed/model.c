@@ -3,6 +3,7 @@
 #include "lib/dn.h"
 #include "lib/text.h"
 #include "routed/map.h"
+#include "routed/model_pending.h"
 #include "routed/model_read.h"
 
 #include <stdlib.h>
@@ -16,6 +17,7 @@ struct model_index {
 	struct map site_dns; /* normal DN -> index into sites; rebuilt with the links */
 	struct buf raw;
 	bool links_stale; /* connectors may point at the wrong site */
+	struct model_pending pending;
 };
 
 int model_new(struct model **out)
@@ -51,6 +53,7 @@ void model_free(struct model **m)
 	map_fini(&(*m)->index->names);
 	map_fini(&(*m)->index->site_dns);
 	buf_fini(&(*m)->index->raw);
+	model_pending_fini(&(*m)->index->pending);
 	mem_free((*m)->index);
 	mem_free((*m)->sites);
 	mem_free((*m)->connectors);
@@ -110,6 +113,7 @@ static int name_id(struct model *m, struct span folded, uint32_t *out)
 static void touched(struct model *m, unsigned what, unsigned *changes)
 {
 	m->committed = false;
+	m->index->pending.beyond = true;
 	if (what == MODEL_CHANGED_SITE)
 		m->index->links_stale = true;
 	*changes |= what;
@@ -230,13 +234,22 @@ static int put_connector(struct model *m, uint32_t id, struct model_connector *c
 		rc = map_put(&m->index->keys, c->key, at | CONNECTOR_BIT);
 	if (rc != RC_OK)
 		return rc;
-	if (id != MAP_NONE)
-		mem_free(m->connectors[at].block);
-	else
+	if (id == MAP_NONE) {
 		m->nconnectors++;
+		touched(m, MODEL_CHANGED_CONNECTOR, changes);
+	} else {
+		struct model_connector *old = &m->connectors[at];
+
+		/* Only with all else equal are the links of the commit still right. */
+		if (model_pending_note(&m->index->pending, m, old, c))
+			c->site = old->site;
+		else
+			m->committed = false;
+		*changes |= MODEL_CHANGED_CONNECTOR;
+		mem_free(old->block);
+	}
 	c->mark = m->mark;
 	m->connectors[at] = *c;
-	touched(m, MODEL_CHANGED_CONNECTOR, changes);
 	return RC_OK;
 }
 
@@ -416,6 +429,17 @@ static uint32_t site_above(const struct model *m, struct span dn_normal)
 			return m->sites[site].live ? site : MODEL_NONE;
 	}
 	return MODEL_NONE;
+}
+
+const struct model_pending *model_pending(const struct model *m)
+{
+	return &m->index->pending;
+}
+
+void model_pending_clear(struct model *m)
+{
+	m->index->pending.beyond = false;
+	m->index->pending.n = 0;
 }
 
 int model_commit(struct model *m)

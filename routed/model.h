@@ -189,6 +189,15 @@ void model_refresh_begin(struct model *m);
 void model_seen(struct model *m, struct span key);
 void model_refresh_end(struct model *m, unsigned *changes);
 
+struct model_pending;
+
+/**
+ * What has changed since model_pending_clear(); for effect.h. A change of nothing but connected
+ * domains leaves a committed model committed.
+ */
+const struct model_pending *model_pending(const struct model *m);
+void model_pending_clear(struct model *m);
+
 /**
  * A consistent point is reached: link connectors to sites, settle double names. Needed before
  * compute. Time is linear in the model, and nothing after no change.

@@ -50,8 +50,11 @@ int server_on_resolve(void *arg, struct span dn, const struct span *values, unsi
 	enum lookup_home home = LOOKUP_HOME_HERE;
 	int rc;
 
-	if (!s->model_loaded || !s->model->committed)
+	if (!s->model_loaded)
 		return RC_BUSY;
+	rc = s->computing ? RC_OK : model_commit(s->model);
+	if (rc != RC_OK)
+		return rc;
 	buf_puts(reply, "OK ");
 	rc = lookup_unique(s->model, span_of(s->settings->site), span_of(s->settings->organisation),
 			   dn, values, nvalues, &home, reply);
@@ -93,8 +96,11 @@ static void put_status(struct server *s, struct buf *out)
 	if (s->table != NULL)
 		buf_printf(out, "age_s=%lld\nrows=%u\nroutes=%u\n", server_age_s(s->table_wall_us),
 			   s->table->nrows, table_routes(s->table));
-	buf_printf(out, "ignored=%zu\ncompute_ms=%llu\ncompute_max_ms=%llu\n", s->nignored,
-		   (unsigned long long)s->computed_ms, (unsigned long long)s->computed_max_ms);
+	buf_printf(out,
+		   "ignored=%zu\ncompute_ms=%llu\ncompute_max_ms=%llu\n"
+		   "untouched_changes=%lu\n",
+		   s->nignored, (unsigned long long)s->computed_ms,
+		   (unsigned long long)s->computed_max_ms, s->skipped);
 	buf_printf(out, "directory=%s\nentries=%zu\nsessions=%lu\nfailures=%lu\n",
 		   sub_state_text(sub.state), sub.entries, sub.sessions, sub.failures);
 	if (sub.current_at_ms != 0)

@@ -44,6 +44,12 @@ void server_take_causes(struct server *s, struct buf *out)
 	s->ncauses = 0;
 }
 
+void server_drop_causes(struct server *s)
+{
+	buf_clear(&s->causes);
+	s->ncauses = 0;
+}
+
 /* --- on the pool --- */
 
 static int append(const char *path, struct span text)

@@ -10,6 +10,7 @@
 #include "routed/ctl.h"
 #include "routed/dns.h"
 #include "routed/gal.h"
+#include "routed/effect.h"
 #include "routed/health.h"
 #include "routed/inherit.h"
 #include "routed/model.h"
@@ -25,6 +26,7 @@ struct job {
 	bool forced;        /* an operator accepts whatever comes out */
 	struct holds holds; /* of s->health */
 	struct buf wanted;  /* struct span, of the new table */
+	struct effect effect;
 	struct buf causes;
 	int rc;
 	int routes_rc;
@@ -86,7 +88,9 @@ struct server {
 	struct dns *dns;
 
 	struct model *model;
-	bool model_loaded; /* it holds one complete content */
+	bool model_loaded;     /* it holds one complete content */
+	struct effect effect;  /* of s->table, when the model is the one it was computed from */
+	unsigned long skipped; /* changes that touched no route */
 	struct sched sched;
 	bool computing, accept;
 	struct job job;
@@ -134,6 +138,9 @@ void server_cause(struct server *s, const char *fmt, ...) __attribute__((format(
 
 /** What was noted, for keeps; the next notes begin anew. */
 void server_take_causes(struct server *s, struct buf *out);
+
+/** What was noted has led to nothing. */
+void server_drop_causes(struct server *s);
 
 /** s->table has replaced `before` (NULL: none), which is taken over like `causes`. */
 void server_history_add(struct server *s, struct table *before, struct buf *causes);

@@ -98,6 +98,21 @@ static int apply(struct server *s, const struct batch *b, unsigned *changes)
 	return rc;
 }
 
+/* A change that no route of this site can feel costs no computation. */
+static void consider(struct server *s)
+{
+	if (effect_none(&s->effect, s->model)) {
+		model_pending_clear(s->model);
+		if (!s->sched.armed)
+			server_drop_causes(s);
+		s->skipped++;
+		log_debug(NULL, "table.untouched", "changes=%lu", s->skipped);
+		return;
+	}
+	effect_fini(&s->effect); /* the model goes ahead of the table now */
+	sched_touch(&s->sched, server_now_ms());
+}
+
 static void absorb(struct server *s, struct batch *b)
 {
 	unsigned changes = MODEL_CHANGED_NOTHING;
@@ -113,7 +128,7 @@ static void absorb(struct server *s, struct batch *b)
 		sched_init(&s->sched, 0, 0); /* the first table is not worth a delay */
 		sched_touch(&s->sched, server_now_ms());
 	} else if (changes != MODEL_CHANGED_NOTHING && s->model_loaded) {
-		sched_touch(&s->sched, server_now_ms());
+		consider(s);
 	}
 	batch_free(&b);
 	arm(s);
@@ -155,10 +170,11 @@ static void on_work(uv_work_t *work)
 {
 	struct server *s = work->data;
 	struct job *j = &s->job;
+	const struct compute_more more = {.holds = s->health != NULL ? &j->holds : NULL,
+					  .wanted = s->health != NULL ? &j->wanted : NULL,
+					  .effect = &j->effect};
 
-	j->rc = compute_table_held(s->model, span_of(s->settings->site),
-				   s->health != NULL ? &j->holds : NULL,
-				   s->health != NULL ? &j->wanted : NULL, &j->table);
+	j->rc = compute_table_more(s->model, span_of(s->settings->site), &more, &j->table);
 	if (j->rc != RC_OK)
 		return;
 	j->same = s->table != NULL && table_equal(s->table, j->table);
@@ -324,6 +340,8 @@ static void finish_job(struct server *s)
 			  table_routes(j->table), table_routes(s->table));
 		table_free(&j->table);
 	} else {
+		s->effect = j->effect;
+		j->effect = (struct effect){0};
 		log_ignored(s);
 		server_health_want(s, &j->wanted);
 		swap(s);
@@ -345,6 +363,7 @@ static void on_worked(uv_work_t *work, int status)
 	buf_fini(&s->job.saved);
 	buf_fini(&s->job.wanted);
 	buf_fini(&s->job.causes);
+	effect_fini(&s->job.effect);
 	holds_fini(&s->job.holds);
 	if (s->stopping)
 		return;
@@ -356,6 +375,8 @@ static void recompute(struct server *s)
 {
 	int rc = model_commit(s->model);
 
+	effect_fini(&s->effect);
+	model_pending_clear(s->model);
 	sched_done(&s->sched);
 	if (s->sched.quiet_ms != s->settings->quiet_ms ||
 	    s->sched.ceiling_ms < s->settings->ceiling_ms)
@@ -429,6 +450,7 @@ void server_recompute_fini(struct server *s)
 	}
 	buf_fini(&s->save.now);
 	buf_fini(&s->save.next);
+	effect_fini(&s->effect);
 	table_free(&s->table);
 	model_free(&s->model);
 }

@@ -1,11 +1,14 @@
-/* How long a whole routing table takes. Prints name, size, median and worst of the runs. */
+/* How long a whole routing table takes, and a change of one connector. Prints name, size, median
+ * and worst of the runs. */
 #include "routed/compute.h"
+#include "routed/effect.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #define RUNS 15
+#define CHANGES 1000
 #define MESH_CONNECTORS 5 /* a site */
 
 static uint64_t now_us(void)
@@ -112,6 +115,59 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Another cost for one link of a random connector. */
+static void change_one(struct model *m, unsigned sites, bool star)
+{
+	unsigned site = next_random() % sites, number = 0, to = 0;
+	const struct model_connector *c;
+
+	if (star) {
+		put_connector(m, site != 0 ? site : 1, 0, &to, 1);
+		return;
+	}
+	c = &m->connectors[next_random() % m->nconnectors];
+	must(sscanf((const char *)c->dn.p, "cn=IMS %u,cn=Connections,cn=Configuration,ou=Site%u",
+		    &number, &site) == 2);
+	must(sscanf((const char *)c->cds[0].written.p, "Site%u", &to) == 1);
+	put_connector(m, site, number, &to, 1);
+}
+
+/* From the changed entry to the new table, or to knowing that it is the old one. */
+static void measure_changes(const char *name, void (*make)(struct model *, unsigned),
+			    unsigned sites)
+{
+	static uint64_t took[CHANGES];
+	struct effect e = {0};
+	struct model *m = NULL;
+	unsigned i, computed = 0;
+
+	must(model_new(&m) == RC_OK);
+	make(m, sites);
+	for (i = 0; i < CHANGES; i++) {
+		struct table *t = NULL;
+		uint64_t begun = now_us();
+
+		change_one(m, sites, make == make_star);
+		if (!effect_none(&e, m)) {
+			const struct compute_more more = {.effect = &e};
+
+			must(model_commit(m) == RC_OK);
+			must(compute_table_more(m, SPAN_LIT("Site0"), &more, &t) == RC_OK);
+			computed++;
+		}
+		model_pending_clear(m);
+		took[i] = now_us() - begun;
+		table_free(&t);
+	}
+	qsort(took, CHANGES, sizeof(took[0]), compare);
+	printf("%-14s sites=%u connectors=%u changes=%u computed=%u p50=%.0fus p80=%.0fus "
+	       "max=%.2fms\n",
+	       name, sites, m->nconnectors, CHANGES, computed, (double)took[CHANGES / 2],
+	       (double)took[CHANGES * 8 / 10], (double)took[CHANGES - 1] / 1e3);
+	effect_fini(&e);
+	model_free(&m);
+}
+
 static void measure(const char *name, void (*make)(struct model *, unsigned), unsigned sites)
 {
 	struct model *m = NULL;
@@ -145,5 +201,7 @@ int main(void)
 	measure("compute.star", make_star, 1000);
 	measure("compute.mesh", make_mesh, 10000);
 	measure("compute.star", make_star, 10000);
+	measure_changes("change.mesh", make_mesh, 10000);
+	measure_changes("change.star", make_star, 10000);
 	return 0;
 }

@@ -850,6 +850,20 @@ class Tools(Base):
         out = run("routectl", "history", "--config", d.path("routed.conf"), "--json", *more)
         return [json.loads(line) for line in out.splitlines()]
 
+    def test_change_that_touches_no_route(self):
+        """P10: a dearer link that nobody takes costs no computation, and what follows is right."""
+        net_n1(self.provider)
+        d = self.routed()
+        d.becomes(VIA_HUB)
+        self.provider.put(ims_dn("S2"), objectClass=["mailConnector", "imsConnector"], cn="IMS-S2",
+                          connectedDomains=["H;7;SMTP:hub.example.com"])
+        wait_for("looked at", lambda: d.status()["untouched_changes"] == "1")
+        self.assertEqual(d.status()["generation"], "1")
+        put_ims(self.provider, "S1", "H", onlySystemMessagesUseCDs="TRUE")
+        d.becomes(DIRECT)
+        wait_for("two records", lambda: len(self.history(d)) == 2)
+        self.assertEqual(self.history(d)[1]["causes"], [f"entry {ims_dn('S1')} (stamp none)"])
+
     def test_history(self):
         """M27: the entry with its stamp, what changed, when; and what an operator did."""
         net_n1(self.provider)
