@@ -22,8 +22,10 @@ enum change_kind {
 	CHANGE_POSITION,  /* everything up to here is in: position of one context */
 	CHANGE_KEEP_ONLY, /* end of a present phase: remove what of this context was not named */
 	/* of this site's own upkeep */
-	CHANGE_RETRY,   /* try everything in quarantine again */
-	CHANGE_COLLECT, /* forget tombstones and raise the floors of their contexts */
+	CHANGE_ROLLED_BACK, /* a partner knows a later position of an own context than we do */
+	CHANGE_RECOVERED,   /* partners were asked: position, up to where they knew it */
+	CHANGE_RETRY,       /* try everything in quarantine again */
+	CHANGE_COLLECT,     /* forget tombstones and raise the floors of their contexts */
 };
 
 enum change_op {
@@ -62,13 +64,15 @@ struct change {
 	struct span rdn;         /* PUT: RFC 4514 text */
 	struct stamp stamp;      /* PUT REMOVE */
 	struct span old_dn;      /* REMOVE: may be empty */
+	bool ends_present;       /* POSITION: of a present phase */
+	bool is_overruling;      /* RECOVERED: our older state counts, whatever partners know */
 	bool is_retry;           /* PUT REMOVE: out of quarantine; the position covers it */
 	const char *poison;      /* PUT REMOVE: why it can not be applied, found out when the batch
 				    failed; NULL */
 
-	struct position
-		position;  /* POSITION; KEEP_ONLY: the context and up to where the list speaks */
-	struct uuid *keep; /* KEEP_ONLY: sorted; COLLECT: the tombstones, in any order */
+	struct position position; /* POSITION ROLLED_BACK RECOVERED; KEEP_ONLY: the context and up
+				     to where the list speaks */
+	struct uuid *keep;        /* KEEP_ONLY: sorted; COLLECT: the tombstones, in any order */
 	size_t nkeep;
 
 	/* out, filled by update_apply() */

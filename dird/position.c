@@ -11,12 +11,13 @@ bool position_same_life(const struct position *a, const struct position *b)
 }
 
 /*
- * A later life goes on with the usn where the former one ended, so a stamp of an earlier life is
- * covered when its usn is; one of a later life never is.
+ * A position of a life is only known where everything that this life has kept of earlier ones is;
+ * what else comes of those was abandoned. A stamp of a later life is never covered.
  */
 bool position_covers(const struct position *p, const struct stamp *s)
 {
-	return uuid_eq(&p->nc, &s->nc) && s->epoch <= p->epoch && s->usn <= p->usn;
+	return uuid_eq(&p->nc, &s->nc) &&
+	       (s->epoch < p->epoch || (s->epoch == p->epoch && s->usn <= p->usn));
 }
 
 static int nc_cmp(const struct uuid *a, const struct uuid *b)

@@ -258,7 +258,7 @@ static int keep_list(struct repl_session *s, struct repl_batch *b, struct uuid *
 }
 
 static int add_position(struct repl_batch *b, enum change_kind kind, const struct position *p,
-			struct uuid *keep, size_t nkeep)
+			struct uuid *keep, size_t nkeep, bool ends_present)
 {
 	struct change *c = add_change(b, kind);
 
@@ -267,6 +267,7 @@ static int add_position(struct repl_batch *b, enum change_kind kind, const struc
 	c->position = *p;
 	c->keep = keep;
 	c->nkeep = nkeep;
+	c->ends_present = ends_present;
 	return RC_OK;
 }
 
@@ -280,9 +281,9 @@ static int feed_position(struct repl_session *s, const struct position *p, struc
 
 	if (!is_own(s, &p->nc)) {
 		if (keep != NULL)
-			rc = add_position(b, CHANGE_KEEP_ONLY, p, keep, s->nnamed);
+			rc = add_position(b, CHANGE_KEEP_ONLY, p, keep, s->nnamed, true);
 		if (rc == RC_OK && (moved || keep != NULL))
-			rc = add_position(b, CHANGE_POSITION, p, NULL, 0);
+			rc = add_position(b, CHANGE_POSITION, p, NULL, 0, keep != NULL);
 	}
 	return rc == RC_OK ? vector_put(&s->partner, &s->arena, p) : rc;
 }

@@ -100,6 +100,7 @@ static void check_refreshed(struct repl_conn *c)
 	c->told_refreshed = true;
 	repl_link_refreshed(&c->peer->link);
 	repl_note(c->peer, 0, 0, NULL);
+	repl_recover_answered(c->peer);
 	log_info(&lc, "repl.refreshed", "entries=%llu ms=%llu", (unsigned long long)c->entries,
 		 (unsigned long long)(repl_now_ms(c->repl) - c->begin_ms));
 }
@@ -180,6 +181,7 @@ static void flush(struct repl_conn *c)
 				    .nchanges = c->written.n,
 				    .arena = &c->written.arena,
 				    .home = c->repl->home,
+				    .is_internal = true,
 				    .done = on_written,
 				    .ctx = c};
 	c->is_writing = true;
@@ -233,7 +235,7 @@ static int read_contexts(struct server *s, struct arena *a, struct uuid **own, u
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
 		if (uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC))
 			continue;
-		rc = vector_put(v, a, &nc.position);
+		rc = vector_put(v, a, nc.is_recovering ? &nc.before : &nc.position);
 		if (rc == RC_OK && nc.is_own) {
 			more = mem_realloc(*own, ((size_t)*nown + 1) * sizeof(**own));
 			rc = more != NULL ? RC_OK : RC_NOMEM;
@@ -401,6 +403,8 @@ static size_t on_read(void *ctx, struct span bytes)
 		return taken;
 	repl_note(c->peer, taken, c->batch.entries - entries,
 		  c->session.cookies != cookies ? &c->session.partner : NULL);
+	if (c->session.cookies != cookies)
+		repl_recover_told(c->peer);
 	if (c->batch.n == 0)
 		repl_batch_fini(&c->batch);
 	flush(c);

@@ -31,6 +31,7 @@ void repl_peer_lost(struct repl_peer *p, const char *why)
 	repl_note_error(p, why);
 	log_warn(&lc, "repl.lost", "uri=%s reason=\"%s\" retry_ms=%llu", p->partner.uri, why,
 		 p->link.state == REPL_WAITING ? (unsigned long long)(p->link.next_ms - now) : 0);
+	repl_recover_answered(p);
 	repl_arm(p->repl);
 }
 
@@ -183,6 +184,8 @@ static void reread(struct repl *r)
 		rc = take_partners(r, list, n);
 	if (rc != RC_OK)
 		log_error(NULL, "repl.links", "error=\"%s\"", rc_text(rc));
+	else
+		repl_recover_links_changed(r);
 	arena_fini(&a);
 }
 
@@ -230,6 +233,7 @@ static void on_start(void *arg)
 	must(uv_timer_init(loop_uv(r->home), &r->timer) == 0);
 	r->timer.data = r;
 	reread(r);
+	repl_recover_start(r);
 	repl_arm(r);
 }
 
@@ -326,6 +330,8 @@ int repl_start(struct server *s, struct loop *home, struct repl **out)
 		return RC_NOMEM;
 	r->server = s;
 	r->home = home;
+	arena_init(&r->unconfirmed_arena);
+	arena_init(&r->finding_arena);
 	if (pthread_mutex_init(&r->mutex, NULL) != 0 || uv_sem_init(&r->stopped, 0) != 0) {
 		mem_free(r);
 		return RC_NOMEM;
@@ -353,6 +359,7 @@ void repl_stop(struct repl **r)
 		next = p->next;
 		free_peer(p);
 	}
+	arena_fini(&(*r)->unconfirmed_arena);
 	uv_sem_destroy(&(*r)->stopped);
 	pthread_mutex_destroy(&(*r)->mutex);
 	mem_free(*r);

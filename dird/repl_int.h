@@ -4,6 +4,7 @@
  *   repl_in.c      links, timer, start and stop
  *   repl_conn.c    one connection to a partner: bind, search, batches to the writer
  *   repl_config.c  links as the directory has them
+ *   repl_recover.c was our own state put back to an older one?
  *   repl_status.c  what others may know: status, positions of partners
  *
  * Everything runs on the home loop, but for what repl_status.c says.
@@ -19,6 +20,7 @@
 #include <stdatomic.h>
 
 #define REPL_MAX_PINS 4
+#define REPL_MAX_OWN 16 /* contexts that one site writes */
 #define REPL_NAME_BYTES 128
 #define REPL_URI_BYTES 256
 #define REPL_ERROR_BYTES 256
@@ -56,6 +58,8 @@ struct repl_peer {
 	struct repl_conn *conn; /* NULL: none now */
 	struct repl_figures figures;
 	atomic_bool is_hurried; /* an attempt is wanted now */
+	bool has_told;          /* how far it has what we write, since the start */
+	bool has_answered;      /* ... or it failed to */
 	bool is_seen;           /* while the list is compared with the directory */
 };
 
@@ -67,6 +71,17 @@ struct repl {
 	unsigned nconns;         /* open or closing connections */
 	uv_timer_t timer;
 	uint64_t reread_ms; /* when the links are to be read again; 0: not */
+	bool is_read;       /* the links are known */
+	bool is_settled;    /* all partners were asked how far they have what we write */
+	bool is_recovering; /* ... and are asked for what we had lost of it */
+	bool is_released;   /* clients may write */
+	struct vector unconfirmed;
+	struct arena unconfirmed_arena;
+	struct change findings[REPL_MAX_OWN];
+	unsigned nfindings;
+	bool is_finding; /* they are at the writer */
+	struct write_req finding_req;
+	struct arena finding_arena;
 	bool is_stopping;
 	bool timer_is_closed;
 	uv_sem_t stopped;
@@ -98,6 +113,16 @@ int repl_config_read(struct server *s, struct arena *a, struct repl_partner **ou
 		     unsigned *n_out) WARN_UNUSED;
 /** Host and port of an ldaps URI; false if it is none. */
 bool repl_config_uri(struct repl_partner *p);
+
+/* --- repl_recover.c --- */
+
+/** The links were read for the first time. */
+void repl_recover_start(struct repl *r);
+/** A partner said how far it has contexts, own ones too. */
+void repl_recover_told(struct repl_peer *p);
+/** A session has caught up, or an attempt has failed. */
+void repl_recover_answered(struct repl_peer *p);
+void repl_recover_links_changed(struct repl *r);
 
 /* --- repl_status.c --- */
 

@@ -184,6 +184,8 @@ static int open_store(struct server *s)
 		rc = writer_start(s->store, s->schema, s->root, s->clock, &s->writer);
 	if (rc == 0)
 		writer_limit_values(s->writer, s->config.values_limit);
+	if (rc == 0)
+		writer_hold(s->writer); /* until partners were asked */
 	return rc;
 }
 

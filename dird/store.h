@@ -146,9 +146,13 @@ int store_index_next(struct store_txn *t, uint32_t attr, struct span value, uint
 struct store_nc {
 	uint32_t number; /* of this database, >= 1 */
 	struct position position;
-	bool is_own;    /* written here */
-	uint64_t floor; /* highest usn whose tombstone was collected */
-	uint64_t head;  /* entry number of the head; 0 for the local context or while missing */
+	bool is_own;            /* written here */
+	bool is_recovering;     /* own, but put back to an older state: nothing is written or told
+				   until partners have given back what they know */
+	struct position before; /* the last one of the former life; positions up to it are of this
+				   life's past, too. Epoch 0: not known */
+	uint64_t floor;         /* highest usn whose tombstone was collected */
+	uint64_t head; /* entry number of the head; 0 for the local context or while missing */
 };
 
 /** Contexts in number order; start with *number = 0. RC_DONE at the end. */
@@ -173,6 +177,8 @@ struct store_change {
  */
 int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t upto,
 		      struct store_change *out) WARN_UNUSED;
+/** Another row with the usn of *row, behind it (a change of a former life, say). RC_DONE. */
+int store_change_twin(struct store_txn *t, uint32_t nc, struct store_change *row) WARN_UNUSED;
 /** Look for a tombstone; RC_NOTFOUND. */
 int store_tombstone(struct store_txn *t, const struct uuid *u, struct stamp *out) WARN_UNUSED;
 

@@ -1,10 +1,12 @@
 #include "dird/store_mdb.h"
 
-/* nc table: 'n' number -> row, 'u' id -> number. Row: flags id epoch invocation usn floor. */
+/* nc table: 'n' number -> row, 'u' id -> number. Row: flags id epoch invocation usn floor, and of
+ * the life before: epoch invocation usn. */
 #define NC_KEY_BYTES 5
 #define NC_ID_KEY_BYTES 17
-#define NC_ROW_BYTES (1 + 16 + 4 + 16 + 8 + 8)
+#define NC_ROW_BYTES (1 + 16 + 4 + 16 + 8 + 8 + 4 + 16 + 8)
 #define NC_OWN 1
+#define NC_RECOVERING 2
 
 /* order table: nc u32, usn u64, uuid -> live: 0 eid; tombstone: 1 epoch u32, old DN; in
  * quarantine: see store_quarantine.c */
@@ -45,6 +47,11 @@ static int read_nc(struct store_txn *t, struct span key, struct span row, struct
 	memcpy(out->position.invocation.b, row.p + 21, UUID_BYTES);
 	out->position.usn = be_get64(row.p + 37);
 	out->floor = be_get64(row.p + 45);
+	out->is_recovering = (row.p[0] & NC_RECOVERING) != 0;
+	out->before.nc = out->position.nc;
+	out->before.epoch = be_get32(row.p + 53);
+	memcpy(out->before.invocation.b, row.p + 57, UUID_BYTES);
+	out->before.usn = be_get64(row.p + 73);
 	out->head = 0;
 	rc = store_by_uuid(t, &out->position.nc, &out->head);
 	return rc == RC_NOTFOUND ? RC_OK : rc;
@@ -112,12 +119,15 @@ void store_nc_put(struct store_txn *t, struct store_nc *nc)
 		be_put32(row, nc->number);
 		store_put(t, STORE_NC, nc_id_key(&nc->position.nc, id_key), span_make(row, 4));
 	}
-	row[0] = nc->is_own ? NC_OWN : 0;
+	row[0] = (uint8_t)((nc->is_own ? NC_OWN : 0) | (nc->is_recovering ? NC_RECOVERING : 0));
 	memcpy(row + 1, nc->position.nc.b, UUID_BYTES);
 	be_put32(row + 17, nc->position.epoch);
 	memcpy(row + 21, nc->position.invocation.b, UUID_BYTES);
 	be_put64(row + 37, nc->position.usn);
 	be_put64(row + 45, nc->floor);
+	be_put32(row + 53, nc->before.epoch);
+	memcpy(row + 57, nc->before.invocation.b, UUID_BYTES);
+	be_put64(row + 73, nc->before.usn);
 	store_put(t, STORE_NC, nc_key(nc->number, key), span_make(row, sizeof(row)));
 }
 
@@ -154,19 +164,13 @@ static int read_order(struct span key, struct span row, struct store_change *out
 	return RC_OK;
 }
 
-int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t upto,
-		      struct store_change *out)
+/* The first row of the context at or behind a key. */
+static int seek_order(struct store_txn *t, uint32_t nc, struct span key, struct store_change *out)
 {
-	static const struct uuid lowest;
-	uint8_t key[STORE_ORDER_KEY_BYTES];
-	MDB_val k, v;
+	MDB_val k = store_val(key), v;
 	MDB_cursor *c;
-	int rc;
+	int rc = store_cursor(t, STORE_ORDER, &c);
 
-	if (after >= upto)
-		return RC_DONE;
-	k = store_val(store_order_key(nc, after + 1, &lowest, key));
-	rc = store_cursor(t, STORE_ORDER, &c);
 	if (rc != RC_OK)
 		return rc;
 	rc = store_rc(mdb_cursor_get(c, &k, &v, MDB_SET_RANGE));
@@ -176,10 +180,32 @@ int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t
 		rc = RC_DONE;
 	if (rc == RC_OK)
 		rc = read_order(store_span(k), store_span(v), out);
-	if (rc == RC_OK && out->usn > upto)
-		rc = RC_DONE;
 	mdb_cursor_close(c);
 	return rc;
+}
+
+int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t upto,
+		      struct store_change *out)
+{
+	static const struct uuid lowest;
+	uint8_t key[STORE_ORDER_KEY_BYTES];
+	int rc;
+
+	if (after >= upto)
+		return RC_DONE;
+	rc = seek_order(t, nc, store_order_key(nc, after + 1, &lowest, key), out);
+	return rc == RC_OK && out->usn > upto ? RC_DONE : rc;
+}
+
+int store_change_twin(struct store_txn *t, uint32_t nc, struct store_change *row)
+{
+	uint8_t key[STORE_ORDER_KEY_BYTES + 1] = {0};
+	uint64_t usn = row->usn;
+	int rc;
+
+	(void)store_order_key(nc, usn, &row->uuid, key);
+	rc = seek_order(t, nc, span_make(key, sizeof(key)), row);
+	return rc == RC_OK && row->usn != usn ? RC_DONE : rc;
 }
 
 void store_order_put(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u,

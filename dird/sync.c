@@ -464,6 +464,8 @@ void sync_start(struct op *op, const struct msg_control *request)
 	rc = read_request(s, request, &r);
 	if (rc == RC_OK)
 		rc = begin_content(s, r.cookie);
+	if (rc == RC_OK && s->is_partner)
+		rc = sync_send_home(s);
 	if (rc == RC_REFUSED) {
 		free_session(s);
 		op_finish(op, SPAN_LIT(""), NULL, 0);

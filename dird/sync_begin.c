@@ -1,6 +1,7 @@
 #include "dird/sync_session.h"
 
 #include "dird/server.h"
+#include "dird/update.h"
 #include "lib/log.h"
 
 #define COUNT_ROWS 20000
@@ -66,7 +67,26 @@ static bool belongs(const struct sync_session *s, const struct store_nc *nc)
 	return s->with_local || !uuid_eq(&nc->position.nc, &POSITION_LOCAL_NC);
 }
 
-static int add_context(struct sync_session *s, const struct store_nc *nc, struct sync_nc **out)
+/* Is it written by the partner's site? */
+static bool is_home(const struct sync_session *s, struct store_txn *t, const struct store_nc *nc)
+{
+	const struct uuid *site = &s->op->identity.uuid;
+	struct span master, name;
+	struct entry root, e;
+	uint64_t eid;
+
+	if (!s->is_partner || s->op->identity.kind != IDENTITY_SITE)
+		return false;
+	if (uuid_eq(&nc->position.nc, site))
+		return true;
+	return nc->head == s->root_eid && store_entry(t, nc->head, &root) == RC_OK &&
+	       entry_first(&root, "masterSite", &master) && store_by_uuid(t, site, &eid) == RC_OK &&
+	       store_entry(t, eid, &e) == RC_OK && entry_first(&e, "ou", &name) &&
+	       span_eq_nocase(master, name);
+}
+
+static int add_context(struct sync_session *s, struct store_txn *t, const struct store_nc *nc,
+		       struct sync_nc **out)
 {
 	struct sync_nc *at = mem_realloc(s->ncs, ((size_t)s->nncs + 1) * sizeof(*at));
 
@@ -81,8 +101,7 @@ static int add_context(struct sync_session *s, const struct store_nc *nc, struct
 	at->told = UINT64_MAX;
 	at->floor = nc->floor;
 	at->here = at->pass_high = nc->position.usn;
-	at->is_partners = s->is_partner && s->op->identity.kind == IDENTITY_SITE &&
-			  uuid_eq(&nc->position.nc, &s->op->identity.uuid);
+	at->is_home = at->is_partners = is_home(s, t, nc);
 	sync_openldap_add(s, at);
 	*out = at;
 	return RC_OK;
@@ -99,15 +118,24 @@ struct sync_nc *sync_find_nc(struct sync_session *s, const struct uuid *id)
 	return NULL;
 }
 
+/* Of the life before, up to where this one began? Other clients than sites begin anew then. */
+static bool is_past(const struct sync_session *s, const struct store_nc *nc,
+		    const struct position *p)
+{
+	return s->is_partner && nc->before.epoch != 0 && position_same_life(p, &nc->before) &&
+	       p->usn <= nc->before.usn;
+}
+
 /*
  * Everything of the life up to p is known to the client; does the order here tell the rest? At usn
  * 0 it may hold anything that a cut session brought.
  */
-static bool is_usable(const struct store_nc *nc, const struct position *p)
+static bool is_usable(const struct sync_session *s, const struct store_nc *nc,
+		      const struct position *p)
 {
 	if (p->usn == 0)
 		return nc->floor == 0 && nc->position.epoch <= 1;
-	return position_same_life(p, &nc->position) && p->usn >= nc->floor;
+	return (position_same_life(p, &nc->position) || is_past(s, nc, p)) && p->usn >= nc->floor;
 }
 
 /*
@@ -123,9 +151,13 @@ static bool take_position(struct sync_session *s, const struct store_nc *nc,
 	}
 	if (position_same_life(p, &nc->position) && (s->is_partner || p->usn <= nc->position.usn))
 		at->begin = p->usn;
-	if (!is_usable(nc, p) || (!s->is_partner && p->usn > nc->position.usn))
+	if (is_past(s, nc, p))
+		at->begin = p->usn;
+	if (!is_usable(s, nc, p) || (!s->is_partner && p->usn > nc->position.usn))
 		return false;
 	at->sent.usn = at->settled = p->usn;
+	if (!position_same_life(p, &nc->position))
+		at->quiet = nc->position.usn;
 	return true;
 }
 
@@ -134,14 +166,25 @@ static bool begin_one(struct sync_session *s, const struct store_nc *nc, const s
 		      struct sync_nc *at)
 {
 	static const struct position nothing;
+	bool is_lost = s->is_partner && p != NULL && update_is_lost(nc, p);
 
-	if (p != NULL && nc->is_own && position_same_life(p, &nc->position) &&
-	    p->usn > nc->position.usn)
+	if (is_lost)
 		log_error(NULL, "sync.rolled_back",
-			  "epoch=%u usn=%llu partner_usn=%llu reason=\"a partner has changes of "
-			  "this site that are not here: it runs on an older copy\"",
-			  nc->position.epoch, (unsigned long long)nc->position.usn,
+			  "epoch=%u usn=%llu partner_epoch=%u partner_usn=%llu reason=\"a partner "
+			  "has changes of this site that are not here: it runs on an older copy; "
+			  "the partner gets nothing of it until they are recovered\"",
+			  nc->position.epoch, (unsigned long long)nc->position.usn, p->epoch,
 			  (unsigned long long)p->usn);
+	/* Only when what it knows is here again may it learn what is not. */
+	if (s->is_partner && nc->is_own && (is_lost || nc->is_recovering)) {
+		at->is_ahead = at->is_waiting = true;
+		if (is_lost)
+			at->lost = *p;
+		return true;
+	}
+	if (at->is_partners && p != NULL && position_same_life(p, &nc->position) &&
+	    p->usn < nc->position.usn)
+		at->is_partners = false; /* its home has lost that and wants it back */
 	if (at->is_partners)
 		return true;
 	return take_position(s, nc, p != NULL ? p : &nothing, at);
@@ -169,7 +212,7 @@ static int begin_each(struct sync_session *s, struct store_txn *t, const struct 
 
 		if (!belongs(s, &nc))
 			continue;
-		rc = add_context(s, &nc, &at);
+		rc = add_context(s, t, &nc, &at);
 		if (rc != RC_OK)
 			return rc;
 		at->speaks = !usable || !begin_one(s, &nc, known(s, v, at, &from), at);
@@ -389,10 +432,12 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 		if (at == NULL && s->is_partner && nc.floor != 0)
 			return RC_CONFLICT;
 		if (at == NULL)
-			rc = add_context(s, &nc, &at);
+			rc = add_context(s, t, &nc, &at);
 		if (rc != RC_OK)
 			return rc;
 		if (!position_same_life(&at->sent, &nc.position) && !take_life(at, &nc.position))
+			return RC_CONFLICT;
+		if (at->is_waiting && !nc.is_recovering && !update_is_lost(&nc, &at->lost))
 			return RC_CONFLICT;
 		if (nc.floor > at->floor && (s->is_partner || at->sent.usn != 0) &&
 		    at->sent.usn < nc.floor)

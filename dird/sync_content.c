@@ -1,6 +1,7 @@
 #include "dird/sync_session.h"
 
 #include "dird/server.h"
+#include "dird/update.h"
 #include "lib/log.h"
 
 #define FNV_BASIS 14695981039346656037ull

@@ -269,11 +269,39 @@ static int position_cmp(const void *a, const void *b)
 /* Is there something to say of this context, or all that can be said? */
 static bool is_in_cookie(const struct sync_session *s, const struct sync_nc *nc, bool all)
 {
-	if (nc->is_ahead || nc->sent.usn > nc->here || nc->sent.epoch == 0)
+	if (nc->is_ahead || nc->sent.usn > nc->here || nc->sent.epoch == 0 ||
+	    claim(s, nc) < nc->quiet)
 		return false;
 	if (s->stage == SYNC_STAGE_PRESENT && !nc->speaks)
 		return false;
 	return all || nc->told != nc->sent.usn;
+}
+
+int sync_send_home(struct sync_session *s)
+{
+	struct sync_info info = {.kind = SYNC_INFO_NEW_COOKIE};
+	struct vector v = {NULL, 0};
+	struct position at;
+	struct buf cookie;
+	unsigned i;
+	int rc = RC_OK;
+
+	for (i = 0; i < s->nncs && rc == RC_OK; i++) {
+		at = s->ncs[i].sent;
+		at.usn = s->ncs[i].here;
+		if (s->ncs[i].is_home && at.epoch != 0)
+			rc = vector_put(&v, &s->arena, &at);
+	}
+	if (rc != RC_OK || v.n == 0)
+		return rc;
+	buf_init(&cookie, SIZE_MAX);
+	cookie_write(sync_cookie_mac(s, &v), &v, &cookie);
+	info.cookie = buf_span(&cookie);
+	rc = buf_rc(&cookie);
+	if (rc == RC_OK)
+		rc = send_info(s, &info);
+	buf_fini(&cookie);
+	return rc;
 }
 
 void sync_cookie(struct sync_session *s, bool all, struct buf *out)

@@ -46,9 +46,13 @@ struct sync_nc {
 	uint64_t pass_high; /* usn when this pass began */
 	uint64_t named;     /* delete phase behind a present phase: live rows up to it were sent */
 	bool is_ahead;      /* the partner is in a later life: nothing to send, nothing to say */
+	bool is_home;       /* the partner's site writes it */
 	bool is_partners;   /* the partner writes it: nothing to send */
 	bool speaks;        /* of the present phase: it names all of this context */
 	unsigned sid;       /* for slapd; CSN_SIDS: none */
+	bool is_waiting;    /* is_ahead, until our own context is recovered ... */
+	struct position lost; /* ... up to here */
+	uint64_t quiet;       /* the client comes from an earlier life: no cookie below this */
 };
 
 /** A row whose entry has no parent yet: nobody but a partner may see it. */
@@ -184,6 +188,8 @@ int sync_send_present(struct sync_session *s, const struct uuid *u) WARN_UNUSED;
 int sync_send_set(struct sync_session *s) WARN_UNUSED;
 /** newcookie, or the end of a phase of a refresh stage. */
 int sync_send_info(struct sync_session *s, enum sync_info_kind kind, bool refresh_done) WARN_UNUSED;
+/** At the begin: how far we have what the partner writes, for it to compare. */
+int sync_send_home(struct sync_session *s) WARN_UNUSED;
 /** The cookie that tells where the session is; `all`: with contexts that did not move. */
 void sync_cookie(struct sync_session *s, bool all, struct buf *out);
 

@@ -218,6 +218,22 @@ static int tell_row(struct sync_session *s, struct store_txn *t, struct sync_nc 
 	return rc;
 }
 
+/* All rows of one usn. */
+static int tell_rows(struct sync_session *s, struct store_txn *t, struct sync_nc *nc,
+		     const struct store_change *first)
+{
+	struct store_change row = *first;
+	int rc;
+
+	do {
+		rc = tell_row(s, t, nc, &row);
+		if (rc != RC_OK || s->walk != NULL)
+			return rc;
+		rc = store_change_twin(t, nc->number, &row);
+	} while (rc == RC_OK);
+	return rc == RC_DONE ? RC_OK : rc;
+}
+
 /* What came from the partner, it has. */
 static void skip_what_it_has(struct sync_session *s, struct sync_nc *nc)
 {
@@ -250,7 +266,7 @@ static int slice_nc(struct sync_session *s, struct store_txn *t, struct sync_nc 
 		if (rc == RC_DONE)
 			nc->sent.usn = nc->here;
 		if (rc == RC_OK)
-			rc = tell_row(s, t, nc, &row);
+			rc = tell_rows(s, t, nc, &row);
 		if (rc != RC_OK)
 			return rc;
 		nc->sent.usn = row.usn;
@@ -362,6 +378,20 @@ static int slice_contexts(struct sync_session *s, struct store_txn *t, unsigned 
 	return done == s->nncs ? RC_DONE : RC_OK;
 }
 
+static int tell_row_beyond(struct sync_session *s, struct store_txn *t, const struct sync_nc *nc,
+			   const struct store_change *row)
+{
+	struct entry e;
+	int rc;
+
+	if (row->is_tombstone)
+		return RC_OK;
+	if (row->is_quarantined)
+		return tell_quarantined(s, nc, row);
+	rc = store_entry(t, row->eid, &e);
+	return rc == RC_OK ? tell(s, t, row->eid, &e, nc, false) : rc;
+}
+
 /*
  * Rows behind the position of a present phase: changes that came here without their cookie, or
  * while the phase ran. The client may hold an older state that has no row any more; unless the
@@ -372,23 +402,16 @@ static int tell_beyond(struct sync_session *s, struct store_txn *t, const struct
 {
 	uint64_t at = nc->sent.usn;
 	struct store_change row;
-	struct entry e;
 	int rc;
 
 	while ((rc = store_change_next(t, nc->number, at, UINT64_MAX, &row)) == RC_OK) {
 		at = row.usn;
-		if (row.is_tombstone)
-			continue;
-		if (row.is_quarantined) {
-			rc = tell_quarantined(s, nc, &row);
-			if (rc != RC_OK)
-				return rc;
-			continue;
-		}
-		rc = store_entry(t, row.eid, &e);
-		if (rc == RC_OK)
-			rc = tell(s, t, row.eid, &e, nc, false);
-		if (rc != RC_OK)
+		do {
+			rc = tell_row_beyond(s, t, nc, &row);
+			if (rc == RC_OK)
+				rc = store_change_twin(t, nc->number, &row);
+		} while (rc == RC_OK);
+		if (rc != RC_DONE)
 			return rc;
 	}
 	return rc == RC_DONE ? RC_OK : rc;

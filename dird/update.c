@@ -512,6 +512,10 @@ static int dispatch(struct update *u)
 		return update_position(u);
 	case CHANGE_KEEP_ONLY:
 		return update_keep_only(u);
+	case CHANGE_ROLLED_BACK:
+		return update_rolled_back(u);
+	case CHANGE_RECOVERED:
+		return update_recovered(u);
 	case CHANGE_COLLECT:
 		return update_collect(u);
 	case CHANGE_RETRY:

@@ -14,11 +14,15 @@
 
 struct update_context {
 	const struct schema *schema;
+
 	struct dn root;  /* suffix of the organisation */
 	int64_t wall_us; /* time for timestamps; the caller reads the clock once per batch */
 	int (*random)(void *p, size_t n); /* for entryUUIDs */
 	bool views_later;    /* leave the views alone: update_views_rebuild() follows */
 	unsigned max_values; /* a client may give one attribute but lists of names; 0: any */
+	/* Own contexts as they were at start, while no partner has confirmed that nothing later is
+	 * known: the first change begins a new life. NULL: confirmed. */
+	const struct vector *unconfirmed;
 };
 
 /** What became of a replicated change (R6, R8, R16). */
@@ -74,3 +78,12 @@ int update_views_work(struct store_txn *t, const struct update_context *ctx,
 /** Make all views anew in one go, in write transactions of its own; nobody else writes meanwhile.
  */
 int update_views_rebuild(struct store *s, const struct update_context *ctx) WARN_UNUSED;
+/**
+ * Does `theirs`, which somebody told, prove that our copy of an own context is older than one we
+ * had before? Then our state was put back (R11).
+ */
+bool update_is_lost(const struct store_nc *nc, const struct position *theirs);
+
+/** Mark the row of an own context that was restored from a backup: partners are asked first. The
+ * caller puts it. */
+void update_recover_nc(struct store_nc *nc);

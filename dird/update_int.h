@@ -108,6 +108,10 @@ int update_nc_own(struct update *u, const struct uuid *id, struct store_nc *out)
 int update_nc_found(struct store_txn *t, const struct update_context *ctx, const struct uuid *id,
 		    struct store_nc *nc) WARN_UNUSED;
 
+/** A new life for an own context; the row is put. */
+int update_nc_renew(struct store_txn *t, const struct update_context *ctx,
+		    struct store_nc *nc) WARN_UNUSED;
+
 /** The next usn of the context; the row is put. */
 struct stamp update_next_stamp(struct update *u, struct store_nc *nc);
 
@@ -143,3 +147,7 @@ int update_views(struct update *u, uint64_t eid, const struct entry *old,
 		 const struct entry *now) WARN_UNUSED;
 /** After the change: definitions that it concerned. */
 int update_views_end(struct update *u) WARN_UNUSED;
+/* --- own contexts after a restore (update_recover.c) --- */
+
+int update_rolled_back(struct update *u) WARN_UNUSED;
+int update_recovered(struct update *u) WARN_UNUSED;

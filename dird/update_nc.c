@@ -20,6 +20,21 @@ struct uuid update_nc_of(const struct update *u, const struct entry *parent, boo
 	return parent->head.stamp.nc;
 }
 
+int update_nc_renew(struct store_txn *t, const struct update_context *ctx, struct store_nc *nc)
+{
+	int rc;
+
+	if (nc->position.epoch == UINT32_MAX)
+		return RC_TOOBIG;
+	nc->is_own = true;
+	nc->before = nc->position;
+	nc->position.epoch++;
+	rc = ctx->random(nc->position.invocation.b, UUID_BYTES);
+	if (rc == RC_OK)
+		store_nc_put(t, nc);
+	return rc == RC_OK ? store_error(t) : rc;
+}
+
 int update_nc_found(struct store_txn *t, const struct update_context *ctx, const struct uuid *id,
 		    struct store_nc *nc)
 {
@@ -32,14 +47,7 @@ int update_nc_found(struct store_txn *t, const struct update_context *ctx, const
 	}
 	if (rc != RC_OK)
 		return rc;
-	if (nc->position.epoch == UINT32_MAX)
-		return RC_TOOBIG;
-	nc->is_own = true;
-	nc->position.epoch++;
-	rc = ctx->random(nc->position.invocation.b, UUID_BYTES);
-	if (rc == RC_OK)
-		store_nc_put(t, nc);
-	return rc == RC_OK ? store_error(t) : rc;
+	return update_nc_renew(t, ctx, nc);
 }
 
 int update_begin_life(struct store_txn *t, const struct update_context *ctx, const struct uuid *nc,
@@ -53,8 +61,23 @@ int update_begin_life(struct store_txn *t, const struct update_context *ctx, con
 	return rc;
 }
 
+/* Nothing was written since the start, and no partner could say whether we know everything. */
+static bool is_unconfirmed(const struct update_context *ctx, const struct store_nc *nc)
+{
+	const struct position *p =
+		ctx->unconfirmed != NULL ? vector_find(ctx->unconfirmed, &nc->position.nc) : NULL;
+
+	return p != NULL && position_same_life(p, &nc->position) && p->usn == nc->position.usn;
+}
+
 struct stamp update_next_stamp(struct update *u, struct store_nc *nc)
 {
+	int rc = RC_OK;
+
+	if (is_unconfirmed(u->ctx, nc))
+		rc = update_nc_renew(u->t, u->ctx, nc);
+	if (rc != RC_OK)
+		store_fail(u->t, rc);
 	nc->position.usn++;
 	store_nc_put(u->t, nc);
 	return (struct stamp){nc->position.nc, nc->position.epoch, nc->position.usn};
@@ -191,6 +214,10 @@ int update_nc_own(struct update *u, const struct uuid *id, struct store_nc *out)
 {
 	int rc = store_nc_find(u->t, id, out);
 
+	if (rc == RC_OK && out->is_recovering)
+		return result_set(u->why, u->a, LR_BUSY,
+				  "this site was put back to an older state and asks its partners "
+				  "what is missing; try again");
 	if (rc == RC_OK)
 		return out->is_own ? RC_OK : refer(u, out);
 	if (rc != RC_NOTFOUND)

@@ -19,6 +19,9 @@ int update_position(struct update *u)
 		*u->outcome = UPDATE_DUPLICATE;
 		return RC_OK;
 	}
+	/* What the provider took for a past of this life is one for others, too. */
+	if (p->epoch > nc.position.epoch)
+		nc.before = u->c->ends_present ? (struct position){.nc = p->nc} : nc.position;
 	nc.position = *p;
 	store_nc_put(u->t, &nc);
 	return store_error(u->t);
@@ -65,6 +68,17 @@ static void drop_quarantined(struct update *u, uint32_t nc, const struct store_c
 		store_quarantine_del(u->t, nc, &uuid);
 }
 
+static int drop_row(struct update *u, uint32_t nc, const struct store_change *row)
+{
+	if (row->is_tombstone || is_kept(u->c, &row->uuid))
+		return RC_OK;
+	if (row->is_quarantined) {
+		drop_quarantined(u, nc, row);
+		return store_error(u->t);
+	}
+	return drop_unnamed(u, nc, row->eid);
+}
+
 int update_keep_only(struct update *u)
 {
 	const struct position *p = &u->c->position;
@@ -83,14 +97,12 @@ int update_keep_only(struct update *u)
 		return RC_OK;
 	while ((rc = store_change_next(u->t, nc.number, at, UINT64_MAX, &row)) == RC_OK) {
 		at = row.usn;
-		if (row.is_tombstone || is_kept(u->c, &row.uuid))
-			continue;
-		if (row.is_quarantined) {
-			drop_quarantined(u, nc.number, &row);
-			continue;
-		}
-		rc = drop_unnamed(u, nc.number, row.eid);
-		if (rc != RC_OK)
+		do {
+			rc = drop_row(u, nc.number, &row);
+			if (rc == RC_OK)
+				rc = store_change_twin(u->t, nc.number, &row);
+		} while (rc == RC_OK);
+		if (rc != RC_DONE)
 			return rc;
 	}
 	if (rc != RC_DONE)

@@ -46,7 +46,12 @@ static int is_duplicate(struct update *u, const struct store_nc *nc, const struc
 	int rc;
 
 	/* usn 0 marks what a join took along: anything else is newer */
-	*out = s->usn == 0 ? old != NULL : !u->c->is_retry && position_covers(&nc->position, s);
+	if (s->usn == 0)
+		*out = old != NULL;
+	else if (nc->is_own) /* recovering: entry by entry, but nothing of the life since */
+		*out = s->epoch > nc->before.epoch;
+	else
+		*out = !u->c->is_retry && position_covers(&nc->position, s);
 	if (*out)
 		return RC_OK;
 	rc = store_quarantined(u->t, nc->number, &u->c->uuid, &q);
@@ -74,7 +79,7 @@ static int examine(struct update *u, struct store_nc *nc, struct update_old *old
 	*exists = false;
 	if (rc != RC_OK)
 		return rc;
-	if (nc->is_own) {
+	if (nc->is_own && !nc->is_recovering) {
 		*u->outcome = UPDATE_FOREIGN_OWN;
 		return RC_OK;
 	}
@@ -412,6 +417,15 @@ static int put(struct update *u, struct store_nc *nc)
 	return put_rows(u, nc, exists ? &old : NULL, &head, &content);
 }
 
+/* What comes back to a recovering context is behind its counter. */
+static void count_recovered(struct update *u, struct store_nc *nc)
+{
+	if (!nc->is_own || u->c->stamp.usn <= nc->position.usn)
+		return;
+	nc->position.usn = u->c->stamp.usn;
+	store_nc_put(u->t, nc);
+}
+
 /* What can not be applied is kept aside; only a context that must not be named ends the session. */
 static int keep_refused(struct update *u, struct store_nc *nc, int rc)
 {
@@ -421,8 +435,11 @@ static int keep_refused(struct update *u, struct store_nc *nc, int rc)
 int update_put(struct update *u)
 {
 	struct store_nc nc = {.number = 0};
+	int rc = put(u, &nc);
 
-	return keep_refused(u, &nc, put(u, &nc));
+	if (rc == RC_OK)
+		count_recovered(u, &nc);
+	return keep_refused(u, &nc, rc);
 }
 
 /* --- remove --- */
@@ -514,6 +531,9 @@ static int remove_entry(struct update *u, struct store_nc *nc)
 int update_remove(struct update *u)
 {
 	struct store_nc nc = {.number = 0};
+	int rc = remove_entry(u, &nc);
 
-	return keep_refused(u, &nc, remove_entry(u, &nc));
+	if (rc == RC_OK)
+		count_recovered(u, &nc);
+	return keep_refused(u, &nc, rc);
 }

@@ -45,6 +45,7 @@ static void submit(struct upkeep *u, void (*done)(struct write_req *req))
 				    .nchanges = 1,
 				    .arena = &u->arena,
 				    .home = u->home,
+				    .is_internal = true,
 				    .done = done,
 				    .ctx = u};
 	u->is_writing = true;

@@ -32,6 +32,9 @@ struct writer {
 	pthread_mutex_t mutex; /* guards what follows */
 	pthread_cond_t wake;
 	struct write_req *first, **last;
+	struct write_req *held_first, **held_last; /* of clients, until writer_release() */
+	bool is_holding;
+	const struct vector *unconfirmed;
 	bool is_stopping;
 	struct watcher *watchers;
 	struct writer_stats stats;
@@ -292,6 +295,7 @@ static struct write_req *take_batch(struct writer *w)
 	pthread_mutex_lock(&w->mutex);
 	while (w->first == NULL && !w->is_stopping && !w->has_views_to_build)
 		pthread_cond_wait(&w->wake, &w->mutex);
+	w->ctx.unconfirmed = w->unconfirmed;
 	batch = r = w->first;
 	while (r != NULL && !is_alone(r) && r->next != NULL && !is_alone(r->next) &&
 	       n++ < BATCH_MAX_REQUESTS)
@@ -337,6 +341,7 @@ int writer_start(struct store *s, const struct schema *schema, struct dn root,
 	w->has_views_to_build = true; /* or so: definitions are looked at once */
 	w->clock = clock;
 	w->last = &w->first;
+	w->held_last = &w->held_first;
 	must(pthread_mutex_init(&w->mutex, NULL) == 0 && pthread_cond_init(&w->wake, NULL) == 0);
 	if (pthread_create(&w->thread, NULL, run, w) != 0) {
 		pthread_cond_destroy(&w->wake);
@@ -358,8 +363,41 @@ void writer_submit(struct writer *w, struct write_req *req)
 	req->next = NULL;
 	pthread_mutex_lock(&w->mutex);
 	must(!w->is_stopping);
-	*w->last = req;
-	w->last = &req->next;
+	if (w->is_holding && !req->is_internal) {
+		*w->held_last = req;
+		w->held_last = &req->next;
+	} else {
+		*w->last = req;
+		w->last = &req->next;
+	}
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->mutex);
+}
+
+void writer_hold(struct writer *w)
+{
+	pthread_mutex_lock(&w->mutex);
+	w->is_holding = true;
+	pthread_mutex_unlock(&w->mutex);
+}
+
+/* With the mutex. */
+static void let_go(struct writer *w)
+{
+	w->is_holding = false;
+	if (w->held_first == NULL)
+		return;
+	*w->last = w->held_first;
+	w->last = w->held_last;
+	w->held_first = NULL;
+	w->held_last = &w->held_first;
+}
+
+void writer_release(struct writer *w, const struct vector *unconfirmed)
+{
+	pthread_mutex_lock(&w->mutex);
+	w->unconfirmed = unconfirmed;
+	let_go(w);
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->mutex);
 }
@@ -389,6 +427,7 @@ void writer_stop(struct writer **w)
 		return;
 	pthread_mutex_lock(&wr->mutex);
 	wr->is_stopping = true;
+	let_go(wr);
 	pthread_cond_signal(&wr->wake);
 	pthread_mutex_unlock(&wr->mutex);
 	must(pthread_join(wr->thread, NULL) == 0);

@@ -44,6 +44,8 @@ struct write_req {
 			  or parts have it anyway */
 	bool is_trial; /* check everything, then undo it (no-op control); needs is_alone */
 
+	bool is_internal; /* goes on while clients are held */
+
 	/* out */
 	int rc; /* RC_OK: durable; RC_REFUSED: see result; else an internal error */
 	struct result result;
@@ -62,6 +64,14 @@ void writer_limit_values(struct writer *w, unsigned max);
 
 /** From any thread. The request stays the writer's until done() runs; it always runs once. */
 void writer_submit(struct writer *w, struct write_req *req);
+
+/**
+ * Clients' requests wait (from the start, before any was submitted) until writer_release(). With
+ * `unconfirmed`, which lives as long as the writer, an own context that is still there then begins
+ * a new life with its first change (update_context).
+ */
+void writer_hold(struct writer *w);
+void writer_release(struct writer *w, const struct vector *unconfirmed);
 
 /** fn(ctx) runs on `loop` soon after each commit; several commits may be told by one call. */
 int writer_on_commit(struct writer *w, struct loop *loop, void (*fn)(void *ctx),

@@ -4,19 +4,40 @@
 #include "lib/dn.h"
 #include "lib/file.h"
 
+static int read_config(struct dirctl *d, const char *config, struct buf *why)
+{
+	int rc;
+
+	memset(d, 0, sizeof(*d));
+	rc = server_config_read(config, &d->arena, &d->config, why);
+	if (rc == RC_OK)
+		rc = dn_parse(&d->arena, span_of(d->config.organisation), &d->root, NULL);
+	if (rc == RC_OK)
+		rc = schema_load(d->config.schema, &d->schema, why);
+	return rc;
+}
+
+int dirctl_open_config(struct dirctl *d, const char *config)
+{
+	struct buf why;
+	int rc;
+
+	buf_init(&why, 65536);
+	rc = read_config(d, config, &why);
+	if (rc != RC_OK)
+		cli_error("%s", why.n != 0 ? buf_cstr(&why) : rc_text(rc));
+	buf_fini(&why);
+	return rc;
+}
+
 int dirctl_open(struct dirctl *d, const char *config, bool read_only)
 {
 	struct store_options opt = {.read_only = read_only};
 	struct buf why;
 	int rc;
 
-	memset(d, 0, sizeof(*d));
 	buf_init(&why, 65536);
-	rc = server_config_read(config, &d->arena, &d->config, &why);
-	if (rc == RC_OK)
-		rc = dn_parse(&d->arena, span_of(d->config.organisation), &d->root, NULL);
-	if (rc == RC_OK)
-		rc = schema_load(d->config.schema, &d->schema, &why);
+	rc = read_config(d, config, &why);
 	if (rc == RC_OK)
 		rc = store_open(d->config.database, &opt, &d->store, &why);
 	while (why.n != 0 && why.p[why.n - 1] == '\n')
@@ -64,6 +85,8 @@ bool dirctl_is_in_use(const char *config)
 int main(int argc, char **argv)
 {
 	static const struct cli_verb verbs[] = {
+		{"backup", dirctl_backup, "copy the database as it is now, beside a running dird"},
+		{"restore", dirctl_restore, "put a backup in the database's place"},
 		{"load", dirctl_load, "put the entries of an LDIF file into the database"},
 		{"dump", dirctl_dump, "write all entries as LDIF"},
 		{"check", dirctl_check, "verify that the database agrees with itself"},
@@ -76,7 +99,7 @@ int main(int argc, char **argv)
 		"dirctl", "Works on the database of the site on this machine, without a server.",
 		verbs,
 		"  dirctl load --config site1/dird.conf people.ldif    # dird is stopped\n"
-		"  dirctl dump --config site1/dird.conf >backup.ldif\n"
+		"  dirctl backup --config site1/dird.conf /var/backups/site1\n"
 		"  dirctl check --config site1/dird.conf\n"};
 
 	return cli_run(&tool, argc, argv);

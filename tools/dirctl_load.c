@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Large, because a commit writes about every page of an index: the keys are spread all over it. */
@@ -38,10 +37,9 @@ struct load {
 	struct update_context ctx;
 	struct cli_progress progress;
 
-	char *beside; /* folder of the copy */
-	struct store *copy;
-	uint64_t first_new; /* entries from this number on came with this load */
-	uint64_t *replaced; /* entries of before that the file has replaced */
+	struct dirctl_beside beside; /* the copy */
+	uint64_t first_new;          /* entries from this number on came with this load */
+	uint64_t *replaced;          /* entries of before that the file has replaced */
 	size_t nreplaced, room;
 	size_t nreplaced_committed;
 
@@ -240,7 +238,7 @@ static int try_batch(struct load *l)
 	unsigned long errors = l->errors;
 	struct store_txn *t;
 	unsigned i;
-	int rc = store_write_begin(l->copy, &t);
+	int rc = store_write_begin(l->beside.store, &t);
 
 	if (rc != RC_OK)
 		return rc;
@@ -321,115 +319,16 @@ static int read_all(struct load *l)
 
 static int make_copy(struct load *l)
 {
-	struct store_options opt = {0};
 	struct store_txn *t;
-	struct buf why;
-	int rc;
+	int rc = dirctl_beside_make(&l->beside, &l->d, l->d.store);
 
-	l->beside = arena_printf(&l->d.arena, "%s.load.XXXXXX", l->d.config.database);
-	if (l->beside == NULL)
-		return RC_NOMEM;
-	if (mkdtemp(l->beside) == NULL) {
-		rc = rc_from_errno(errno);
-		cli_error("%s: %s", l->beside, rc_text(rc));
-		l->beside = NULL;
-		return rc;
-	}
-	buf_init(&why, 4096);
-	rc = store_copy(l->d.store, l->beside);
 	if (rc == RC_OK)
-		rc = store_open(l->beside, &opt, &l->copy, &why);
-	if (rc == RC_OK)
-		rc = store_write_begin(l->copy, &t);
+		rc = store_write_begin(l->beside.store, &t);
 	if (rc == RC_OK) {
 		l->first_new = store_new_eid(t);
 		store_write_abort(&t);
 	}
-	if (rc != RC_OK)
-		cli_error("copying the database: %s", why.n != 0 ? buf_cstr(&why) : rc_text(rc));
-	buf_fini(&why);
 	return rc;
-}
-
-static const char *const database_files[] = {"data.mdb", "lock.mdb", "writer.lock"};
-#define DATABASE_FILES (sizeof(database_files) / sizeof(database_files[0]))
-
-/* The daemon's user keeps what is its own when root loads. */
-static int take_over(const char *from, const char *to)
-{
-	struct stat st;
-
-	if (stat(from, &st) != 0 || chmod(to, st.st_mode & 07777) != 0 ||
-	    (geteuid() == 0 && chown(to, st.st_uid, st.st_gid) != 0))
-		return rc_from_errno(errno);
-	return RC_OK;
-}
-
-static int take_over_all(struct load *l)
-{
-	char from[4096], to[4096];
-	size_t i;
-	int rc = take_over(l->d.config.database, l->beside);
-
-	for (i = 0; rc == RC_OK && i < DATABASE_FILES; i++) {
-		snprintf(from, sizeof(from), "%s/%s", l->d.config.database, database_files[i]);
-		snprintf(to, sizeof(to), "%s/%s", l->beside, database_files[i]);
-		rc = take_over(from, to);
-	}
-	return rc;
-}
-
-static int sync_parent(struct load *l)
-{
-	char *parent = arena_printf(&l->d.arena, "%s/..", l->d.config.database);
-	int fd = parent != NULL ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	int rc = fd < 0 || fsync(fd) != 0 ? rc_from_errno(errno) : RC_OK;
-
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
-/*
- * The folders change places: before that the old database is there, behind it the new one. Whole
- * folders, because a reader of the old file may still use the old lock file. Some file systems can
- * not exchange; then there is a moment without a database.
- */
-static int swap(struct load *l)
-{
-	const char *db = l->d.config.database;
-	char *aside = arena_printf(&l->d.arena, "%s.old", l->beside);
-	int rc = aside != NULL ? take_over_all(l) : RC_NOMEM;
-
-	if (rc == RC_OK && renameat2(AT_FDCWD, l->beside, AT_FDCWD, db, RENAME_EXCHANGE) != 0) {
-		if (errno != EINVAL && errno != ENOSYS && errno != EXDEV)
-			rc = rc_from_errno(errno);
-		else if (rename(db, aside) != 0 || rename(l->beside, db) != 0 ||
-			 rename(aside, l->beside) != 0)
-			rc = rc_from_errno(errno);
-	}
-	if (rc == RC_OK)
-		rc = sync_parent(l);
-	if (rc != RC_OK)
-		cli_error("%s: %s", db, rc_text(rc));
-	return rc;
-}
-
-/* The copy, or behind swap() what was there before. */
-static void remove_beside(struct load *l)
-{
-	char path[4096];
-	size_t i;
-
-	store_close(&l->copy);
-	if (l->beside == NULL)
-		return;
-	for (i = 0; i < DATABASE_FILES; i++) {
-		snprintf(path, sizeof(path), "%s/%s", l->beside, database_files[i]);
-		(void)unlink(path);
-	}
-	if (rmdir(l->beside) != 0)
-		cli_note("%s: could not be removed: %s", l->beside, strerror(errno));
 }
 
 static int open_input(struct load *l)
@@ -458,7 +357,7 @@ static int build_views(struct load *l)
 
 	l->ctx.views_later = false;
 	cli_progress_begin(&p, "sorting address book views", 0);
-	rc = update_views_rebuild(l->copy, &l->ctx);
+	rc = update_views_rebuild(l->beside.store, &l->ctx);
 	cli_progress_end(&p);
 	if (rc != RC_OK)
 		cli_error("%s: address book views: %s", l->d.config.database, rc_text(rc));
@@ -489,7 +388,7 @@ static int run(struct load *l, const char *config)
 	}
 	if (rc == RC_OK)
 		rc = build_views(l);
-	return rc == RC_OK ? swap(l) : rc;
+	return rc == RC_OK ? dirctl_beside_swap(&l->beside, &l->d) : rc;
 }
 
 static void report(const struct load *l, bool json)
@@ -536,7 +435,7 @@ int dirctl_load(int argc, char **argv)
 	rc = run(l, config);
 	if (rc == RC_OK)
 		report(l, json);
-	remove_beside(l);
+	dirctl_beside_remove(&l->beside);
 	ldif_reader_free(&l->reader);
 	if (l->in != NULL && l->in != stdin)
 		fclose(l->in);

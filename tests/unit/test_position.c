@@ -24,8 +24,8 @@ static void covers(void **state)
 		uint64_t usn;
 		bool want;
 	} rows[] = {
-		{1, 2, 9, true},   {1, 2, 10, true}, {1, 2, 11, false}, {1, 1, 10, true},
-		{1, 1, 11, false}, {1, 3, 1, false}, {2, 2, 1, false},
+		{1, 2, 9, true},  {1, 2, 10, true}, {1, 2, 11, false}, {1, 1, 10, true},
+		{1, 1, 11, true}, {1, 3, 1, false}, {2, 2, 1, false},
 	};
 	size_t i;
 

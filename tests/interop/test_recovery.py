@@ -1,0 +1,283 @@
+#!/usr/bin/python3
+# tests/run: build=san timeout=600
+"""Backup and restore, databases put back to an older state, and what was deleted long ago (R9-R11, R33)."""
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap  # noqa: E402
+from waypost import Site, run, wait_for  # noqa: E402
+
+NAMES = ("Hub", "Site1", "Site2")
+ROOT = "o=Example"
+
+
+def people(site, names):
+    return "".join(f"dn: cn={n},cn=Recipients,ou={site},{ROOT}\nchangetype: add\n"
+                   f"objectClass: inetOrgPerson\nsn: {n}\n\n" for n in names)
+
+
+def change(site, names, lines):
+    return "".join(f"dn: cn={n},cn=Recipients,ou={site},{ROOT}\nchangetype: {lines}\n\n" for n in names)
+
+
+def numbered(prefix, n):
+    return [f"{prefix}{i}" for i in range(n)]
+
+
+class Recovery(unittest.TestCase):
+    """The steps build on each other and run in the order of their names."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="waypost-recovery-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.sites = {n: Site(os.path.join(cls.folder, n), n, n.lower() + ".example.com")
+                     for n in NAMES}
+        for site in cls.sites.values():
+            cls.addClassCleanup(site.close)
+        cls.hub, cls.one, cls.two = (cls.sites[n] for n in NAMES)
+        cls.hub.init()
+        cls.begin(cls.hub)
+        for site in (cls.one, cls.two):
+            site.join(cls.hub.token(site.name))
+            cls.begin(site)
+        cls.one.modify(people("Site1", numbered("Base", 50)))
+
+    @staticmethod
+    def begin(site):
+        with open(site.path("dird.conf"), "a", encoding="ascii") as f:
+            f.write("\nheartbeat 500ms\n")
+        site.start("dird")
+
+    def setUp(self):
+        self.addCleanup(self.show_logs)
+
+    def show_logs(self):
+        if self._outcome.result.failures or self._outcome.result.errors:
+            for name, site in self.sites.items():
+                print(f"--- dird of {name}\n{site.log('dird')[-3000:]}")
+
+    # --- what sites show --------------------------------------------------------------------------
+
+    @staticmethod
+    def content(site):
+        out = site.search(ROOT, "(!(objectClass=siteLocal))", "*", "entryUUID", "originStamp")
+        return sorted("\n".join(sorted(e.splitlines())) for e in out.split("\n\n"))
+
+    def converge(self, *sites):
+        sites = sites or tuple(self.sites.values())
+
+        def same():
+            first = self.content(sites[0])
+            return all(self.content(s) == first for s in sites[1:]) and first
+        return wait_for("all sites show the same", same, 60)
+
+    @staticmethod
+    def names(site, pattern):
+        out = site.search(f"cn=Recipients,ou=Site1,{ROOT}", f"(cn={pattern})", "cn")
+        return set(re.findall(r"^cn: (.*)$", out, re.M))
+
+    @staticmethod
+    def stat(site, name="ou=Site1"):
+        out = run("dirctl", "stat", "--json", "--config", site.path("dird.conf"))
+        one = re.search(rf'^{{"context":"{name},.*$', out, re.M).group(0)
+        return {key: int(value) for key, value in re.findall(r'"(epoch|usn|floor)":(\d+)', one)}
+
+    @staticmethod
+    def entries_in(site, partner):
+        out = site.search("cn=monitor", f"(partnerName={partner})", "entriesIn")
+        return int(re.search(r"^entriesIn: (\d+)", out, re.M).group(1))
+
+    def snapshot(self, name):
+        """The database as somebody copies it who does not know dirctl."""
+        self.one.stop("dird")
+        shutil.copytree(self.one.path("db"), os.path.join(self.folder, name))
+        self.one.start("dird")
+
+    def put_back(self, name):
+        shutil.rmtree(self.one.path("db"))
+        shutil.copytree(os.path.join(self.folder, name), self.one.path("db"))
+
+    def check_everywhere(self, pattern, wanted):
+        for site in self.sites.values():
+            self.assertEqual(self.names(site, pattern), set(wanted), site.name)
+
+    # --- backup and restore -----------------------------------------------------------------------
+
+    def test_01_backup_is_one_moment(self):
+        """R33: beside a dird that writes; in order of usn, without a hole."""
+        ended = threading.Event()
+        stops = threading.Event()
+
+        def write():
+            n = 0
+            while not stops.is_set():
+                self.one.modify(people("Site1", [f"Busy{n}"]))
+                n += 1
+            ended.n = n
+            ended.set()
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            wait_for("writes", lambda: len(self.names(self.one, "Busy*")) > 3)
+            out = run("dirctl", "backup", "--config", self.one.path("dird.conf"),
+                      os.path.join(self.folder, "busy"))
+            self.assertRegex(out, r"^\d+ bytes written")
+        finally:
+            stops.set()
+            writer.join(60)
+        self.assertTrue(ended.is_set())
+        conf = os.path.join(self.folder, "busy.conf")
+        with open(self.one.path("dird.conf"), encoding="ascii") as f:
+            text = re.sub(r"^database .*$", f"database {self.folder}/busy", f.read(), flags=re.M)
+        with open(conf, "w", encoding="ascii") as f:
+            f.write(text.replace("site.", self.one.path("site.")).replace(
+                "admin.password", self.one.path("admin.password")))
+        run("dirctl", "check", "--config", conf)
+        there = re.findall(r"^dn: cn=Busy(\d+),", run("dirctl", "dump", "--config", conf), re.M)
+        self.assertEqual(sorted(map(int, there)), list(range(len(there))))
+        self.assertTrue(3 < len(there) <= ended.n)
+        code, _, err = run("dirctl", "backup", "--config", self.one.path("dird.conf"),
+                           os.path.join(self.folder, "busy"), check=False)
+        self.assertEqual(code, 1)
+        self.assertIn("there is a backup already", err)
+
+    def test_02_restore_brings_back_what_partners_know(self):
+        self.one.modify(people("Site1", ["Old", "Changed", "Gone"]))
+        run("dirctl", "backup", "--config", self.one.path("dird.conf"),
+            os.path.join(self.folder, "backup"))
+        self.one.modify(people("Site1", numbered("Lost", 40)) + change("Site1", ["Gone"], "delete")
+                        + change("Site1", ["Changed"], "modify\nreplace: sn\nsn: later"))
+        before = self.converge()
+        code, _, err = run("dirctl", "restore", "--config", self.one.path("dird.conf"),
+                           os.path.join(self.folder, "backup"), check=False)
+        self.assertEqual(code, 1)
+        self.assertIn("stop dird first", err)
+        epoch = self.stat(self.one)["epoch"]
+        self.one.stop("dird")
+        run("dirctl", "restore", "--config", self.one.path("dird.conf"),
+            os.path.join(self.folder, "backup"))
+        run("dirctl", "check", "--config", self.one.path("dird.conf"))
+        self.one.start("dird")
+        self.one.modify(people("Site1", ["New"]))  # held until the partners were asked
+        self.assertEqual(self.names(self.one, "Lost*"), set(numbered("Lost", 40)))
+        after = self.converge()
+        self.check_everywhere("Lost*", numbered("Lost", 40))
+        self.check_everywhere("New", ["New"])
+        self.check_everywhere("Gone", [])
+        self.assertIn("sn: later", self.two.search(ROOT, "(cn=Changed)", "sn"))
+        self.assertEqual(len(after), len(before) + 1)
+        self.assertEqual(self.stat(self.one)["epoch"], epoch + 1)
+        self.assertIn("repl.recovered", self.one.log("dird"))
+
+    def test_03_restore_can_overrule(self):
+        run("dirctl", "backup", "--config", self.one.path("dird.conf"),
+            os.path.join(self.folder, "wanted"))
+        self.one.modify(people("Site1", numbered("Mistake", 30))
+                        + change("Site1", ["Old"], "delete")
+                        + change("Site1", ["Changed"], "modify\nreplace: sn\nsn: wrong"))
+        self.converge()
+        self.one.stop("dird")
+        run("dirctl", "restore", "--overrule", "--config", self.one.path("dird.conf"),
+            os.path.join(self.folder, "wanted"))
+        self.one.start("dird")
+        self.converge()
+        self.check_everywhere("Mistake*", [])
+        self.check_everywhere("Old", ["Old"])
+        self.assertIn("sn: later", self.two.search(ROOT, "(cn=Changed)", "sn"))
+
+    # --- put back by somebody who does not know dirctl ----------------------------------------------
+
+    def test_10_rollback_is_seen_before_the_first_write(self):
+        """R11: partners can be reached."""
+        self.snapshot("snapshot1")
+        self.one.modify(people("Site1", numbered("Later", 40)))
+        self.converge()
+        self.one.stop("dird")
+        self.put_back("snapshot1")
+        self.one.start("dird")
+        self.one.modify(people("Site1", ["First"]))
+        log = self.one.log("dird")
+        log = log[log.rindex(" ready"):]
+        self.assertIn("repl.rolled_back", log)
+        self.assertIn("repl.recovered", log)
+        self.assertEqual(self.names(self.one, "Later*"), set(numbered("Later", 40)))
+        self.converge()
+        self.check_everywhere("Later*", numbered("Later", 40))
+        self.check_everywhere("First", ["First"])
+
+    def test_11_rollback_is_seen_at_first_contact(self):
+        """R11: nobody could be asked, and more is written than was lost."""
+        self.snapshot("snapshot2")
+        self.one.modify(people("Site1", numbered("Alone", 20))
+                        + change("Site1", ["Base1"], "modify\nreplace: sn\nsn: lost and found")
+                        + change("Site1", ["Base2"], "modify\nreplace: sn\nsn: older"))
+        self.converge()
+        self.hub.stop("dird")
+        self.one.stop("dird")
+        self.put_back("snapshot2")
+        self.one.start("dird")
+        self.one.modify(people("Site1", numbered("Since", 60))
+                        + change("Site1", ["Base2"], "modify\nreplace: sn\nsn: newer"))
+        self.assertEqual(self.names(self.one, "Alone*"), set())
+        self.hub.start("dird")
+        wait_for("the lost writes", lambda: len(self.names(self.one, "Alone*")) == 20, 60)
+        self.converge()
+        self.check_everywhere("Alone*", numbered("Alone", 20))
+        self.check_everywhere("Since*", numbered("Since", 60))
+        for name, value in (("Base1", "lost and found"), ("Base2", "newer")):
+            self.assertIn(f"sn: {value}", self.two.search(ROOT, f"(cn={name})", "sn"))
+
+    def test_12_a_restart_alone_costs_nothing(self):
+        """A new life without a loss: partners get what is new, not everything again."""
+        before = self.entries_in(self.two, "Hub")
+        self.hub.stop("dird")
+        self.one.stop("dird")
+        self.one.start("dird")
+        epoch = self.stat(self.one)["epoch"]
+        self.one.modify(people("Site1", ["Unasked"]))
+        self.assertEqual(self.stat(self.one)["epoch"], epoch + 1)
+        self.one.modify(people("Site1", ["Unasked2"]))
+        self.assertEqual(self.stat(self.one)["epoch"], epoch + 1)
+        self.hub.start("dird")
+        self.converge()
+        self.assertLess(self.entries_in(self.hub, "Site1"), 20)
+        self.assertLess(self.entries_in(self.two, "Hub") - before, 20)
+
+    # --- deleted long ago -----------------------------------------------------------------------------
+
+    def test_20_nothing_lingers(self):
+        """R9: a partner was away for longer than traces of deleted entries are kept."""
+        self.one.modify(people("Site1", numbered("Short", 200)))
+        self.converge()
+        self.two.stop("dird")
+        for site in (self.hub, self.one):
+            site.stop("dird")
+            with open(site.path("dird.conf"), "a", encoding="ascii") as f:
+                f.write("tombstone-lifetime 1s\n")
+            site.start("dird")
+        self.one.modify(change("Site1", numbered("Short", 200), "delete"))
+        self.converge(self.hub, self.one)
+        for site in (self.hub, self.one):
+            wait_for("no tombstones", lambda s=site: "tombstones   0\n" in run(
+                "dirctl", "stat", "--config", s.path("dird.conf")), 30)
+            self.assertGreater(self.stat(site)["floor"], 0)
+        self.two.start("dird")
+        self.converge()
+        self.check_everywhere("Short*", [])
+
+    def test_90_stores_are_sound(self):
+        self.converge()
+        for site in self.sites.values():
+            site.stop("dird")
+            run("dirctl", "check", "--config", site.path("dird.conf"))
+
+
+if __name__ == "__main__":
+    tap.main()
