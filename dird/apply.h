@@ -14,6 +14,10 @@ struct apply_context {
 	struct arena *arena; /* of everything that comes out */
 	int64_t wall_us;     /* for timestamps */
 	unsigned max_values; /* of an attribute that names no entries; 0: any number */
+	/** Has the old entry a row of the value index with this value? Asked where an attribute has
+	 * many values. NULL: not known, they are looked at one by one. */
+	bool (*has_value)(const void *ctx, uint32_t attr, struct span normal);
+	const void *ctx;
 };
 
 /** An entry's content, ready for entry_build(). */
@@ -93,6 +97,16 @@ int apply_keys(const struct schema *s, const struct attr_list *attrs, struct are
 /** Rows only in `from`, or only in `to`, go to fn; both lists as apply_keys() gives them. */
 void apply_delta(const struct apply_keys *from, const struct apply_keys *to,
 		 void (*fn)(void *ctx, const struct apply_key *key, bool is_new), void *ctx);
+
+/**
+ * The rows by which two contents of one entry differ, as apply_delta() of all their rows would give
+ * them. Values are brought to normal form only where attributes differ, and of long lists of names
+ * only the values that do.
+ */
+int apply_differences(const struct schema *s, const struct attr_list *from,
+		      const struct attr_list *to, struct arena *a,
+		      void (*fn)(void *ctx, const struct apply_key *key, bool is_new),
+		      void *ctx) WARN_UNUSED;
 
 /** Does objectClass of these attributes name `class` (or one of its aliases)? */
 bool apply_has_class(const struct schema *s, const struct attr_list *attrs, const char *class);

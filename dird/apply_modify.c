@@ -4,8 +4,50 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define MANY_VALUES 16
+
+/* Did the change touch the type before this modification? Then the index does not know. */
+static bool is_first(const struct apply_work *w, const struct change *c,
+		     const struct change_mod *mod, const struct schema_attr *at)
+{
+	const struct change_mod *m;
+
+	for (m = c->mods; m != mod; m++) {
+		if (schema_attr(w->x->schema, m->attr.type) == at)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * As apply_match(). Of many values the index tells whether there can be one that matches, and it
+ * is mostly written as it is given.
+ */
+static int look_up(struct apply_work *w, const struct schema_attr *at, const struct attr *in,
+		   struct span value, bool knows_index, unsigned *out)
+{
+	struct buf normal;
+	bool maybe;
+	int rc;
+
+	if (!knows_index || in->nvalues < MANY_VALUES)
+		return apply_match(w, at, in, value, out);
+	buf_init(&normal, UINT32_MAX);
+	rc = schema_normalize(w->x->schema, at->equality, value, &normal);
+	maybe = rc == RC_OK && w->x->has_value(w->x->ctx, at->hash, buf_span(&normal));
+	buf_fini(&normal);
+	for (*out = 0; maybe && *out < in->nvalues; ++*out) {
+		if (span_eq(in->values[*out], value))
+			return RC_OK;
+	}
+	*out = in->nvalues;
+	if (rc == RC_INVALID || (rc == RC_OK && !maybe))
+		return RC_OK;
+	return rc == RC_OK ? apply_match(w, at, in, value, out) : rc;
+}
+
 static int mod_add(struct apply_work *w, const struct schema_attr *at, const struct attr *mod,
-		   bool is_permissive)
+		   bool is_permissive, bool knows_index)
 {
 	struct attr *to = apply_find_or_new(w, mod->type);
 	struct attr fresh = {.type = mod->type};
@@ -18,7 +60,8 @@ static int mod_add(struct apply_work *w, const struct schema_attr *at, const str
 	if (fresh.values == NULL)
 		return RC_NOMEM;
 	for (i = 0; i < mod->nvalues; i++) {
-		rc = to->nvalues != 0 ? apply_match(w, at, to, mod->values[i], &found) : RC_OK;
+		rc = to->nvalues != 0 ? look_up(w, at, to, mod->values[i], knows_index, &found)
+				      : RC_OK;
 		if (rc != RC_OK)
 			return rc;
 		if (found == to->nvalues)
@@ -34,7 +77,7 @@ static int mod_add(struct apply_work *w, const struct schema_attr *at, const str
 }
 
 static int mod_delete(struct apply_work *w, const struct schema_attr *at, const struct attr *mod,
-		      bool is_permissive)
+		      bool is_permissive, bool knows_index)
 {
 	struct attr *from = apply_find(w, mod->type);
 	unsigned i, found;
@@ -54,7 +97,7 @@ static int mod_delete(struct apply_work *w, const struct schema_attr *at, const 
 				    "no equality rule, single values can not be deleted",
 				    mod->type);
 	for (i = 0; rc == RC_OK && i < mod->nvalues; i++) {
-		rc = apply_match(w, at, from, mod->values[i], &found);
+		rc = look_up(w, at, from, mod->values[i], knows_index, &found);
 		if (rc == RC_OK && found == from->nvalues && is_permissive)
 			continue;
 		if (rc == RC_OK && found == from->nvalues)
@@ -136,6 +179,7 @@ static int modify_one(struct apply_work *w, const struct change *c, const struct
 	const struct schema_attr *at;
 	struct attr_list canonical;
 	const struct attr *m;
+	bool knows_index;
 	int rc;
 
 	rc = schema_canonical(w->x->schema,
@@ -150,12 +194,14 @@ static int modify_one(struct apply_work *w, const struct change *c, const struct
 	if (at->no_user_modification && !(c->may_set_operational && apply_may_bring(at->name)))
 		return apply_refuse(w, LR_CONSTRAINT_VIOLATION, "no user modification allowed",
 				    m->type);
+	knows_index = w->x->has_value != NULL && at->is_indexed &&
+		      at->equality != SCHEMA_NORM_NONE && is_first(w, c, mod, at);
 	switch (mod->op) {
 	case CHANGE_OP_ADD:
-		rc = mod_add(w, at, m, c->is_permissive);
+		rc = mod_add(w, at, m, c->is_permissive, knows_index);
 		break;
 	case CHANGE_OP_DELETE:
-		rc = mod_delete(w, at, m, c->is_permissive);
+		rc = mod_delete(w, at, m, c->is_permissive, knows_index);
 		break;
 	case CHANGE_OP_REPLACE:
 		mod_replace(w, m);

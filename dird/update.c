@@ -7,14 +7,16 @@
 
 struct apply_context update_apply_context(const struct update *u)
 {
-	return (struct apply_context){u->ctx->schema, u->a, u->ctx->wall_us, u->ctx->max_values};
+	return (struct apply_context){.schema = u->ctx->schema,
+				      .arena = u->a,
+				      .wall_us = u->ctx->wall_us,
+				      .max_values = u->ctx->max_values};
 }
 
 /* --- records --- */
 
 int update_load(struct update *u, uint64_t eid, struct update_old *out)
 {
-	struct attr_list attrs;
 	struct span copy;
 	int rc;
 
@@ -24,9 +26,7 @@ int update_load(struct update *u, uint64_t eid, struct update_old *out)
 		return rc;
 	copy = arena_span(u->a, entry_record(&out->e));
 	rc = copy.p != NULL ? entry_open(copy, &out->e) : RC_NOMEM;
-	if (rc == RC_OK)
-		rc = entry_decode(&out->e, true, u->a, &attrs);
-	return rc == RC_OK ? apply_keys(u->ctx->schema, &attrs, u->a, &out->keys) : rc;
+	return rc == RC_OK ? entry_decode(&out->e, true, u->a, &out->attrs) : rc;
 }
 
 struct delta {
@@ -49,24 +49,23 @@ static void put_delta(void *ctx, const struct apply_key *key, bool is_new)
 int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 		 const struct apply_entry *content, const struct update_old *old)
 {
-	static const struct apply_keys none;
+	static const struct attr_list none;
 	struct entry_head flagged = *head;
 	struct delta d = {u->t, eid};
-	struct apply_keys keys;
 	struct buf record;
 	struct entry now;
 	int rc;
 
 	flagged.flags = apply_flags(u->ctx->schema, &content->attrs);
 	buf_init(&record, UINT32_MAX);
-	rc = apply_keys(u->ctx->schema, &content->attrs, u->a, &keys);
-	if (rc == RC_OK)
-		rc = entry_build(&flagged, &content->attrs, content->runs, &record);
+	rc = entry_build(&flagged, &content->attrs, content->runs, &record);
 	if (rc == RC_OK) {
 		store_entry_put(u->t, eid, buf_span(&record));
-		apply_delta(old != NULL ? &old->keys : &none, &keys, put_delta, &d);
-		rc = store_error(u->t);
+		rc = apply_differences(u->ctx->schema, old != NULL ? &old->attrs : &none,
+				       &content->attrs, u->a, put_delta, &d);
 	}
+	if (rc == RC_OK)
+		rc = store_error(u->t);
 	if (rc == RC_OK)
 		rc = entry_open(buf_span(&record), &now);
 	if (rc == RC_OK)
@@ -77,12 +76,9 @@ int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 
 int update_write_head(struct update *u, const struct update_old *old, const struct entry_head *head)
 {
-	struct apply_entry same;
+	struct apply_entry same = {.attrs = old->attrs};
 	unsigned i;
-	int rc = entry_decode(&old->e, true, u->a, &same.attrs);
 
-	if (rc != RC_OK)
-		return rc;
 	same.runs = arena_zalloc(u->a, same.attrs.n, sizeof(*same.runs));
 	if (same.runs == NULL)
 		return RC_NOMEM;
@@ -93,14 +89,14 @@ int update_write_head(struct update *u, const struct update_old *old, const stru
 
 void update_erase(struct update *u, const struct update_old *old)
 {
-	static const struct apply_keys none;
+	static const struct attr_list none;
 	struct delta d = {u->t, old->eid};
-	int rc;
+	int rc = apply_differences(u->ctx->schema, &old->attrs, &none, u->a, put_delta, &d);
 
-	apply_delta(&old->keys, &none, put_delta, &d);
 	store_uuid_del(u->t, &old->e.head.uuid);
 	store_entry_del(u->t, old->eid);
-	rc = update_views(u, old->eid, &old->e, NULL);
+	if (rc == RC_OK)
+		rc = update_views(u, old->eid, &old->e, NULL);
 	if (rc != RC_OK)
 		store_fail(u->t, rc);
 }
@@ -326,9 +322,22 @@ int update_put_changed(struct update *u, const struct update_old *old, struct en
 	return rc == RC_OK ? store_error(u->t) : rc;
 }
 
+struct indexed {
+	struct store_txn *t;
+	uint64_t eid;
+};
+
+static bool has_value(const void *ctx, uint32_t attr, struct span normal)
+{
+	const struct indexed *i = ctx;
+
+	return store_has_index(i->t, attr, normal, i->eid);
+}
+
 static int modify(struct update *u)
 {
 	struct apply_context x = update_apply_context(u);
+	struct indexed here = {.t = u->t};
 	struct apply_entry content;
 	struct update_old old;
 	struct entry_head head;
@@ -337,6 +346,9 @@ static int modify(struct update *u)
 
 	if (rc == RC_OK)
 		rc = update_nc_own(u, &old.e.head.stamp.nc, &nc);
+	here.eid = old.eid;
+	x.has_value = has_value;
+	x.ctx = &here;
 	if (rc == RC_OK)
 		rc = apply_modify(&x, &old.e, u->c, &content, u->why);
 	if (rc == RC_OK)

@@ -21,10 +21,10 @@ struct update {
 struct update_old {
 	uint64_t eid;
 	struct entry e;
-	struct apply_keys keys;
+	struct attr_list attrs; /* all of them */
 };
 
-/** Load an entry and its index rows. RC_NOTFOUND; else an error of the store. */
+/** Load an entry and all its attributes. RC_NOTFOUND; else an error of the store. */
 int update_load(struct update *u, uint64_t eid, struct update_old *out) WARN_UNUSED;
 
 /**

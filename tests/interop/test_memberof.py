@@ -165,6 +165,30 @@ class Lists(unittest.TestCase):
         self.hub.modify(delete(gone))
         self.assertEqual(self.values(self.hub, f"cn=Alias,{base('Hub')}", "aliasedObjectName"), [gone.lower()])
 
+    def test_6_long_lists(self):
+        """Of many values the index tells which are there, in whatever spelling."""
+        dn, people = f"cn=Long,{base('Hub')}", base("Hub")
+        self.hub.add(group("Hub", "Long", *(f"cn=N{i},{people}" for i in range(40))))
+
+        def modify(code, *mods):
+            rc, out, err = self.hub.modify(f"dn: {dn}\nchangetype: modify\n" + "".join(
+                f"{what}: member\n" + "".join(f"member: {m}\n" for m in values) + "-\n"
+                for what, *values in mods), check=False)
+            self.assertEqual(rc, code, out + err)
+        spelled = f"CN=n7 , {people.upper()}"
+        modify(20, ("add", spelled))
+        modify(20, ("add", f"cn=New,{people}", spelled))
+        modify(16, ("delete", f"cn=New,{people}"))
+        modify(0, ("delete", spelled), ("add", spelled))
+        modify(20, ("add", f"cn=New,{people}"), ("add", f"cn=new,{people}"))
+        modify(16, ("delete", spelled), ("delete", spelled))
+        modify(0, ("delete", spelled, f"cn=N8,{people}"), ("add", f"cn=New,{people}"))
+        self.both(lambda *a: len(self.values(*a)), 39, dn, "member")
+        modify(0, ("delete",), ("add", spelled))
+        self.both(lambda *a: len(self.values(*a)), 1, dn, "member")
+        self.assertEqual(self.found(self.hub, f"(member=cn=n7,{people})"), self.names("Hub", "Long"))
+        self.assertEqual(self.found(self.hub, f"(member=cn=n9,{people})"), [])
+
     def test_7_quiet(self):
         """Mending has an end: nobody's number moves any more."""
         def numbers():

@@ -228,6 +228,144 @@ static void cut_values_are_one_row(void **state)
 	arena_fini(&a);
 }
 
+/* --- only what differs is normalized --- */
+
+static unsigned next_random(unsigned *seed, unsigned below)
+{
+	*seed = *seed * 1103515245u + 12345u;
+	return (*seed >> 16) % below;
+}
+
+/* Few values, so that lists often share them, several descriptions of a type, values that are
+ * spelled differently or cut, and order that changes. */
+static void make_list(struct arena *a, unsigned *seed, struct attr_list *out)
+{
+	static const char *const types[] = {"member",       "member;x-a",  "cn",
+					    "cn;lang-de",   "commonName",  "mail",
+					    "uniqueMember", "description", "noSuchType"};
+	static const char *const values[] = {"cn=a",   "CN=A",     "cn=b,o=x", "cn=b, o=x",
+					     "Müller", "Muller",   "Mùller",   "x",
+					     "y",      "cn=c#'1'B"};
+	unsigned i, k;
+	struct attr *at;
+
+	*out = (struct attr_list){arena_zalloc(a, UNIT_COUNT(types), sizeof(*at)), 0};
+	for (i = 0; i < UNIT_COUNT(types); i++) {
+		if (next_random(seed, 3) == 0)
+			continue;
+		at = &out->attrs[out->n++];
+		at->type = span_of(types[i]);
+		at->values = arena_zalloc(a, 8, sizeof(struct span));
+		for (k = next_random(seed, 8); k != 0; k--) {
+			const char *v = values[next_random(seed, UNIT_COUNT(values))];
+
+			if (next_random(seed, 8) == 0)
+				v = arena_printf(a, "cn=%0600d%u", 0, next_random(seed, 2));
+			at->values[at->nvalues++] = span_of(v);
+		}
+	}
+}
+
+/* The same list in other memory, with some changes. */
+static void vary_list(struct arena *a, unsigned *seed, const struct attr_list *in,
+		      struct attr_list *out)
+{
+	unsigned i, k;
+
+	make_list(a, seed, out);
+	for (i = 0; i < in->n && i < out->n; i++) {
+		if (next_random(seed, 2) == 0)
+			continue;
+		out->attrs[i].type = in->attrs[i].type;
+		out->attrs[i].nvalues = in->attrs[i].nvalues;
+		for (k = 0; k < in->attrs[i].nvalues; k++)
+			out->attrs[i].values[k] = arena_span(a, in->attrs[i].values[k]);
+		if (next_random(seed, 2) == 0 && out->attrs[i].nvalues != 0)
+			out->attrs[i].nvalues--;
+		for (k = 0; k < i; k++) { /* no description twice */
+			if (span_eq(out->attrs[k].type, out->attrs[i].type))
+				out->attrs[i].nvalues = 0;
+		}
+	}
+	for (i = k = 0; i < out->n; i++) {
+		if (out->attrs[i].nvalues != 0)
+			out->attrs[k++] = out->attrs[i];
+	}
+	out->n = k;
+}
+
+struct rows {
+	struct apply_key at[400];
+	bool is_new[400];
+	unsigned n;
+};
+
+static void note_row(void *ctx, const struct apply_key *key, bool is_new)
+{
+	struct rows *r = ctx;
+
+	assert_true(r->n < UNIT_COUNT(r->at));
+	r->at[r->n] = *key;
+	r->is_new[r->n++] = is_new;
+}
+
+static void drop_doubles(struct attr_list *l)
+{
+	unsigned i, k, n;
+	struct attr *at;
+
+	/* what is stored has no value twice, in whatever spelling */
+	for (i = 0; i < l->n; i++) {
+		at = &l->attrs[i];
+		for (k = n = 0; k < at->nvalues; k++) {
+			struct attr one = {at->type, at->values, n + 1};
+			struct attr_list check = {&one, 1}, canonical;
+			struct result why;
+			struct arena a;
+
+			at->values[n] = at->values[k];
+			arena_init(&a);
+			n += schema_canonical(schema, &check, &a, &canonical, &why) == RC_OK;
+			arena_fini(&a);
+		}
+		at->nvalues = n;
+	}
+}
+
+static void differences_are_those_of_all_rows(void **state)
+{
+	unsigned seed, i, trimmed = 0;
+
+	(void)state;
+	for (seed = 1; seed <= 2000; seed++) {
+		struct attr_list from, to;
+		struct apply_keys had, has;
+		struct rows want = {.n = 0}, got = {.n = 0};
+		unsigned random = seed;
+		struct arena a;
+
+		arena_init(&a);
+		make_list(&a, &random, &from);
+		vary_list(&a, &random, &from, &to);
+		drop_doubles(&from);
+		drop_doubles(&to);
+		assert_int_equal(apply_keys(schema, &from, &a, &had), RC_OK);
+		assert_int_equal(apply_keys(schema, &to, &a, &has), RC_OK);
+		apply_delta(&had, &has, note_row, &want);
+		assert_int_equal(apply_differences(schema, &from, &to, &a, note_row, &got), RC_OK);
+		if (want.n != got.n)
+			fail_msg("seed %u: %u rows, not %u", seed, got.n, want.n);
+		for (i = 0; i < want.n; i++) {
+			assert_int_equal(got.at[i].attr, want.at[i].attr);
+			unit_assert_span(got.at[i].value, want.at[i].value);
+			assert_int_equal(got.is_new[i], want.is_new[i]);
+		}
+		trimmed += want.n != 0;
+		arena_fini(&a);
+	}
+	assert_true(trimmed > 1000);
+}
+
 static uint8_t flags_of(const char *type, const char *value)
 {
 	struct span values[] = {span_of(value)};
@@ -311,6 +449,7 @@ int main(void)
 		unit_heap_test(out_of_memory),
 		unit_heap_test(deltas),
 		unit_heap_test(cut_values_are_one_row),
+		unit_heap_test(differences_are_those_of_all_rows),
 		unit_heap_test(flags_follow_from_attributes),
 		unit_heap_test(classes),
 		unit_heap_test(values_with_accents_have_two_rows),
