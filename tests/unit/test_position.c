@@ -148,6 +148,44 @@ static void cookie_refuses(void **state)
 	arena_fini(&a);
 }
 
+static int read_once(void *text)
+{
+	struct vector v;
+	struct arena a;
+	uint64_t hash;
+	int rc;
+
+	arena_init(&a);
+	rc = cookie_read(span_of(text), &a, &hash, &v);
+	arena_fini(&a);
+	return rc;
+}
+
+/* Requirement F9. Enough contexts for several chunks of the arena. */
+static void cookie_without_memory(void **state)
+{
+	struct vector v = {NULL, 0};
+	struct arena a;
+	struct buf b;
+	unsigned i;
+
+	(void)state;
+	arena_init(&a);
+	buf_init(&b, 1 << 20);
+	for (i = 0; i < 500; i++) {
+		struct position p = {
+			.nc = uuid_of(1), .epoch = 1, .invocation = uuid_of(2), .usn = i};
+
+		p.nc.b[14] = (uint8_t)(i >> 8);
+		p.nc.b[15] = (uint8_t)i;
+		assert_int_equal(vector_put(&v, &a, &p), RC_OK);
+	}
+	cookie_write(1, &v, &b);
+	unit_fail_allocations(read_once, (void *)(uintptr_t)buf_cstr(&b));
+	buf_fini(&b);
+	arena_fini(&a);
+}
+
 static void stamps(void **state)
 {
 	struct stamp s = {uuid_of(7), 3, 18446744073709551615u}, back;
@@ -175,6 +213,7 @@ int main(void)
 		unit_heap_test(vector_stays_ordered),
 		unit_heap_test(cookie_round_trip),
 		unit_heap_test(cookie_refuses),
+		unit_heap_test(cookie_without_memory),
 		unit_heap_test(stamps),
 	};
 

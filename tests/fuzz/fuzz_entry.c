@@ -1,0 +1,30 @@
+/* dird/entry.c: bytes as a record of the database. What entry_open() takes can be looked at in
+ * every way, and lies inside the record. */
+#include "tests/fuzz/fuzz.h"
+
+#include "dird/entry.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct attr_list attrs;
+	struct entry_attr at;
+	struct entry e;
+	struct arena a;
+	unsigned i;
+
+	(void)entry_peek_parent(span_make(data, size));
+	if (entry_open(span_make(data, size), &e) != RC_OK)
+		return 0;
+	arena_init(&a);
+	for (i = 0; i < e.nattrs; i++) {
+		entry_attr_at(&e, i, &at);
+		must(at.type.p >= data && at.type.p + at.type.n <= data + size);
+		must(at.values.n == 0 ||
+		     (at.values.p >= data && at.values.p + at.values.n <= data + size));
+	}
+	(void)entry_has_class(&e, "person");
+	if (entry_decode(&e, true, &a, &attrs) == RC_OK)
+		must(attrs.n <= e.nattrs);
+	arena_fini(&a);
+	return 0;
+}
