@@ -96,6 +96,7 @@ int main(int argc, char **argv)
 		{"add", galctl_add, "add a person, a distribution list or a custom recipient"},
 		{"import", galctl_import, "add and change entries from an LDIF file"},
 		{"export", galctl_export, "write recipients as LDIF"},
+		{"view", galctl_view, "address book views: list, show, add, set, remove"},
 		{0},
 	};
 	static const struct cli_tool tool = {

@@ -8,6 +8,7 @@ int galctl_show(int argc, char **argv);
 int galctl_add(int argc, char **argv);
 int galctl_import(int argc, char **argv);
 int galctl_export(int argc, char **argv);
+int galctl_view(int argc, char **argv);
 
 /** The filter for everything that is in the address list. */
 #define GALCTL_RECIPIENTS "(|(objectClass=mailRecipient)(objectClass=customRecipient))"

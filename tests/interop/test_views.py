@@ -2,6 +2,7 @@
 # tests/run: timeout=300
 """Lists of the address book: views, positions and sorted browsing, asked by ldapsearch, python-ldap, ldap3 and raw
 requests; names of many scripts, hidden recipients, changes meanwhile."""
+import json
 import os
 import random
 import re
@@ -434,6 +435,40 @@ class Views(Case):
             f"cn=No Base,{LISTS}", "(objectClass=*)", "viewState", scope="base"))
         self.assertEqual(self.c.ask(f"cn=No Base,{LISTS}", ber.PRESENT)[1], [])
         self.assertNotIn("viewState", SITE.search(f"cn=No Base,{LISTS}", "(objectClass=*)", "*", "+", scope="base"))
+
+
+class Tool(Case):
+    """galctl view"""
+
+    def view(self, verb, *words, want=0):
+        status, out, err = run("galctl", "view", verb, "--config", SITE.path("dird.conf"), *words, check=False)
+        self.assertEqual(status, want, out + err)
+        return out + err
+
+    def rows(self):
+        return {row["view"]: row for row in map(json.loads, self.view("list", "--json").splitlines())}
+
+    def test_life_of_a_view(self):
+        out = self.view("add", "Oslo, Norway", "--filter", "(l=Oslo)", "--sort", "sn,cn", "--dry-run")
+        self.assertIn("would add cn=Oslo\\, Norway,cn=Address Lists,o=Example", out)
+        self.assertNotIn("Oslo, Norway", self.rows())
+        self.view("add", "Oslo, Norway", "--filter", "(l=Oslo)", "--sort", "sn,cn")
+        wait_for("view", lambda: self.rows()["Oslo, Norway"]["state"] == "ready")
+        row = self.rows()["Oslo, Norway"]
+        self.assertEqual((row["entries"], row["sort"], row["filter"]), (SITE.count(ROOT, "(l=Oslo)"), "sn,cn", "(l=Oslo)"))
+        self.assertIn("viewSort", self.view("show", "Oslo, Norway"))
+        self.assertEqual(json.loads(self.view("show", "--json", "Oslo, Norway"))["viewState"], ["ready"])
+        self.view("set", "Oslo, Norway", "--filter", "(&(l=Oslo)(mail=*))", "--sort", "")
+        wait_for("view", lambda: self.rows()["Oslo, Norway"]["state"] == "ready")
+        row = self.rows()["Oslo, Norway"]
+        self.assertEqual((row["entries"], row["sort"]), (SITE.count(ROOT, "(&(l=Oslo)(mail=*))"), "displayName"))
+        self.assertIn("viewFilter", self.view("set", "Oslo, Norway", "--filter", "(l=", want=1))
+        self.assertIn("nothing to change", self.view("set", "Oslo, Norway", want=1))
+        self.assertIn("would remove", self.view("remove", "--dry-run", "Oslo, Norway"))
+        self.view("remove", "Oslo, Norway")
+        self.assertNotIn("Oslo, Norway", self.rows())
+        self.assertIn("no view", self.view("show", "Oslo, Norway", want=1))
+        self.assertIn("no view", self.view("remove", "Recipients", want=1))
 
 
 class Replicated(Case):
