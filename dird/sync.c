@@ -103,6 +103,9 @@ static void end_by_error(struct sync_session *s, int rc)
 	case RC_CONFLICT:
 		end_for_refresh(s);
 		break;
+	case RC_DENIED:
+		end_with(s, LR_INSUFFICIENT_ACCESS, "the keys of the site have changed");
+		break;
 	case RC_TOOBIG:
 		end_with(s, LR_SIZE_LIMIT, "more entries than the size limit");
 		break;
@@ -416,6 +419,8 @@ static int begin_content(struct sync_session *s, struct span cookie)
 	s->with_local = !s->is_partner && s->op->identity.kind == IDENTITY_ADMIN;
 	if (rc == RC_OK && !s->is_partner)
 		rc = sync_content_hash(s, &s->hash);
+	if (rc == RC_OK)
+		rc = sync_begin_right(s, t);
 	if (rc == RC_OK)
 		rc = sync_begin_contexts(s, t, cookie);
 	if (rc == RC_CONFLICT)

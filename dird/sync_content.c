@@ -126,6 +126,42 @@ bool sync_is_partner_request(const struct op *op)
 	       asks_for(m, SPAN_LIT("parentUUID"));
 }
 
+/* --- the right to go on --- */
+
+/* The keys of a site, whoever else asks has none to lose. */
+static int read_right(struct sync_session *s, struct store_txn *t, uint64_t *out)
+{
+	struct span type = SPAN_LIT("siteKey");
+	struct entry_attr at;
+	struct entry e;
+	uint64_t eid;
+	unsigned i = 0;
+	int rc;
+
+	*out = 0;
+	if (s->op->identity.kind != IDENTITY_SITE)
+		return RC_OK;
+	rc = store_by_uuid(t, &s->op->identity.uuid, &eid);
+	if (rc == RC_OK)
+		rc = store_entry(t, eid, &e);
+	if (rc == RC_OK && entry_find(&e, entry_type_hash(type), type, &i, &at))
+		*out = hash_more(FNV_BASIS, at.values);
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+int sync_begin_right(struct sync_session *s, struct store_txn *t)
+{
+	return read_right(s, t, &s->right);
+}
+
+int sync_check_right(struct sync_session *s, struct store_txn *t)
+{
+	uint64_t now;
+	int rc = read_right(s, t, &now);
+
+	return rc == RC_OK && now != s->right ? RC_DENIED : rc;
+}
+
 /* --- moves --- */
 
 static bool moved_since_cookie(struct sync_session *s, const struct entry *e)

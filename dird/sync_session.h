@@ -73,6 +73,7 @@ struct sync_session {
 	uint64_t hash;   /* of what controls the content; 0 for partners */
 	uint8_t key[SIPHASH_KEY_BYTES]; /* of cookies; the same at all sites */
 	bool reload_hint;
+	uint64_t right; /* what a site's right rests on, its keys, as the session began */
 
 	bool is_openldap;           /* the client is slapd */
 	struct span rid, csns;      /* of its cookie */
@@ -140,6 +141,10 @@ bool sync_is_partner_request(const struct op *op);
 /** Has the entry come to its place, alone or with what is above it, since the cookie? */
 int sync_has_moved(struct sync_session *s, struct store_txn *t, const struct entry *e,
 		   bool *out) WARN_UNUSED;
+
+/** Note what the right of the client rests on; later, RC_DENIED when that has changed. */
+int sync_begin_right(struct sync_session *s, struct store_txn *t) WARN_UNUSED;
+int sync_check_right(struct sync_session *s, struct store_txn *t) WARN_UNUSED;
 
 /* --- sync_begin.c --- */
 

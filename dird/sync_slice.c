@@ -438,6 +438,8 @@ int sync_slice(struct sync_session *s, struct store_txn *t)
 
 	s->chain_eid = 0;
 	if (rc == RC_OK)
+		rc = sync_check_right(s, t);
+	if (rc == RC_OK)
 		rc = sync_refresh_contexts(s, t);
 	begin_pass(s);
 	if (rc == RC_OK && s->walk != NULL)

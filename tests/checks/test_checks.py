@@ -76,6 +76,21 @@ class Checks(unittest.TestCase):
     def test_docs_empty_tree(self):
         self.assertEqual(run("docs", self.tmp)[0], 1)
 
+    def test_failures(self):
+        row = "| {} | it breaks | it can not | {} |\n"
+        rows = [row.format(n, "`unit/test_a.c: mends`") for n in range(1, 36)]
+        self.write("tests/unit/test_a.c", "static void mends(void **state)\n")
+        self.write("docs/replication.md", "".join(rows))
+        self.assertEqual(run("failures", self.tmp)[0], 0)
+        for cell, said in (("`unit/test_a.c: mend`", "row 2: no mend"), ("later", "row 2: no test"),
+                           ("`unit/test_b.c: mends`", "test_b.c is not there")):
+            self.write("docs/replication.md", "".join([rows[0], row.format(2, cell), *rows[2:]]))
+            rc, out = run("failures", self.tmp)
+            self.assertEqual(rc, 1)
+            self.assertIn(said, out)
+        self.write("docs/replication.md", "".join(rows[:34]))
+        self.assertEqual(run("failures", self.tmp)[0], 1)
+
     def test_format(self):
         self.write("lib/a.c", "int a;\n")
         rc, out = run("format", self.tmp)

@@ -249,6 +249,55 @@ static void refresh_required_with_cookie(void **state)
 	close_world(&w);
 }
 
+static void set_key(struct site *s, const char *key)
+{
+	struct change change = {
+		.kind = CHANGE_MODIFY, .actor = SPAN_LIT("cn=admin," ROOT), .nmods = 1};
+	struct attr_list list = {.n = 0};
+	char dn[64];
+	struct arena a;
+
+	arena_init(&a);
+	snprintf(dn, sizeof(dn), "ou=S%u," ROOT, s->number);
+	list.attrs = arena_zalloc(&a, 1, sizeof(*list.attrs));
+	set_attr(&a, &list, "siteKey", key);
+	change.dn = dn_of(&a, dn);
+	change.mods = arena_zalloc(&a, 1, sizeof(*change.mods));
+	change.mods[0] = (struct change_mod){CHANGE_OP_REPLACE, list.attrs[0]};
+	assert_int_equal(apply(s, &change, 1, &a), RC_OK);
+	arena_fini(&a);
+}
+
+/* A session rests on the keys of its site: other changes leave it alone, another key ends it. */
+static void keys_change(void **state)
+{
+	struct client *c;
+	struct world w;
+	unsigned i;
+
+	(void)state;
+	open_world(&w, 1);
+	c = &w.clients[4];
+	set_key(&sites[0], "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+	c->r.at = &sites[0];
+	c->r.who = IDENTITY_SITE;
+	c->r.site = sites[0].nc;
+	c->r.mode = SYNC_REFRESH_AND_PERSIST;
+	open_client(c);
+	for (i = 0; i < 20; i++) {
+		random_change(&sites[0]);
+		sync_wake(NULL);
+		turn(&c->s);
+		read_client(c, UINT32_MAX);
+	}
+	assert_true(c->s.is_open);
+	set_key(&sites[0], "sha256:BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA=");
+	sync_wake(NULL);
+	assert_true(c->s.has_ended);
+	assert_int_equal(c->s.code, LR_INSUFFICIENT_ACCESS);
+	close_world(&w);
+}
+
 static int load_schema(void **state)
 {
 	struct buf errors;
@@ -272,6 +321,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		unit_heap_test(refresh_required_with_cookie),
+		unit_heap_test(keys_change),
 		unit_heap_test(random_worlds),
 	};
 
