@@ -32,7 +32,11 @@ DIFFERS = {
         "rfc4511 an asterisk is all user attributes (§4.5.1.8)",
         "rfc4512 operational attributes do not come unasked (§3.4)",
         "rfc4529 @class brings what a class needs and allows (§2)",
-        "rfc4529 @class with a class and a type (§2)"],
+        "rfc4529 @class with a class and a type (§2)",
+        "clients Evolution browses everything, all attributes",
+        "clients Roundcube expands a list by base reads"],
+    "locality, asked for as a type, is taken as the class of that name": [
+        "clients Thunderbird asks for the whole card under all its names"],
     "a modify that takes the RDN's value away is a namingViolation": [
         "rfc4511 modify must not take the RDN's value away (§4.6)",
         "rfc4511 modify must not replace the RDN's value (§4.6)",

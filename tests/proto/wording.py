@@ -41,7 +41,9 @@ CONTROLS = {
     "sync-done": "1.3.6.1.4.1.4203.1.9.1.3", "permissive": "1.2.840.113556.1.4.1413",
     "tree-delete": "1.2.840.113556.1.4.805", "no-op": "1.3.6.1.4.1.4203.1.10.2",
     "relax": "1.3.6.1.4.1.4203.666.5.12", "domain-scope": "1.2.840.113556.1.4.1339",
-    "dont-use-copy": "1.3.6.1.1.22",
+    "dont-use-copy": "1.3.6.1.1.22", "vlv": "2.16.840.1.113730.3.4.9",
+    "vlv-response": "2.16.840.1.113730.3.4.10",
+    "password-policy": "1.3.6.1.4.1.42.2.27.8.5.1",
 }
 CONTROL_NAMES = {oid: name for name, oid in CONTROLS.items()}
 EXTENSIONS = {
@@ -74,18 +76,20 @@ def data(word):
 
 
 def braces(text):
-    """BER: {30 {02 01} 'text'} is a tag, then contents; lengths are computed. Bare hex stays."""
+    """BER: {30 {02 01} 'text'} is a tag, then contents; lengths are computed, with {30w ...} in the
+    four bytes that Windows sends. Bare hex stays."""
     out = [b""]
     tags = []
-    for m in re.finditer(r"\s*(?:\{\s*([0-9a-f]{2})|(\})|'([^']*)'|([0-9a-f]+)|(\S))", text):
+    for m in re.finditer(r"\s*(?:\{\s*([0-9a-f]{2}w?)|(\})|'([^']*)'|([0-9a-f]+)|(\S))", text):
         if m[5]:
             raise Bad(f"not BER: {text}")
         if m[1]:
-            tags.append(int(m[1], 16))
+            tags.append(m[1])
             out.append(b"")
         elif m[2]:
-            body = out.pop()
-            out[-1] += tlv(tags.pop(), body)
+            body, tag = out.pop(), tags.pop()
+            out[-1] += (tlv(int(tag, 16), body) if len(tag) == 2 else
+                        bytes([int(tag[:2], 16), 0x84]) + len(body).to_bytes(4, "big") + body)
         else:
             out[-1] += m[3].encode() if m[3] is not None else bytes.fromhex(m[4])
     if tags:
@@ -284,6 +288,11 @@ def control_value(name, arguments, cookie):
         return tlv(0x30, integer(int(arguments[0])), octets(given))
     if name == "sort":
         return tlv(0x30, *map(sort_key, arguments))
+    if name == "vlv":
+        before, after, *target = arguments
+        by = (tlv(0x81, target[0][1:].encode()) if target[0].startswith("=") else
+              tlv(0xa0, *(integer(int(n)) for n in target)))
+        return tlv(0x30, integer(int(before)), integer(int(after)), by)
     if name == "subentries":
         return tlv(0x01, b"\xff" if arguments == ["true"] else b"\0")
     if name == "proxy":
@@ -384,6 +393,9 @@ def control_lines(body):
         elif name == "sort-response":
             line += " " + " ".join([RESULTS[number_of(v)] if tag == 0x0a else v.decode()
                                     for tag, v in items(items(value, 0x30)[0][1], 0x0a, 0x80)])
+        elif name == "vlv-response":
+            (_, at), (_, count), (_, code) = items(items(value, 0x30)[0][1], 0x02, 0x0a)
+            line += f" {number_of(at)} of {number_of(count)} {RESULTS[number_of(code)]}"
         elif name == "sync-done":
             cookie = next((v for t, v in items(items(value, 0x30)[0][1]) if t == 0x04), None)
             line += " " + ("with" if cookie else "without") + " cookie"
