@@ -65,7 +65,8 @@ struct change {
 	struct stamp stamp;      /* PUT REMOVE */
 	struct span old_dn;      /* REMOVE: may be empty */
 	bool ends_present;       /* POSITION: of a present phase */
-	bool is_overruling;      /* RECOVERED: our older state counts, whatever partners know */
+	bool is_overruling;      /* RECOVERED: our older state counts, whatever partners know.
+				    ROLLED_BACK: in any case, from the beginning */
 	bool is_retry;           /* PUT REMOVE: out of quarantine; the position covers it */
 	const char *poison;      /* PUT REMOVE: why it can not be applied, found out when the batch
 				    failed; NULL */

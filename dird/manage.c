@@ -64,6 +64,16 @@ static void sync_now(struct op *op, struct span partner)
 	op_finish_result(op, LR_SUCCESS, text);
 }
 
+static void take_over(struct op *op)
+{
+	int rc = repl_take_over(op->server->repl);
+
+	if (rc != RC_OK)
+		op_finish_error(op, rc, "take-over");
+	else
+		op_finish_result(op, LR_SUCCESS, "partners are asked for what either has written");
+}
+
 void op_manage(struct op *op)
 {
 	const struct msg_extended *x = &op->msg.u.extended;
@@ -77,6 +87,8 @@ void op_manage(struct op *op)
 		retry_quarantine(op);
 	else if (span_eq(verb, SPAN_LIT(MANAGE_SYNC_NOW)))
 		sync_now(op, arg);
+	else if (span_eq(verb, SPAN_LIT(MANAGE_TAKE_OVER)))
+		take_over(op);
 	else
 		op_finish_result(op, LR_PROTOCOL_ERROR, "unknown verb");
 }

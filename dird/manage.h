@@ -4,6 +4,7 @@
  *   requestValue   text: a verb, and for some verbs a space and an argument
  *   "retry-quarantine"      try again what could not be applied
  *   "sync-now [PARTNER]"    attempt links now, whatever their schedule and backoff say
+ *   "take-over"             of two processes that run as this site, this one is to go on
  *
  * For the administrator only. The answer is an LDAP result; its text says what was done.
  */
@@ -13,6 +14,7 @@
 
 #define MANAGE_RETRY_QUARANTINE "retry-quarantine"
 #define MANAGE_SYNC_NOW "sync-now"
+#define MANAGE_TAKE_OVER "take-over"
 
 struct op;
 

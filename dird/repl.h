@@ -94,6 +94,12 @@ void repl_stop(struct repl **r);
  */
 unsigned repl_sync_now(struct repl *r, struct span partner);
 
+/**
+ * Another process has run as this site, and an administrator has chosen this one: partners are
+ * asked for what either has written, and changes are taken again. From any thread.
+ */
+int repl_take_over(struct repl *r) WARN_UNUSED;
+
 /** A commit happened (any thread is told through its loop). */
 void repl_wake(struct repl *r);
 

@@ -1,6 +1,7 @@
 #include "dird/repl_int.h"
 
 #include "dird/sync_ctl.h"
+#include "dird/twins.h"
 #include "lib/log.h"
 
 #include <stdio.h>
@@ -262,8 +263,10 @@ static int send_search(struct repl_conn *c, const struct vector *v)
 			       .filter = span_make(any, sizeof(any) - 1),
 			       .attrs = attrs,
 			       .nattrs = sizeof(attrs) / sizeof(attrs[0])};
-	struct msg_control control = {
-		.oid = SPAN_LIT(SYNC_OID_REQUEST), .critical = true, .has_value = true};
+	struct msg_control controls[] = {
+		{.oid = SPAN_LIT(SYNC_OID_REQUEST), .critical = true, .has_value = true},
+		{.oid = SPAN_LIT(TWINS_OID), .has_value = true}};
+	uint8_t instance[TWINS_VALUE_BYTES];
 	struct sync_request r = {.mode = SYNC_REFRESH_AND_PERSIST};
 	struct buf b, cookie, value;
 	int rc;
@@ -275,8 +278,10 @@ static int send_search(struct repl_conn *c, const struct vector *v)
 	if (v->n != 0)
 		r.cookie = buf_span(&cookie);
 	sync_request_write(&value, &r);
-	control.value = buf_span(&value);
-	msg_write_search(&b, ID_SEARCH, &m, &control, 1);
+	repl_twin_value(c->repl, instance);
+	controls[0].value = buf_span(&value);
+	controls[1].value = span_make(instance, sizeof(instance));
+	msg_write_search(&b, ID_SEARCH, &m, controls, 2);
 	rc = buf_rc(&cookie) != RC_OK ? buf_rc(&cookie) : buf_rc(&value);
 	buf_fini(&cookie);
 	buf_fini(&value);
@@ -339,6 +344,8 @@ static void on_session_message(struct repl_conn *c, const struct msg *m)
 		return;
 	}
 	c->entries += m->op == MSG_SEARCH_ENTRY;
+	if (c->session.is_ended)
+		repl_twin_refused(c->peer, &c->session.result);
 	if (c->session.is_ended)
 		fail_result(c, "session ended by the partner", &c->session.result);
 }

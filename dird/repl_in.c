@@ -231,6 +231,7 @@ static void on_start(void *arg)
 	struct repl *r = arg;
 
 	must(uv_timer_init(loop_uv(r->home), &r->timer) == 0);
+	repl_twin_start(r);
 	r->timer.data = r;
 	reread(r);
 	repl_recover_start(r);

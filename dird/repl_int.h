@@ -5,6 +5,7 @@
  *   repl_conn.c    one connection to a partner: bind, search, batches to the writer
  *   repl_config.c  links as the directory has them
  *   repl_recover.c was our own state put back to an older one?
+ *   repl_twin.c    does another process run as this site?
  *   repl_status.c  what others may know: status, positions of partners
  *
  * Everything runs on the home loop, but for what repl_status.c says.
@@ -70,11 +71,14 @@ struct repl {
 	struct repl_peer *peers; /* changed on the home loop under the mutex */
 	unsigned nconns;         /* open or closing connections */
 	uv_timer_t timer;
-	uint64_t reread_ms; /* when the links are to be read again; 0: not */
-	bool is_read;       /* the links are known */
-	bool is_settled;    /* all partners were asked how far they have what we write */
-	bool is_recovering; /* ... and are asked for what we had lost of it */
-	bool is_released;   /* clients may write */
+	uint64_t reread_ms;   /* when the links are to be read again; 0: not */
+	struct uuid instance; /* of this process, for partners (twins.h) */
+	bool is_twin;         /* another process runs as this site: nothing is originated */
+	bool is_chosen;       /* ... and the administrator wants this one */
+	bool is_read;         /* the links are known */
+	bool is_settled;      /* all partners were asked how far they have what we write */
+	bool is_recovering;   /* ... and are asked for what we had lost of it */
+	bool is_released;     /* clients may write */
 	struct vector unconfirmed;
 	struct arena unconfirmed_arena;
 	struct change findings[REPL_MAX_OWN];
@@ -123,6 +127,17 @@ void repl_recover_told(struct repl_peer *p);
 /** A session has caught up, or an attempt has failed. */
 void repl_recover_answered(struct repl_peer *p);
 void repl_recover_links_changed(struct repl *r);
+
+/** As if every own context had been put back to its beginning: what partners have is asked for. */
+void repl_recover_all(struct repl *r);
+
+/* --- repl_twin.c --- */
+
+void repl_twin_start(struct repl *r);
+/** Value of the control that names this process. */
+void repl_twin_value(const struct repl *r, uint8_t out[static UUID_BYTES + 1]);
+/** A session has ended with this result: is it because another process runs as this site? */
+void repl_twin_refused(struct repl_peer *p, const struct msg_result *result);
 
 /* --- repl_status.c --- */
 

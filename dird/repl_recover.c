@@ -109,6 +109,22 @@ static void on_rolled_back(struct write_req *req)
 		settle_when_asked(r);
 }
 
+static int add_own(struct repl *r, const struct store_nc *nc, void *ctx)
+{
+	struct change *c = add_change(r, CHANGE_ROLLED_BACK, &nc->position);
+
+	(void)ctx;
+	if (c != NULL)
+		c->is_overruling = true;
+	return c != NULL ? RC_OK : RC_TOOBIG;
+}
+
+void repl_recover_all(struct repl *r)
+{
+	if (!r->is_finding && each_own(r, add_own, NULL) == RC_OK && r->nfindings != 0)
+		submit(r, on_rolled_back);
+}
+
 static int look_for_loss(struct repl *r, const struct store_nc *nc, void *ctx)
 {
 	struct repl_peer *p = ctx;

@@ -4,6 +4,7 @@
 #include "dird/psearch.h"
 #include "dird/repl.h"
 #include "dird/sync.h"
+#include "dird/twins.h"
 #include "dird/upkeep.h"
 #include "lib/file.h"
 
@@ -481,6 +482,8 @@ static int start(struct daemon *d)
 	int rc = peers_new(&d->s.config.connections, &d->s.peers);
 
 	if (rc == 0)
+		rc = twins_new(&d->s.twins);
+	if (rc == 0)
 		rc = open_store(&d->s);
 	if (rc == 0)
 		rc = start_loops(&d->s);
@@ -515,6 +518,7 @@ static void fini(struct daemon *d)
 	tls_context_free(&d->s.tls);
 	mem_free(d->s.admin_hash);
 	peers_free(&d->s.peers);
+	twins_free(&d->s.twins);
 	uv_mutex_destroy(&d->s.tls_lock);
 	arena_fini(&d->s.arena);
 }

@@ -14,6 +14,7 @@
 
 struct conn_set;
 struct repl;
+struct twins;
 struct upkeep;
 
 struct server_config {
@@ -65,6 +66,7 @@ struct server {
 	unsigned nloops;
 	struct repl *repl;
 	struct upkeep *upkeep;
+	struct twins *twins;
 	const struct clock *clock;
 	int64_t start_wall_us;
 };

@@ -2,6 +2,7 @@
 
 #include "dird/server.h"
 #include "dird/sync_session.h"
+#include "dird/twins.h"
 #include "lib/log.h"
 
 /* A session lives on its connection's loop, and so does its place in the list of its thread. */
@@ -263,10 +264,22 @@ static int cookie_when_due(struct sync_session *s)
 	return sync_send_info(s, SYNC_INFO_NEW_COOKIE, false);
 }
 
+/* Has another process of the site taken this one's place? */
+static bool is_replaced(const struct sync_session *s)
+{
+	return !uuid_is_zero(&s->instance) &&
+	       !twins_is_current(s->op->server->twins, &s->op->identity.uuid, &s->instance);
+}
+
 static void slice(struct sync_session *s, struct store_txn *t)
 {
-	int rc = sync_slice(s, t);
+	int rc;
 
+	if (is_replaced(s)) {
+		end_with(s, LR_UNAVAILABLE, "another process of this site has connected");
+		return;
+	}
+	rc = sync_slice(s, t);
 	if (rc == RC_DONE) {
 		at_consistent_point(s);
 		return;
@@ -432,6 +445,55 @@ out:
 	return rc;
 }
 
+static void wake_loop(void *arg)
+{
+	sync_wake(arg);
+}
+
+/* --- twins: two processes that are one site --- */
+
+static void wake_all(struct server *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nloops; i++) {
+		if (loop_post(s->loops[i], wake_loop, s->loops[i]) != RC_OK)
+			return; /* the next commit wakes them */
+	}
+}
+
+static int refuse_twin(struct op *op, enum twins_verdict verdict)
+{
+	log_error(NULL, "sync.twin", "site=\"%s\" reason=\"%s\"",
+		  op->identity.dn != NULL ? op->identity.dn : "",
+		  verdict == TWINS_BOTH ? "two processes run as this site; both are refused until "
+					  "an administrator has chosen one with sitectl take-over"
+					: "another process of this site was chosen");
+	return result_set(&op->result, &op->arena, LR_UNWILLING, "%s",
+			  verdict == TWINS_BOTH ? TWINS_TEXT "; an administrator must choose"
+						: TWINS_TEXT "; the other one was chosen");
+}
+
+static int check_twin(struct sync_session *s)
+{
+	struct op *op = s->op;
+	const struct msg_control *c = msg_control(&op->msg, TWINS_OID);
+	enum twins_verdict verdict;
+	int rc;
+
+	if (op->identity.kind != IDENTITY_SITE || op->server->twins == NULL || c == NULL ||
+	    c->value.n != TWINS_VALUE_BYTES)
+		return RC_OK;
+	memcpy(s->instance.b, c->value.p, UUID_BYTES);
+	rc = twins_seen(op->server->twins, &op->identity.uuid, &s->instance,
+			c->value.p[UUID_BYTES] != 0, &verdict);
+	if (rc != RC_OK)
+		return rc;
+	if (verdict != TWINS_NONE)
+		wake_all(op->server); /* the sessions of the other end */
+	return verdict == TWINS_BOTH || verdict == TWINS_RETIRED ? refuse_twin(op, verdict) : RC_OK;
+}
+
 static struct sync_session *new_session(struct op *op)
 {
 	struct sync_session *s = mem_zalloc(1, sizeof(*s));
@@ -467,6 +529,8 @@ void sync_start(struct op *op, const struct msg_control *request)
 		return;
 	}
 	rc = read_request(s, request, &r);
+	if (rc == RC_OK)
+		rc = check_twin(s);
 	if (rc == RC_OK)
 		rc = begin_content(s, r.cookie);
 	if (rc == RC_OK && s->is_partner)

@@ -67,10 +67,11 @@ struct sync_session {
 	struct sync_session *next, *prev; /* of this thread */
 	enum sync_mode mode;
 	enum sync_stage stage;
-	bool is_partner; /* a site, or somebody who asks for exactly what a site asks for */
-	bool with_local; /* the context that never leaves the site belongs to the content */
-	bool is_busy;    /* resume() will come: next slice, or the client is slow */
-	uint64_t hash;   /* of what controls the content; 0 for partners */
+	bool is_partner;      /* a site, or somebody who asks for exactly what a site asks for */
+	bool with_local;      /* the context that never leaves the site belongs to the content */
+	struct uuid instance; /* of the partner's process; zero: it did not say */
+	bool is_busy;         /* resume() will come: next slice, or the client is slow */
+	uint64_t hash;        /* of what controls the content; 0 for partners */
 	uint8_t key[SIPHASH_KEY_BYTES]; /* of cookies; the same at all sites */
 	bool reload_hint;
 	uint64_t right; /* what a site's right rests on, its keys, as the session began */

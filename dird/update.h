@@ -23,6 +23,7 @@ struct update_context {
 	/* Own contexts as they were at start, while no partner has confirmed that nothing later is
 	 * known: the first change begins a new life. NULL: confirmed. */
 	const struct vector *unconfirmed;
+	const char *stopped; /* why own contexts are not to be changed; NULL */
 };
 
 /** What became of a replicated change (R6, R8, R16). */

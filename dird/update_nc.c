@@ -218,6 +218,9 @@ int update_nc_own(struct update *u, const struct uuid *id, struct store_nc *out)
 		return result_set(u->why, u->a, LR_BUSY,
 				  "this site was put back to an older state and asks its partners "
 				  "what is missing; try again");
+	if (rc == RC_OK && out->is_own && u->ctx->stopped != NULL &&
+	    !uuid_eq(id, &POSITION_LOCAL_NC))
+		return result_set(u->why, u->a, LR_UNWILLING, "%s", u->ctx->stopped);
 	if (rc == RC_OK)
 		return out->is_own ? RC_OK : refer(u, out);
 	if (rc != RC_NOTFOUND)

@@ -44,6 +44,12 @@ int update_rolled_back(struct update *u)
 	struct store_nc nc;
 	int rc = store_nc_find(u->t, &lost->nc, &nc);
 
+	if (rc == RC_OK && u->c->is_overruling && nc.is_own) {
+		update_recover_nc(&nc);
+		nc.before.usn = 0; /* two have written: all is compared */
+		store_nc_put(u->t, &nc);
+		return store_error(u->t);
+	}
 	if (rc == RC_NOTFOUND || (rc == RC_OK && !update_is_lost(&nc, lost))) {
 		*u->outcome = UPDATE_DUPLICATE;
 		return RC_OK;

@@ -35,6 +35,7 @@ struct writer {
 	struct write_req *held_first, **held_last; /* of clients, until writer_release() */
 	bool is_holding;
 	const struct vector *unconfirmed;
+	const char *stopped;
 	bool is_stopping;
 	struct watcher *watchers;
 	struct writer_stats stats;
@@ -296,6 +297,7 @@ static struct write_req *take_batch(struct writer *w)
 	while (w->first == NULL && !w->is_stopping && !w->has_views_to_build)
 		pthread_cond_wait(&w->wake, &w->mutex);
 	w->ctx.unconfirmed = w->unconfirmed;
+	w->ctx.stopped = w->stopped;
 	batch = r = w->first;
 	while (r != NULL && !is_alone(r) && r->next != NULL && !is_alone(r->next) &&
 	       n++ < BATCH_MAX_REQUESTS)
@@ -399,6 +401,13 @@ void writer_release(struct writer *w, const struct vector *unconfirmed)
 	w->unconfirmed = unconfirmed;
 	let_go(w);
 	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->mutex);
+}
+
+void writer_stop_origin(struct writer *w, const char *text)
+{
+	pthread_mutex_lock(&w->mutex);
+	w->stopped = text;
 	pthread_mutex_unlock(&w->mutex);
 }
 

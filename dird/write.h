@@ -73,6 +73,9 @@ void writer_submit(struct writer *w, struct write_req *req);
 void writer_hold(struct writer *w);
 void writer_release(struct writer *w, const struct vector *unconfirmed);
 
+/** Refuse changes of own contexts from now on with this static text (53); NULL: take them again. */
+void writer_stop_origin(struct writer *w, const char *text);
+
 /** fn(ctx) runs on `loop` soon after each commit; several commits may be told by one call. */
 int writer_on_commit(struct writer *w, struct loop *loop, void (*fn)(void *ctx),
 		     void *ctx) WARN_UNUSED;

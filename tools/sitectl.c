@@ -12,7 +12,9 @@ int main(int argc, char **argv)
 		{"site", sitectl_site, "sites: list, show, set"},
 		{"connector", sitectl_connector,
 		 "mail connectors: list, show, add, set, connect, disconnect, delete"},
-		{"link", sitectl_link, "directory replication links: list, add, delete"},
+		{"link", sitectl_link, "directory replication links: list, add, delete, sync-now"},
+		{"take-over", sitectl_take_over,
+		 "of two running copies of this site, this one goes on"},
 		{"status", sitectl_status, "what this site holds, and how far it is behind"},
 		{0},
 	};

@@ -1,6 +1,8 @@
 /* sitectl link: list, add, delete. */
 #include "tools/sitectl.h"
 
+#include "dird/manage.h"
+
 #include "lib/arena.h"
 #include "tools/sitectl_common.h"
 
@@ -270,12 +272,44 @@ static int link_delete(int argc, char **argv)
 	return run(&usage, &r, argc, argv, delete_link);
 }
 
+/* --- sync-now --- */
+
+static int hurry(struct request *r)
+{
+	const char *text = "";
+	int rc = dirconn_manage(r->conn, MANAGE_SYNC_NOW, r->remote, &text);
+
+	if (rc == RC_OK)
+		printf("%s are attempted now\n", text);
+	return rc;
+}
+
+static int link_sync_now(int argc, char **argv)
+{
+	struct request r = {0};
+	const struct cli_opt opts[] = {DIRCONN_OPTS(r.conn_options), {0}};
+	const struct cli_usage usage = {
+		"sitectl link sync-now",
+		"[PARTNER]",
+		"Attempts the link to PARTNER, or all links of this site, at once instead of at "
+		"the "
+		"next attempt.",
+		opts,
+		"  sitectl link sync-now --config site1/dird.conf Hub\n",
+		0,
+		1,
+	};
+
+	return run(&usage, &r, argc, argv, hurry);
+}
+
 int sitectl_link(int argc, char **argv)
 {
 	static const struct cli_verb verbs[] = {
 		{"list", link_list, "list links"},
 		{"add", link_add, "take directory changes from a site"},
 		{"delete", link_delete, "do so no longer"},
+		{"sync-now", link_sync_now, "attempt links at once"},
 		{0},
 	};
 	static const struct cli_tool tool = {

@@ -272,6 +272,52 @@ class Recovery(unittest.TestCase):
         self.converge()
         self.check_everywhere("Short*", [])
 
+    # --- a second copy --------------------------------------------------------------------------------
+
+    def test_30_two_copies_stop_originating(self):
+        """R12: the same site on two machines."""
+        self.one.modify(people("Site1", ["Both"]))
+        self.converge()
+        self.one.stop("dird")
+        copy = Site(os.path.join(self.folder, "Copy"), "Site1", "site1.example.com")
+        shutil.copytree(self.one.folder, copy.folder)
+        with open(self.one.path("dird.conf"), encoding="ascii") as f:
+            text = f.read()
+        for ours, theirs in ((self.one.ldap, copy.ldap), (self.one.ldaps, copy.ldaps)):
+            text = text.replace(ours, theirs)
+        with open(copy.path("dird.conf"), "w", encoding="ascii") as f:
+            f.write(text.replace(self.one.folder, copy.folder))
+        self.addCleanup(copy.close)
+        for site in (self.one, copy):
+            site.start("dird")
+        for site in (self.one, copy):
+            wait_for("both know of each other", lambda s=site: "repl.twin" in s.log("dird"), 30)
+            code, _, err = site.modify(people("Site1", ["Refused"]), check=False)
+            self.assertEqual(code, 53)
+            self.assertIn("two copies of this site are running", err)
+        self.assertIn("sync.twin", self.hub.log("dird"))
+        copy.stop("dird")
+        out = run("sitectl", "take-over", "--config", self.one.path("dird.conf"))
+        self.assertIn("this copy goes on", out)
+        wait_for("changes are taken again", lambda: self.one.modify(
+            people("Site1", ["Alone"]), check=False)[0] in (0, 68), 30, 0.2)
+        self.converge()
+        self.check_everywhere("Alone", ["Alone"])
+        self.check_everywhere("Both", ["Both"])
+        self.check_everywhere("Refused", [])
+
+    def test_31_sync_now(self):
+        self.hub.stop("dird")
+        wait_for("the link is lost", lambda: "repl.lost" in self.one.log("dird"))
+        self.hub.start("dird")
+        self.assertIn("1 links", run("sitectl", "link", "sync-now", "--config",
+                                     self.one.path("dird.conf"), "Hub"))
+        self.converge()
+        code, _, err = run("sitectl", "link", "sync-now", "--config", self.one.path("dird.conf"),
+                           "Nowhere", check=False)
+        self.assertEqual(code, 1)
+        self.assertIn("no enabled link", err)
+
     def test_90_stores_are_sound(self):
         self.converge()
         for site in self.sites.values():
