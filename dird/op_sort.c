@@ -29,7 +29,7 @@ static int add_key(const struct op *op, struct op_sort *out, struct span type, s
 	if (rule.p != NULL &&
 	    (r == NULL || r->kind != SCHEMA_ORDERING || !schema_rule_applies(r, at)))
 		return refuse_key(out, LR_INAPPROPRIATE_MATCHING, type);
-	norm = r != NULL ? r->norm : schema_natural(at);
+	norm = schema_list_order(r, at);
 	if (norm == SCHEMA_NORM_NONE)
 		return refuse_key(out, LR_INAPPROPRIATE_MATCHING, type);
 	if (out->nkeys == SORT_MAX_KEYS)

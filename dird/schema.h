@@ -127,6 +127,13 @@ bool schema_rule_applies(const struct schema_rule *rule, const struct schema_att
  */
 enum schema_norm schema_natural(const struct schema_attr *at);
 
+/**
+ * The order of a list sorted by a type under an ordering rule (NULL: none was named). A rule that
+ * only says "without regard to case" means the natural order of text, too: clients that must name
+ * some rule name caseIgnoreOrderingMatch, and do not ask for code points.
+ */
+enum schema_norm schema_list_order(const struct schema_rule *rule, const struct schema_attr *at);
+
 /** `at` and all types below it in the SUP tree, `at` first. NULL-terminated; owned by the schema.
  */
 const struct schema_attr *const *schema_subtypes(const struct schema *s,

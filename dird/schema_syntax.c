@@ -398,6 +398,13 @@ enum schema_norm schema_natural(const struct schema_attr *at)
 		       : norm;
 }
 
+enum schema_norm schema_list_order(const struct schema_rule *rule, const struct schema_attr *at)
+{
+	if (rule == NULL)
+		return schema_natural(at);
+	return rule->norm == SCHEMA_NORM_IGNORE ? SCHEMA_NORM_COLLATE : rule->norm;
+}
+
 int schema_check_value(const struct schema *s, const struct schema_attr *at, struct span value)
 {
 	return at->checker != NULL ? at->checker->check(s, value) : RC_OK;

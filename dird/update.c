@@ -175,9 +175,13 @@ static int normal_dn(struct update *u, const struct dn *dn, struct span *text, s
 
 int update_check_parent(struct update *u, const struct entry *parent)
 {
-	if (!entry_has_class(parent, "alias"))
-		return RC_OK;
-	return result_set(u->why, u->a, LR_ALIAS_PROBLEM, "an alias has no entries below it");
+	if (entry_has_class(parent, "alias"))
+		return result_set(u->why, u->a, LR_ALIAS_PROBLEM,
+				  "an alias has no entries below it");
+	if (entry_has_class(parent, "referral"))
+		return result_set(u->why, u->a, LR_AFFECTS_MULTIPLE_DSAS,
+				  "what lies below a referral entry is held elsewhere");
+	return RC_OK;
 }
 
 /* --- add --- */

@@ -53,7 +53,7 @@ struct apply_context update_apply_context(const struct update *u);
 int update_find(struct update *u, struct update_old *out) WARN_UNUSED;
 int update_no_such_object(struct update *u, uint64_t deepest);
 
-/** Nothing may be below an alias: RC_REFUSED with 33. */
+/** Nothing may be below an alias (33) or, whoever asks, below a referral entry (71). */
 int update_check_parent(struct update *u, const struct entry *parent) WARN_UNUSED;
 
 /** Text and normal form of a new RDN, in the arena. */

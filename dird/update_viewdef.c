@@ -64,8 +64,7 @@ static int want(struct sync *s, const struct uuid *entry, struct view_text text)
 /* The address list as a whole, in the orders that clients ask for: every entry there is. */
 static int want_built_in(struct sync *s)
 {
-	static const char *const sorts[] = {"displayName", "cn", "sn,givenName",
-					    "cn:caseIgnoreOrderingMatch"};
+	static const char *const sorts[] = {"displayName", "cn", "sn,givenName"};
 	static const struct uuid none;
 	size_t i;
 	int rc = RC_OK;

@@ -114,7 +114,7 @@ static int take_sort(const struct schema *s, struct span word, struct view *out,
 	at = schema_attr(s, type);
 	if (has_rule)
 		rule = schema_rule(word);
-	norm = rule != NULL ? rule->norm : at != NULL ? schema_natural(at) : SCHEMA_NORM_NONE;
+	norm = at != NULL ? schema_list_order(rule, at) : SCHEMA_NORM_NONE;
 	if (at == NULL || norm == SCHEMA_NORM_NONE || !is_usable(at) ||
 	    (has_rule &&
 	     (rule == NULL || rule->kind != SCHEMA_ORDERING || !schema_rule_applies(rule, at))))

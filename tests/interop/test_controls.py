@@ -278,6 +278,12 @@ class Referrals(Case):
 
 
 class ReferralsOnDird(Case):
+    def test_nothing_is_put_below(self):
+        """RFC 3296 §5.6.2 says so of moves; of adds it is the same thing."""
+        person = {"objectClass": ["person"], "cn": ["x"], "sn": ["x"]}
+        self.code(71, ber.add, "cn=x," + REMOTE, person, MANAGE)
+        self.code(71, ber.moddn, ANN, "cn=Ann", MANAGE, superior=REMOTE)
+
     def test_uri_without_a_name(self):
         for dn in (REMOTE, "cn=x," + REMOTE):
             a = self.code(10, ber.delete, dn)
@@ -758,8 +764,19 @@ class SortOnDird(Sorting):
     def test_natural_order(self):
         self.assertEqual(self.ordered("cn"), "alpha Bravo Charlie delta echo")
         self.code(0, ber.add, "cn=Älpler," + LAB, {"objectClass": ["person"], "cn": ["Älpler"], "sn": ["x"]})
-        found = self.request(self.sort("cn"), what=ber.equal("objectClass", "person"))
-        self.assertEqual(self.names(found), "alpha Älpler Ann Bob Bravo Charlie delta echo")
+        for key in "cn", "cn:2.5.13.3", "cn:caseIgnoreOrderingMatch":
+            found = self.request(self.sort(key), what=ber.equal("objectClass", "person"))
+            self.assertEqual(self.names(found), "alpha Älpler Ann Bob Bravo Charlie delta echo", key)
+
+    def test_sogo(self):
+        """SOGo names 2.5.13.3, critical, with a size limit (L6: its users see a list, not code points)."""
+        self.code(0, ber.add, "cn=Älpler," + LAB, {"objectClass": ["person"], "cn": ["Älpler"], "sn": ["x"]})
+        answers = self.all(ber.search, LAB, 2, ber.equal("objectClass", "person"), ["cn"], 3, MANAGE,
+                           self.sort("cn:2.5.13.3"))
+        self.assertEqual((answers[-1].code, self.names(answers)), (4, "alpha Älpler Ann"))
+
+    def test_another_rule_compares_as_it_says(self):
+        self.assertEqual(self.ordered("cn:caseExactOrderingMatch"), "Bravo Charlie alpha delta echo")
 
     def test_no_value_is_the_largest(self):
         """RFC 2891 §2.2; of several values the least counts."""
