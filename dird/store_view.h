@@ -119,6 +119,9 @@ struct store_cache *store_cache_get(struct store_txn *t, uint64_t generation);
 void store_cache_set(struct store_txn *t, struct store_cache *c);
 void store_cache_put(struct store_txn *t, struct store_cache *c);
 
+/** Delete everything in the indexes of values and of parts of values. */
+void store_index_clear(struct store_txn *t);
+
 /** The entry with the least number that is not below *eid; RC_DONE. */
 int store_entry_from(struct store_txn *t, uint64_t *eid, struct entry *out) WARN_UNUSED;
 

@@ -174,13 +174,24 @@ uint32_t store_viewdef_new(struct store_txn *t)
 	return number;
 }
 
-void store_view_clear(struct store_txn *t)
+static void clear(struct store_txn *t, enum store_table table)
 {
 	must(t->is_write);
 	if (t->rc == RC_OK)
-		store_stick(t, mdb_drop(t->txn, t->store->dbi[STORE_VIEW], 0));
-	if (t->rc == RC_OK)
-		store_stick(t, mdb_drop(t->txn, t->store->dbi[STORE_VIEWDEF], 0));
+		store_stick(t, mdb_drop(t->txn, t->store->dbi[table], 0));
+}
+
+void store_view_clear(struct store_txn *t)
+{
+	clear(t, STORE_VIEW);
+	clear(t, STORE_VIEWDEF);
+}
+
+void store_index_clear(struct store_txn *t)
+{
+	clear(t, STORE_INDEX);
+	clear(t, STORE_GRAM);
+	clear(t, STORE_FRESH);
 }
 
 uint64_t store_view_generation(struct store_txn *t)

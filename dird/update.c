@@ -46,12 +46,19 @@ static void put_delta(void *ctx, const struct apply_key *key, bool is_new)
 		store_gram_put(d->t, key->attr, key->value, d->eid);
 }
 
+int update_index(struct update *u, uint64_t eid, const struct attr_list *old,
+		 const struct attr_list *now)
+{
+	struct delta d = {u->t, eid};
+
+	return apply_differences(u->ctx->schema, old, now, u->a, put_delta, &d);
+}
+
 int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 		 const struct apply_entry *content, const struct update_old *old)
 {
 	static const struct attr_list none;
 	struct entry_head flagged = *head;
-	struct delta d = {u->t, eid};
 	struct buf record;
 	struct entry now;
 	int rc;
@@ -61,8 +68,7 @@ int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 	rc = entry_build(&flagged, &content->attrs, content->runs, &record);
 	if (rc == RC_OK) {
 		store_entry_put(u->t, eid, buf_span(&record));
-		rc = apply_differences(u->ctx->schema, old != NULL ? &old->attrs : &none,
-				       &content->attrs, u->a, put_delta, &d);
+		rc = update_index(u, eid, old != NULL ? &old->attrs : &none, &content->attrs);
 	}
 	if (rc == RC_OK)
 		rc = store_error(u->t);
@@ -90,8 +96,7 @@ int update_write_head(struct update *u, const struct update_old *old, const stru
 void update_erase(struct update *u, const struct update_old *old)
 {
 	static const struct attr_list none;
-	struct delta d = {u->t, old->eid};
-	int rc = apply_differences(u->ctx->schema, &old->attrs, &none, u->a, put_delta, &d);
+	int rc = update_index(u, old->eid, &old->attrs, &none);
 
 	store_uuid_del(u->t, &old->e.head.uuid);
 	store_entry_del(u->t, old->eid);

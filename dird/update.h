@@ -88,3 +88,10 @@ bool update_is_lost(const struct store_nc *nc, const struct position *theirs);
 /** Mark the row of an own context that was restored from a backup: partners are asked first. The
  * caller puts it. */
 void update_recover_nc(struct store_nc *nc);
+
+/**
+ * Make all indexes and views anew from the entries, in write transactions of its own. progress is
+ * called now and then with the entries done since.
+ */
+int update_reindex(struct store *s, const struct update_context *ctx,
+		   void (*progress)(void *arg, unsigned long entries), void *arg) WARN_UNUSED;

@@ -90,6 +90,7 @@ int main(int argc, char **argv)
 		{"load", dirctl_load, "put the entries of an LDIF file into the database"},
 		{"dump", dirctl_dump, "write all entries as LDIF"},
 		{"check", dirctl_check, "verify that the database agrees with itself"},
+		{"reindex", dirctl_reindex, "make indexes and address book views anew"},
 		{"quarantine", dirctl_quarantine,
 		 "changes of other sites that could not be applied here"},
 		{"stat", dirctl_stat, "sizes, and how far each naming context is"},

@@ -39,6 +39,7 @@ int dirctl_dump(int argc, char **argv);
 int dirctl_check(int argc, char **argv);
 int dirctl_stat(int argc, char **argv);
 int dirctl_quarantine(int argc, char **argv);
+int dirctl_reindex(int argc, char **argv);
 
 /** Does a running dird, or another dirctl, write this database? */
 bool dirctl_is_in_use(const char *config);

@@ -251,6 +251,22 @@ class Lists(Case):
         for keys in (["displayName"], ["sn"]):
             self.compare(ROOT, PERSON, keys)
 
+    def test_reindex(self):
+        before = {key: self.c.sorted(ROOT, PERSON, [key])[0] for key in ("cn", "-displayName")}
+        status, _, err = run("dirctl", "reindex", "--config", SITE.path("dird.conf"), check=False)
+        self.assertEqual(status, 1)
+        self.assertIn("stop dird first", err)
+        SITE.stop("dird")
+        run("dirctl", "reindex", "--config", SITE.path("dird.conf"))
+        run("dirctl", "check", "--config", SITE.path("dird.conf"))
+        SITE.start("dird")
+        c = Session()
+        self.addCleanup(c.__exit__)
+        for key, want in before.items():
+            self.assertEqual(c.sorted(ROOT, PERSON, [key])[0], want)
+            self.assertEqual(c.window(ROOT, PERSON, [key], 0, 4, offset=7)[1], want[6:11])
+        self.assertEqual(SITE.count(ROOT, "(mail=p1@s1.example.com)"), 1)
+
     def test_while_others_write(self):
         """Two windows side by side from one snapshot each: none is torn, and who stays is never missed."""
         admin = Session(ADMIN, PASSWORD)

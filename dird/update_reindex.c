@@ -1,0 +1,85 @@
+/* All indexes and views made anew from the entries. */
+#include "dird/update_view.h"
+
+#define BATCH_ENTRIES 1000
+
+struct reindex {
+	struct store_txn *t;
+	const struct update_context *ctx;
+	uint64_t next; /* entries below it are done */
+	uint64_t reached;
+};
+
+static int index_entry(struct reindex *r, uint64_t eid, const struct entry *e)
+{
+	static const struct attr_list none;
+	struct arena a;
+	struct update u = {.t = r->t, .ctx = r->ctx, .a = &a};
+	struct attr_list attrs;
+	struct entry copy;
+	struct span record;
+	int rc;
+
+	arena_init(&a);
+	record = arena_span(&a, entry_record(e));
+	rc = record.p != NULL ? entry_open(record, &copy) : RC_NOMEM;
+	if (rc == RC_OK)
+		rc = entry_decode(&copy, true, &a, &attrs);
+	if (rc == RC_OK)
+		rc = update_index(&u, eid, &none, &attrs);
+	arena_fini(&a);
+	return rc == RC_OK ? store_error(r->t) : rc;
+}
+
+static int index_batch(struct reindex *r)
+{
+	uint64_t eid = r->next;
+	struct entry e;
+	unsigned i;
+	int rc = RC_OK;
+
+	for (i = 0; i < BATCH_ENTRIES && rc == RC_OK; i++, eid++) {
+		rc = store_entry_from(r->t, &eid, &e);
+		if (rc == RC_OK)
+			rc = index_entry(r, eid, &e);
+	}
+	r->reached = eid;
+	return rc;
+}
+
+static int clear(struct reindex *r)
+{
+	store_index_clear(r->t);
+	return store_error(r->t);
+}
+
+/* RC_DONE from `step` is told behind the commit. */
+static int in_transaction(struct store *s, struct reindex *r, int (*step)(struct reindex *r))
+{
+	int rc, commit_rc;
+
+	do {
+		rc = store_write_begin(s, &r->t);
+		if (rc != RC_OK)
+			return rc;
+		rc = step(r);
+		if (rc != RC_OK && rc != RC_DONE)
+			store_fail(r->t, rc);
+		commit_rc = store_write_commit(&r->t);
+	} while (commit_rc == RC_MORE);
+	r->next = r->reached;
+	return commit_rc != RC_OK ? commit_rc : rc;
+}
+
+int update_reindex(struct store *s, const struct update_context *ctx,
+		   void (*progress)(void *arg, unsigned long entries), void *arg)
+{
+	struct reindex r = {.ctx = ctx};
+	int rc = in_transaction(s, &r, clear);
+
+	while (rc == RC_OK) {
+		rc = in_transaction(s, &r, index_batch);
+		progress(arg, BATCH_ENTRIES);
+	}
+	return rc == RC_DONE ? update_views_rebuild(s, ctx) : rc;
+}
