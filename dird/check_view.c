@@ -117,6 +117,6 @@ int check_views(struct store_txn *t, const struct schema *schema,
 	if (rc == RC_OK)
 		rc = check_counts(&w, rows);
 	mem_free(w.members);
-	view_set_put(t, &w.set);
+	view_set_put(store_of(t), &w.set);
 	return rc;
 }

@@ -292,7 +292,7 @@ int list_choose(struct op *op, struct store_txn *t, struct search *s)
 	if (s->list != NULL && s->list->is_sorted && s->sort != NULL)
 		s->sort->state = SORT_OFF;
 	buf_fini(&w.same);
-	view_set_put(t, &set);
+	view_set_put(store_of(t), &set);
 	return rc;
 }
 
@@ -462,7 +462,7 @@ bool op_view_entries(struct op_sight *v, const struct entry *e, struct buf *out)
 							      view_kind(0, !v->is_limited)));
 		tlv_put(out, TLV_OCTETS, span_of(text));
 	}
-	view_set_put(v->t, &set);
+	view_set_put(store_of(v->t), &set);
 	return has;
 }
 
@@ -506,6 +506,6 @@ bool op_view_state(struct op_sight *v, const struct entry *e, struct buf *out)
 		write_state(v->t, d, out);
 		tlv_close(out, mark);
 	}
-	view_set_put(v->t, &set);
+	view_set_put(store_of(v->t), &set);
 	return d != NULL;
 }

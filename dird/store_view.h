@@ -117,7 +117,10 @@ struct store_cache {
 struct store_cache *store_cache_get(struct store_txn *t, uint64_t generation);
 /** Keep it instead of what was kept; the caller has a reference, too. */
 void store_cache_set(struct store_txn *t, struct store_cache *c);
-void store_cache_put(struct store_txn *t, struct store_cache *c);
+void store_cache_put(struct store *s, struct store_cache *c);
+
+/** The store that a transaction is of. */
+struct store *store_of(struct store_txn *t);
 
 /** Delete everything in the indexes of values and of parts of values. */
 void store_index_clear(struct store_txn *t);

@@ -276,11 +276,16 @@ void store_cache_set(struct store_txn *t, struct store_cache *c)
 	pthread_mutex_unlock(&s->mutex);
 }
 
-void store_cache_put(struct store_txn *t, struct store_cache *c)
+void store_cache_put(struct store *s, struct store_cache *c)
 {
-	pthread_mutex_lock(&t->store->mutex);
+	pthread_mutex_lock(&s->mutex);
 	unref(c);
-	pthread_mutex_unlock(&t->store->mutex);
+	pthread_mutex_unlock(&s->mutex);
+}
+
+struct store *store_of(struct store_txn *t)
+{
+	return t->store;
 }
 
 /* --- checking --- */

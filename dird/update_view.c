@@ -255,6 +255,6 @@ int update_views(struct update *u, uint64_t eid, const struct entry *old, const 
 	if (rc == RC_OK && old != NULL && now != NULL && concerns_below(old, now) &&
 	    store_has_children(u->t, eid))
 		rc = refresh_below(u, set, eid);
-	view_set_put(u->t, &set);
+	view_set_put(store_of(u->t), &set);
 	return rc;
 }

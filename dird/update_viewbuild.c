@@ -34,46 +34,45 @@ static int by_key(const void *a, const void *b)
 	return c != 0 ? c : (x->eid > y->eid) - (x->eid < y->eid);
 }
 
-static int gather(struct update *u, const struct view_set *set, const struct view_def *d,
-		  struct rows *r)
+/* One entry for all views. */
+static int gather_entry(struct update *u, const struct view_set *set, uint64_t eid,
+			const struct entry *e, struct rows *rows)
 {
 	struct view_facts f;
+	unsigned i;
+	int rc = RC_OK;
+
+	view_facts_init(&f, u, set, eid, e);
+	for (i = 0; i < set->n && rc == RC_OK; i++) {
+		const struct view_def *d = &set->defs[i];
+
+		if (d->state != VIEW_BUILDING || !view_facts_member(&f, d))
+			continue;
+		buf_clear(&f.key);
+		rc = view_key(u->ctx->schema, &d->view.order, e, &f.key);
+		if (rc == RC_OK)
+			rc = add_row(&rows[i], buf_span(&f.key), eid, view_facts_mask(&f));
+	}
+	view_facts_fini(&f);
+	return rc;
+}
+
+static int gather(struct update *u, const struct view_set *set, struct rows *rows)
+{
 	struct entry e;
 	uint64_t eid = 0;
 	int rc;
 
 	for (; (rc = store_entry_from(u->t, &eid, &e)) == RC_OK; eid++) {
-		view_facts_init(&f, u, set, eid, &e);
-		if (view_facts_member(&f, d)) {
-			rc = view_key(u->ctx->schema, &d->view.order, &e, &f.key);
-			if (rc == RC_OK)
-				rc = add_row(r, buf_span(&f.key), eid, view_facts_mask(&f));
-		}
-		view_facts_fini(&f);
+		rc = gather_entry(u, set, eid, &e, rows);
 		if (rc != RC_OK)
 			return rc;
 	}
 	return rc == RC_DONE ? RC_OK : rc;
 }
 
-static int build(struct update *u, const struct view_set *set, const struct view_def *d)
-{
-	struct rows r = {.n = 0};
-	int rc;
-
-	arena_init(&r.keys);
-	rc = gather(u, set, d, &r);
-	if (rc == RC_OK && r.n > 1)
-		qsort(r.at, r.n, sizeof(r.at[0]), by_key);
-	if (rc == RC_OK)
-		rc = store_view_fill(u->t, d->number, r.at, r.n);
-	mem_free(r.at);
-	arena_fini(&r.keys);
-	return rc;
-}
-
 /* Under a number above all others, so that its rows can be appended. */
-static int build_as_last(struct update *u, const struct view_set *set, const struct view_def *d)
+static int fill(struct update *u, const struct view_def *d, const struct rows *r)
 {
 	struct view_def last = *d;
 	int rc = store_view_drop(u->t, d->number, UINT32_MAX);
@@ -82,24 +81,8 @@ static int build_as_last(struct update *u, const struct view_set *set, const str
 		return rc;
 	store_viewdef_del(u->t, d->number);
 	last.number = store_viewdef_new(u->t);
-	rc = build(u, set, &last);
+	rc = store_view_fill(u->t, last.number, r->at, r->n);
 	return rc == RC_OK ? update_view_ready(u->t, u->ctx, &last) : rc;
-}
-
-/* The first view that is still to be built; RC_DONE: there is none. */
-static int build_next(struct update *u)
-{
-	struct view_set *set;
-	unsigned i;
-	int rc = view_set_get(u->t, u->ctx->schema, &set);
-
-	if (rc != RC_OK || set == NULL)
-		return rc == RC_OK ? RC_DONE : rc;
-	for (i = 0; i < set->n && set->defs[i].state != VIEW_BUILDING; i++)
-		;
-	rc = i < set->n ? build_as_last(u, set, &set->defs[i]) : RC_DONE;
-	view_set_put(u->t, &set);
-	return rc;
 }
 
 static int begin(struct update *u)
@@ -109,9 +92,9 @@ static int begin(struct update *u)
 	return store_error(u->t) == RC_OK ? update_views_sync(u->t, u->ctx) : store_error(u->t);
 }
 
-/* A step in a transaction of its own, again when the map has grown. */
-static int in_transaction(struct store *s, const struct update_context *ctx,
-			  int (*step)(struct update *u))
+/* One write transaction, again when the map has grown: without a view the beginning. */
+static int write_one(struct store *s, const struct update_context *ctx, const struct view_def *d,
+		     const struct rows *r)
 {
 	struct update u = {.ctx = ctx};
 	int rc, commit_rc;
@@ -120,7 +103,7 @@ static int in_transaction(struct store *s, const struct update_context *ctx,
 		rc = store_write_begin(s, &u.t);
 		if (rc != RC_OK)
 			return rc;
-		rc = step(&u);
+		rc = d != NULL ? fill(&u, d, r) : begin(&u);
 		if (rc != RC_OK)
 			store_fail(u.t, rc);
 		commit_rc = store_write_commit(&u.t);
@@ -128,11 +111,54 @@ static int in_transaction(struct store *s, const struct update_context *ctx,
 	return commit_rc != RC_OK && rc == RC_OK ? commit_rc : rc;
 }
 
+static int fill_all(struct store *s, const struct update_context *ctx, const struct view_set *set,
+		    struct rows *rows)
+{
+	unsigned i;
+	int rc = RC_OK;
+
+	for (i = 0; i < set->n && rc == RC_OK; i++) {
+		if (set->defs[i].state != VIEW_BUILDING)
+			continue;
+		if (rows[i].n > 1)
+			qsort(rows[i].at, rows[i].n, sizeof(rows[i].at[0]), by_key);
+		rc = write_one(s, ctx, &set->defs[i], &rows[i]);
+	}
+	return rc;
+}
+
+static int build_all(struct store *s, const struct update_context *ctx, struct update *u,
+		     const struct view_set *set)
+{
+	struct rows *rows = mem_zalloc(set->n + 1, sizeof(*rows));
+	unsigned i;
+	int rc = rows != NULL ? gather(u, set, rows) : RC_NOMEM;
+
+	store_read_end(&u->t);
+	if (rc == RC_OK)
+		rc = fill_all(s, ctx, set, rows);
+	for (i = 0; rows != NULL && i < set->n; i++) {
+		mem_free(rows[i].at);
+		arena_fini(&rows[i].keys);
+	}
+	mem_free(rows);
+	return rc;
+}
+
 int update_views_rebuild(struct store *s, const struct update_context *ctx)
 {
-	int rc = in_transaction(s, ctx, begin);
+	struct update u = {.ctx = ctx};
+	struct view_set *set = NULL;
+	int rc = write_one(s, ctx, NULL, NULL);
 
-	while (rc == RC_OK)
-		rc = in_transaction(s, ctx, build_next);
-	return rc == RC_DONE ? RC_OK : rc;
+	if (rc == RC_OK)
+		rc = store_read_begin(s, &u.t);
+	if (rc != RC_OK)
+		return rc;
+	rc = view_set_get(u.t, ctx->schema, &set);
+	if (rc == RC_OK && set != NULL)
+		rc = build_all(s, ctx, &u, set);
+	store_read_end(&u.t);
+	view_set_put(s, &set);
+	return rc;
 }

@@ -224,7 +224,7 @@ int update_views_sync(struct store_txn *t, const struct update_context *ctx)
 		rc = view_set_get(t, ctx->schema, &set);
 	for (i = 0; rc == RC_OK && set != NULL && i < set->n; i++)
 		rc = compare(&s, &set->defs[i]);
-	view_set_put(t, &set);
+	view_set_put(store_of(t), &set);
 	if (rc == RC_OK)
 		rc = make_missing(&s);
 	if (rc == RC_OK && s.has_changed)
@@ -369,7 +369,7 @@ int update_views_pending(struct store_txn *t, const struct update_context *ctx, 
 
 	*out = rc == RC_OK &&
 	       (find_state(set, VIEW_BUILDING) != NULL || find_state(set, VIEW_DROPPING) != NULL);
-	view_set_put(t, &set);
+	view_set_put(store_of(t), &set);
 	return rc;
 }
 
@@ -389,6 +389,6 @@ int update_views_work(struct store_txn *t, const struct update_context *ctx, uns
 		rc = build_slice(&u, set, from, limit);
 	else if (rc == RC_OK && gone != NULL)
 		rc = drop_slice(t, ctx, gone, limit * 8);
-	view_set_put(t, &set);
+	view_set_put(store_of(t), &set);
 	return rc;
 }

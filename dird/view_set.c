@@ -159,10 +159,10 @@ int view_set_get(struct store_txn *t, const struct schema *s, struct view_set **
 	return RC_OK;
 }
 
-void view_set_put(struct store_txn *t, struct view_set **set)
+void view_set_put(struct store *s, struct view_set **set)
 {
 	if (*set != NULL)
-		store_cache_put(t, &(*set)->cache);
+		store_cache_put(s, &(*set)->cache);
 	*set = NULL;
 }
 

@@ -41,11 +41,10 @@ struct view_set {
 };
 
 /**
- * The set of this snapshot. Give it back with view_set_put() before the transaction ends. NULL
- * while no view was ever defined.
+ * The set of this snapshot; give it back with view_set_put(). NULL while no view was ever defined.
  */
 int view_set_get(struct store_txn *t, const struct schema *s, struct view_set **out) WARN_UNUSED;
-void view_set_put(struct store_txn *t, struct view_set **set);
+void view_set_put(struct store *s, struct view_set **set);
 
 /** The view an addressBookView entry defines, ready or not; NULL. */
 const struct view_def *view_set_of_entry(const struct view_set *set, const struct uuid *entry);

@@ -88,7 +88,7 @@ static void list(struct base *b, const struct uuid *entry, const char *sort, uns
 	} else {
 		buf_puts(out, d == NULL ? "no view" : d->state == VIEW_BUILDING ? "building" : "-");
 	}
-	view_set_put(t, &set);
+	view_set_put(store_of(t), &set);
 	store_read_end(&t);
 }
 
@@ -439,7 +439,7 @@ static void check_finds_damage(void **state)
 	base_begin(b);
 	assert_int_equal(view_set_get(b->t, b->schema, &set), RC_OK);
 	store_view_put(b->t, find_view(set, NULL, "cn")->number, SPAN_LIT("odd"), 1, 1);
-	view_set_put(b->t, &set);
+	view_set_put(store_of(b->t), &set);
 	base_commit(b);
 	base_begin(b);
 	assert_int_equal(check_database(b->t, b->schema, &c), RC_OK);
