@@ -66,6 +66,13 @@ int apply_mend(const struct apply_context *x, const struct entry *old, const str
 	       const struct schema_attr *at, struct span old_normal, const struct span *new_name,
 	       struct apply_entry *out, struct result *why) WARN_UNUSED;
 
+/**
+ * The proxy addresses of a recipient (class mailRecipient or customRecipient), each once: values of
+ * proxyAddresses, and of mail with smtp: in front, prepared for comparison. Anybody else has none.
+ */
+int apply_addresses(const struct apply_context *x, const struct attr_list *attrs,
+		    struct attr *out) WARN_UNUSED;
+
 /** enum entry_flag bits of an entry with these attributes. */
 uint8_t apply_flags(const struct schema *s, const struct attr_list *attrs);
 

@@ -77,6 +77,9 @@ struct change {
 	size_t nkeep;
 
 	/* out, filled by update_apply() */
+	/* PUT: an address that another entry has, too, and both names; .p NULL: none. For the log
+	 */
+	struct span conflict, conflict_entry, conflict_other;
 	uint64_t eid_out;
 	struct uuid uuid_out;
 	const char *quarantined; /* the reason, if that is what became of it */

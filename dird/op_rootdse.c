@@ -211,6 +211,7 @@ static int add_monitor_database(struct list *l)
 	put_number(&d, "changes", w.changes);
 	put_number(&d, "refusedChanges", w.refused);
 	put_number(&d, "largestBatch", w.batch_max);
+	put_number(&d, "addressConflicts", w.conflicts);
 	return add(l, &d, "cn=Database,cn=monitor", 2);
 }
 

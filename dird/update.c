@@ -278,6 +278,8 @@ static int add_new(struct update *u, const struct place *p)
 	if (rc == RC_OK)
 		rc = apply_add(&x, u->c, &head.uuid, &content, u->why);
 	if (rc == RC_OK)
+		rc = update_check_addresses(u, NULL, &content.attrs, 0);
+	if (rc == RC_OK)
 		rc = name_new(u, p, &head);
 	if (rc != RC_OK)
 		return rc;
@@ -361,6 +363,8 @@ static int modify(struct update *u)
 	if (rc == RC_OK)
 		rc = apply_modify(&x, &old.e, u->c, &content, u->why);
 	if (rc == RC_OK)
+		rc = update_check_addresses(u, &old.attrs, &content.attrs, old.eid);
+	if (rc == RC_OK)
 		rc = update_check_context(u, &old, old.e.head.parent, &content.attrs,
 					  LR_CLASS_MODS_PROHIBITED);
 	if (rc != RC_OK)
@@ -440,6 +444,8 @@ static int replace(struct update *u, uint64_t eid)
 		rc = set_uuid(u, &old.e.head.uuid, &content.attrs);
 	if (rc == RC_OK)
 		rc = keep_identity(u, &old, &content);
+	if (rc == RC_OK)
+		rc = update_check_addresses(u, &old.attrs, &content.attrs, old.eid);
 	if (rc == RC_OK)
 		rc = update_check_context(u, &old, old.e.head.parent, &content.attrs,
 					  LR_CLASS_MODS_PROHIBITED);
@@ -552,6 +558,7 @@ int update_apply(struct store_txn *t, const struct update_context *ctx, struct c
 	int rc;
 
 	memset(why, 0, sizeof(*why));
+	c->conflict = span_make(NULL, 0);
 	*outcome = UPDATE_APPLIED;
 	rc = store_error(t);
 	if (rc == RC_OK)

@@ -76,6 +76,16 @@ int update_put_changed(struct update *u, const struct update_old *old, struct en
 
 int update_rename(struct update *u) WARN_UNUSED;
 
+/* --- proxy addresses (update_address.c) --- */
+
+/** RC_REFUSED with 19 if an address that `now` has and `old` (NULL: none) has not is another
+ * entry's. `self` is the entry's number, 0 of a new one. */
+int update_check_addresses(struct update *u, const struct attr_list *old,
+			   const struct attr_list *now, uint64_t self) WARN_UNUSED;
+/** The same of a replicated entry that is in: change.conflict is set. */
+int update_note_conflict(struct update *u, const struct attr_list *old, const struct attr_list *now,
+			 uint64_t self) WARN_UNUSED;
+
 /* --- references to entries (update_refs.c) --- */
 
 struct update_name {

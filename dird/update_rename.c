@@ -91,6 +91,8 @@ static int renamed(struct update *u, const struct update_old *old, struct entry_
 	if (rc == RC_OK)
 		rc = apply_rename(&x, &old->e, u->c, &content, u->why);
 	if (rc == RC_OK)
+		rc = update_check_addresses(u, &old->attrs, &content.attrs, old->eid);
+	if (rc == RC_OK)
 		rc = update_check_context(u, old, head->parent, &content.attrs,
 					  LR_AFFECTS_MULTIPLE_DSAS);
 	if (rc == RC_OK)

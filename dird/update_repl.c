@@ -375,6 +375,9 @@ static int put_rows(struct update *u, struct store_nc *nc, const struct update_o
 	u->c->eid_out = eid;
 	u->c->uuid_out = head->uuid;
 	rc = update_names_mend(u, &names, false);
+	if (rc == RC_OK)
+		rc = update_note_conflict(u, old != NULL ? &old->attrs : NULL, &content->attrs,
+					  eid);
 	if (rc != RC_OK)
 		return rc;
 	if (moves)

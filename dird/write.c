@@ -140,11 +140,31 @@ static int try_batch(struct writer *w, struct write_req *batch)
 	return store_write_commit(&t); /* after an error: grows the map, or just aborts */
 }
 
+/* Two sites gave the same address; once the change that tells is in for good. */
+static uint64_t tell_conflicts(const struct write_req *r)
+{
+	char address[LOG_TEXT_BYTES], entry[LOG_TEXT_BYTES], other[LOG_TEXT_BYTES];
+	const struct change *c;
+	uint64_t n = 0;
+
+	for (c = r->changes; c != r->changes + r->nchanges; c++) {
+		if (c->conflict.p == NULL)
+			continue;
+		n++;
+		log_warn(NULL, "address.conflict", "address=%s entry=\"%s\" other=\"%s\"",
+			 log_text(c->conflict, address), log_text(c->conflict_entry, entry),
+			 log_text(c->conflict_other, other));
+	}
+	return n;
+}
+
 static void count(struct writer *w, const struct write_req *batch)
 {
 	const struct write_req *r;
-	uint64_t n = 0;
+	uint64_t n = 0, conflicts = 0;
 
+	for (r = batch; r != NULL; r = r->next)
+		conflicts += r->rc == RC_OK ? tell_conflicts(r) : 0;
 	atomic_fetch_add(&w->commits, 1);
 	pthread_mutex_lock(&w->mutex);
 	for (r = batch; r != NULL; r = r->next) {
@@ -155,6 +175,7 @@ static void count(struct writer *w, const struct write_req *batch)
 			w->stats.refused++;
 	}
 	w->stats.commits++;
+	w->stats.conflicts += conflicts;
 	if (n > w->stats.batch_max)
 		w->stats.batch_max = n;
 	pthread_mutex_unlock(&w->mutex);

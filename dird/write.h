@@ -89,5 +89,6 @@ uint64_t writer_commits(const struct writer *w);
 
 struct writer_stats {
 	uint64_t commits, changes, refused, batch_max;
+	uint64_t conflicts; /* replicated entries with an address that another one has, too */
 };
 void writer_stats(const struct writer *w, struct writer_stats *out);

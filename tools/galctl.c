@@ -93,6 +93,7 @@ int main(int argc, char **argv)
 	static const struct cli_verb verbs[] = {
 		{"list", galctl_list, "list recipients, all or those that match words"},
 		{"show", galctl_show, "show one recipient with all its attributes"},
+		{"conflicts", galctl_conflicts, "list addresses that several recipients have"},
 		{"add", galctl_add, "add a person, a distribution list or a custom recipient"},
 		{"import", galctl_import, "add and change entries from an LDIF file"},
 		{"export", galctl_export, "write recipients as LDIF"},

@@ -5,6 +5,7 @@
 
 int galctl_list(int argc, char **argv);
 int galctl_show(int argc, char **argv);
+int galctl_conflicts(int argc, char **argv);
 int galctl_add(int argc, char **argv);
 int galctl_import(int argc, char **argv);
 int galctl_export(int argc, char **argv);

@@ -217,6 +217,26 @@ static int print_rows(struct rows *rows, const char *own, bool json)
 	return rc;
 }
 
+static int note_conflicts(const struct ldif_record *entry, void *arg)
+{
+	const char *n = dirconn_value(entry, "addressConflicts");
+
+	(void)arg;
+	if (n != NULL && strcmp(n, "0") != 0)
+		cli_note("since the start %s entries came in with a proxy address that another one "
+			 "has, too; `galctl conflicts` lists what is left of them",
+			 n);
+	return RC_OK;
+}
+
+static int tell_conflicts(struct dirconn *c)
+{
+	static const char *const attrs[] = {"addressConflicts", NULL};
+	const struct dirconn_search s = {"cn=Database,cn=monitor", DIRCONN_BASE, NULL, attrs, 0};
+
+	return dirconn_search(c, &s, note_conflicts, NULL);
+}
+
 static int status(struct dirconn *c, bool json)
 {
 	static const char *const attrs[] = {"ncName",      "ncMaster",    "position",
@@ -236,6 +256,8 @@ static int status(struct dirconn *c, bool json)
 		qsort(rows.at, rows.n, sizeof(rows.at[0]), compare_rows);
 		join(&rows);
 		rc = print_rows(&rows, dirconn_site(c), json);
+		if (rc == RC_OK && !json)
+			rc = tell_conflicts(c);
 	}
 	mem_free(rows.at);
 	arena_fini(&rows.arena);

@@ -3,6 +3,8 @@
 
 static const char person[] = "objectClass: inetOrgPerson\nobjectClass: mailRecipient\nsn: Hill\n"
 			     "mail: ada@s1.example.com\n";
+static const char bob[] = "objectClass: inetOrgPerson\nobjectClass: mailRecipient\nsn: Ash\n"
+			  "mail: bob@s1.example.com\n";
 
 static int setup(void **state)
 {
@@ -76,6 +78,7 @@ struct refusal {
 };
 
 static const struct refusal refusals[] = {
+	{19, 'a', "cn=Third,cn=Recipients,ou=S1,o=Example", NULL, person, NULL},
 	{68, 'a', ADA, NULL, person, NULL},
 	{68, 'a', "cn=ADA  hill,cn=recipients,ou=s1,o=example", NULL, person, NULL},
 	{32, 'a', "cn=x,cn=Nowhere,ou=S1,o=Example", NULL, person, NULL},
@@ -145,7 +148,7 @@ static void refusals_leave_no_trace(void **state)
 	unsigned i;
 
 	assert_int_equal(base_add(b, ADA, person), 0);
-	assert_int_equal(base_add(b, "cn=Bob,cn=Recipients,ou=S1,o=Example", person), 0);
+	assert_int_equal(base_add(b, "cn=Bob,cn=Recipients,ou=S1,o=Example", bob), 0);
 	base_dump(b, &before);
 	for (i = 0; i < UNIT_COUNT(refusals); i++) {
 		int got = run_refusal(b, &refusals[i]);
