@@ -2,6 +2,7 @@
  * and worst of the runs. */
 #include "routed/compute.h"
 #include "routed/effect.h"
+#include "routed/graph.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #define RUNS 15
 #define CHANGES 1000
+#define PATH_RUNS 31
 #define MESH_CONNECTORS 5 /* a site */
 
 static uint64_t now_us(void)
@@ -195,8 +197,59 @@ static void measure(const char *name, void (*make)(struct model *, unsigned), un
 	model_free(&m);
 }
 
-int main(void)
+static void write_graph(const struct graph *g, uint32_t root, const char *path)
 {
+	FILE *f = fopen(path, "w");
+	uint32_t i, k;
+
+	must(f != NULL && root == 0);
+	fprintf(f, "%u %u\n", g->nnodes, g->nedges);
+	for (i = 0; i < g->nnodes; i++) {
+		for (k = g->first[i]; k < g->first[i + 1]; k++)
+			fprintf(f, "%u %u %u\n", i, g->edges[k].to, g->edges[k].cost);
+	}
+	must(fclose(f) == 0);
+}
+
+/* The paths alone; the graph also as text, for compare_paths.py. */
+static void measure_paths(void (*make)(struct model *, unsigned), unsigned sites, const char *path)
+{
+	uint64_t took[PATH_RUNS];
+	struct model *m = NULL;
+	unsigned sum = 0, i;
+	struct graph g;
+	struct arena a;
+
+	arena_init(&a);
+	must(model_new(&m) == RC_OK);
+	make(m, sites);
+	must(model_commit(m) == RC_OK);
+	must(graph_build(m, &a, &g) == RC_OK);
+	write_graph(&g, m->sites[0].name_id, path);
+	for (i = 0; i < PATH_RUNS; i++) {
+		struct graph_run r;
+		uint64_t begun = now_us();
+		uint32_t k;
+
+		must(graph_run(&g, 0, MODEL_CARRY_ALL, 1u << 24, &r) == RC_OK);
+		took[i] = now_us() - begun;
+		for (k = 0, sum = 0; k < g.nnodes; k++)
+			sum += r.dist[k] != GRAPH_NONE ? r.dist[k] : 0;
+		graph_run_fini(&r);
+	}
+	qsort(took, PATH_RUNS, sizeof(took[0]), compare);
+	printf("paths sites=%u edges=%u p50=%lluus min=%lluus sum=%u\n", sites, g.nedges,
+	       (unsigned long long)took[PATH_RUNS / 2], (unsigned long long)took[0], sum);
+	arena_fini(&a);
+	model_free(&m);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3) {
+		measure_paths(strcmp(argv[1], "star") == 0 ? make_star : make_mesh, 10000, argv[2]);
+		return 0;
+	}
 	measure("compute.mesh", make_mesh, 1000);
 	measure("compute.star", make_star, 1000);
 	measure("compute.mesh", make_mesh, 10000);
