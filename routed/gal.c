@@ -53,6 +53,7 @@ struct gal {
 	/* of the loop alone */
 	struct gal_entry *buckets[BUCKETS];
 	struct gal_entry *oldest, *newest;
+	struct gal_entry *undecided; /* findings that the resolver cannot judge yet */
 	unsigned waiting;
 	struct gal_stats stats;
 
@@ -400,6 +401,12 @@ static void finish(struct gal *g, struct gal_entry *e)
 
 	if (rc == RC_OK)
 		rc = g->resolve(g->arg, e->dn, e->values, e->nvalues, &e->reply);
+	if (rc == RC_BUSY) {
+		buf_clear(&e->reply);
+		e->queue = g->undecided;
+		g->undecided = e;
+		return;
+	}
 	if (rc == RC_NOTFOUND) {
 		buf_clear(&e->reply);
 		buf_puts(&e->reply, "NOTFOUND ");
@@ -442,6 +449,39 @@ static void on_async(uv_async_t *async)
 	}
 }
 
+void gal_decide(struct gal *g)
+{
+	struct gal_entry *e = g->undecided;
+
+	g->undecided = NULL;
+	while (e != NULL) {
+		struct gal_entry *next = e->queue;
+
+		e->queue = NULL;
+		finish(g, e);
+		e = next;
+	}
+}
+
+/* Nobody waits for them any more. */
+static void give_up_undecided(struct gal *g, uint64_t now)
+{
+	struct gal_entry **at = &g->undecided;
+
+	while (*at != NULL) {
+		struct gal_entry *e = *at;
+
+		if (now - e->asked_ms <= g->config.patience_ms) {
+			at = &e->queue;
+			continue;
+		}
+		*at = e->queue;
+		e->queue = NULL;
+		e->found_rc = RC_TIMEOUT;
+		finish(g, e);
+	}
+}
+
 void gal_forget(struct gal *g)
 {
 	unsigned i;
@@ -473,6 +513,7 @@ void gal_tick(struct gal *g, uint64_t now)
 		}
 	}
 	g->waiting = waiting;
+	give_up_undecided(g, now);
 	if (busy > (uint64_t)g->config.session.timeout_ms * HANG_FACTOR) {
 		log_warn(NULL, "gal.hang", "busy_ms=%llu connection=shut",
 			 (unsigned long long)busy);

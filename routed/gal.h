@@ -21,7 +21,8 @@ struct gal_config {
 	unsigned max_entries; /* of the cache */
 };
 
-/** Loop side: turn what was found into a socketmap reply. RC_OK, or an error = TEMP. */
+/** Loop side: turn what was found into a socketmap reply. RC_OK, RC_BUSY: ask again with
+ * gal_decide(), or an error = TEMP. */
 typedef int gal_resolve(void *arg, struct span dn, const struct span *values, unsigned nvalues,
 			struct buf *reply);
 
@@ -65,6 +66,9 @@ int gal_lookup(struct gal *g, struct span address, struct gal_request *r,
 
 /** The caller goes away. Harmless after the reply. */
 void gal_cancel(struct gal_request *r);
+
+/** The resolver can judge now what it was busy for. */
+void gal_decide(struct gal *g);
 
 /** Forget all answers: the model changed. */
 void gal_forget(struct gal *g);

@@ -3,7 +3,10 @@
 #include "lib/dn.h"
 #include "lib/idna.h"
 #include "lib/text.h"
+#include "routed/address.h"
 #include "routed/netstring.h"
+
+#include <limits.h>
 
 #define POSTMASTER "postmaster@"
 
@@ -195,9 +198,24 @@ static void judge(struct lookup_answer *out)
 	}
 }
 
+/* How well what was found fits (R7): a pattern by its literal characters, all else better. */
+static unsigned fitness(const struct table *t, const struct lookup_answer *a)
+{
+	struct span pattern;
+
+	if (a->verdict == LOOKUP_ABSENT)
+		return 0;
+	if (a->result.status != TABLE_FOUND ||
+	    span_eq(table_text(t, a->result.row->type), SPAN_LIT("EX")))
+		return UINT_MAX;
+	pattern = table_text(t, a->result.row->target);
+	return pattern.n == 0 || address_is_wild(pattern) ? address_literals(pattern) : UINT_MAX;
+}
+
 /*
  * A host below a site's domain belongs to that site: ask with each parent domain in turn. Only a
- * site counts there, because address spaces have patterns of their own for it.
+ * site counts there, because address spaces have patterns of their own for it; and one of more
+ * literal characters than ".domain" keeps what it has.
  */
 static int walk_parents(const struct table *t, struct span domain, struct lookup_answer *out)
 {
@@ -210,6 +228,8 @@ static int walk_parents(const struct table *t, struct span domain, struct lookup
 	while (rc == RC_OK && span_cut(&domain, '.', &head) && domain.n != 0) {
 		if (domain.n > 255)
 			continue;
+		if (domain.n + 1 <= fitness(t, out))
+			break;
 		memcpy(text + sizeof(POSTMASTER) - 1, domain.p, domain.n);
 		rc = table_lookup(t, span_make(text, sizeof(POSTMASTER) - 1 + domain.n), out->cls,
 				  &result);
@@ -237,12 +257,13 @@ static int route_address(const struct table *t, struct span address, size_t doma
 	if (rc != RC_OK)
 		return rc;
 	judge(out);
-	return out->verdict == LOOKUP_ABSENT ? walk_parents(t, out->domain, out) : RC_OK;
+	return walk_parents(t, out->domain, out);
 }
 
 int lookup_route(const struct table *t, const struct lookup_key *key, enum table_class cls,
 		 struct lookup_answer *out)
 {
+	struct lookup_answer ascii = {.verdict = LOOKUP_ABSENT};
 	int rc;
 
 	*out = (struct lookup_answer){.verdict = LOOKUP_ABSENT, .cls = cls};
@@ -251,8 +272,12 @@ int lookup_route(const struct table *t, const struct lookup_key *key, enum table
 	if (classify(t, key) == TABLE_SYSTEM)
 		out->cls = TABLE_SYSTEM;
 	rc = route_address(t, key->address, key->domain_at, out);
-	if (rc == RC_OK && out->verdict == LOOKUP_ABSENT && key->ascii.n != 0)
-		rc = route_address(t, key->ascii, key->domain_at, out);
+	if (rc != RC_OK || key->ascii.n == 0)
+		return rc;
+	ascii.cls = out->cls;
+	rc = route_address(t, key->ascii, key->domain_at, &ascii);
+	if (rc == RC_OK && (out->verdict == LOOKUP_ABSENT || fitness(t, &ascii) > fitness(t, out)))
+		*out = ascii;
 	return rc;
 }
 

@@ -124,6 +124,7 @@ static void absorb(struct server *s, struct batch *b)
 		sub_resync(s->sub);
 	} else if (first) {
 		s->model_loaded = true;
+		gal_decide(s->gal);
 		server_cause(s, "the directory was read for the first time since the start");
 		sched_init(&s->sched, 0, 0); /* the first table is not worth a delay */
 		sched_touch(&s->sched, server_now_ms());

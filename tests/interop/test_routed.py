@@ -730,6 +730,37 @@ class Recipients(Base):
         self.assertIn("gal.no-address", d.log())
         self.assertIn("gal.ambiguous", d.log())
 
+    def test_waits_for_the_model_after_a_start(self):
+        """M15: with the last table and the directory at hand, nobody is told to come again."""
+        self.person("Bob", "S2", "SMTP:bob@example.com", "smtp:bob@s2.example.com")
+        d = self.start()
+        d.stop()
+        searched = threading.Event()
+
+        def slow(s):
+            self.assertTrue(searched.wait(20))
+            s.everything("k1")
+        self.provider.script(slow)
+        d.start()
+        with d.connect() as s:
+            s.sendall(frame("recipient bob@example.com"))
+            wait_for("the search for bob", lambda: d.status()["recipients_searched"] == "1")
+            self.assertEqual((d.status()["table"], d.status()["entries"]), ("disk", "0"))
+            searched.set()
+            self.assertEqual(read_frames(s, 1), ["OK bob@s2.example.com"])
+
+    def test_model_that_never_comes(self):
+        """Then it is temporary, when patience ends."""
+        self.person("Bob", "S2", "SMTP:bob@example.com", "smtp:bob@s2.example.com")
+        d = self.start()
+        d.stop()
+        ended = threading.Event()
+        self.addCleanup(ended.set)
+        self.provider.script(lambda s: ended.wait(60))
+        d.start()
+        self.assertRegex(d.ask("bob@example.com", "recipient"), "^TEMP ")
+        self.assertEqual(d.status()["table"], "disk")
+
     def test_order_is_kept_around_a_search(self):
         self.person("Bob", "S2", "SMTP:bob@example.com", "smtp:bob@s2.example.com")
         d = self.start()

@@ -164,6 +164,51 @@ static const struct {
 	{"\xff", "PERM key is no mail address"},
 };
 
+/* M13: with a space for everything, a host below a site's domain is still that site's, unless a
+ * space says more of it. */
+static void test_hosts_below_a_site(void **state)
+{
+	static const char spaces[] =
+		"dn: cn=Out,ou=S1,o=Example\nobjectClass: imsConnector\nsmartHost: relay\n"
+		"routingList: SMTP:*;1\nroutingList: SMTP:*.lab.s2.example.com;1\n"
+		"routingList: SMTP:vip@a.s2.example.com;1\nroutingList: SMTP:*.com;1\n\n";
+	static const struct {
+		const char *key, *reply;
+	} rows[] = {
+		{"x@elsewhere.org", "OK smtp:[relay]"},
+		{"x@a.s2.example.com", "OK smtp:S2.example.com"},
+		{"x@a.b.s2.example.com", "OK smtp:S2.example.com"},
+		{"vip@a.s2.example.com", "OK smtp:[relay]"},
+		{"x@lab.s2.example.com", "OK smtp:S2.example.com"},
+		{"x@a.lab.s2.example.com", "OK smtp:[relay]"},
+		{"x@a.s1.example.com", "NOTFOUND "},
+		{"x@b\xc3\xbc"
+		 "cher.example",
+		 "OK smtp:hub.example.com"}, /* on the way to site I */
+		{"x@a.lost.example.com", "OK smtp:[relay]"},
+		{"x@other.com", "OK smtp:[relay]"},
+	};
+	const char *const texts[] = {net, spaces, NULL};
+	struct model *m = routing_model(texts);
+	struct table *t = routing_table(m, "S1");
+	struct buf scratch, reply;
+	unsigned i;
+
+	(void)state;
+	buf_init(&scratch, 1 << 16);
+	buf_init(&reply, 1 << 16);
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
+		buf_clear(&reply);
+		lookup_transport(t, span_of(rows[i].key), &scratch, &reply);
+		if (!span_eq(buf_span(&reply), span_of(rows[i].reply)))
+			fail_msg("%s: %s", rows[i].key, buf_cstr(&reply));
+	}
+	buf_fini(&scratch);
+	buf_fini(&reply);
+	table_free(&t);
+	model_free(&m);
+}
+
 static void test_relay_domains(void **state)
 {
 	struct model *m = routing_model((const char *const[]){net, NULL});
@@ -376,13 +421,10 @@ static void test_unique(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_bad_keys),
-		cmocka_unit_test(test_transport),
-		cmocka_unit_test(test_relay_domains),
-		cmocka_unit_test(test_tls_policy),
-		cmocka_unit_test(test_no_table),
-		cmocka_unit_test(test_class_of_the_sender),
+		cmocka_unit_test(test_keys),          cmocka_unit_test(test_bad_keys),
+		cmocka_unit_test(test_transport),     cmocka_unit_test(test_hosts_below_a_site),
+		cmocka_unit_test(test_relay_domains), cmocka_unit_test(test_tls_policy),
+		cmocka_unit_test(test_no_table),      cmocka_unit_test(test_class_of_the_sender),
 		cmocka_unit_test(test_unique),
 	};
 
