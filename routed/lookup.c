@@ -221,7 +221,7 @@ static int walk_parents(const struct table *t, struct span domain, struct lookup
 {
 	uint8_t text[sizeof(POSTMASTER) - 1 + 256];
 	struct table_result result;
-	struct span head;
+	struct span head, tls;
 	int rc = RC_OK;
 
 	memcpy(text, POSTMASTER, sizeof(POSTMASTER) - 1);
@@ -236,8 +236,11 @@ static int walk_parents(const struct table *t, struct span domain, struct lookup
 		if (rc != RC_OK || result.status == TABLE_ABSENT)
 			continue;
 		if (result.status == TABLE_FOUND &&
-		    !span_eq(table_text(t, result.row->type), SPAN_LIT("EX")))
+		    !span_eq(table_text(t, result.row->type), SPAN_LIT("EX"))) {
+			if (table_tls(t, domain, &tls))
+				break; /* a site without a route: as its own mail (R12) */
 			continue;
+		}
 		out->result = result;
 		out->domain = domain;
 		judge(out);
