@@ -69,6 +69,11 @@ bool store_has_gram(struct store_txn *t, uint32_t attr, struct span value, uint6
 /** Put the context's row; number 0 takes a new number, which is filled in. */
 void store_nc_put(struct store_txn *t, struct store_nc *nc);
 
+/** Forget a context whose rows in the change order have gone. */
+void store_nc_del(struct store_txn *t, const struct store_nc *nc);
+/** A row with usn 0: what a join took along. RC_DONE. */
+int store_change_stub(struct store_txn *t, uint32_t nc, struct store_change *out) WARN_UNUSED;
+
 /** The change order. One row per live entry, or per tombstone. */
 void store_order_put(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u,
 		     uint64_t eid);

@@ -131,6 +131,14 @@ void store_nc_put(struct store_txn *t, struct store_nc *nc)
 	store_put(t, STORE_NC, nc_key(nc->number, key), span_make(row, sizeof(row)));
 }
 
+void store_nc_del(struct store_txn *t, const struct store_nc *nc)
+{
+	uint8_t key[NC_KEY_BYTES], id_key[NC_ID_KEY_BYTES];
+
+	store_del(t, STORE_NC, nc_id_key(&nc->position.nc, id_key), span_make(NULL, 0));
+	store_del(t, STORE_NC, nc_key(nc->number, key), span_make(NULL, 0));
+}
+
 /* --- change order --- */
 
 struct span store_order_key(uint32_t nc, uint64_t usn, const struct uuid *u,
@@ -195,6 +203,15 @@ int store_change_next(struct store_txn *t, uint32_t nc, uint64_t after, uint64_t
 		return RC_DONE;
 	rc = seek_order(t, nc, store_order_key(nc, after + 1, &lowest, key), out);
 	return rc == RC_OK && out->usn > upto ? RC_DONE : rc;
+}
+
+int store_change_stub(struct store_txn *t, uint32_t nc, struct store_change *out)
+{
+	static const struct uuid lowest;
+	uint8_t key[STORE_ORDER_KEY_BYTES];
+	int rc = seek_order(t, nc, store_order_key(nc, 0, &lowest, key), out);
+
+	return rc == RC_OK && out->usn != 0 ? RC_DONE : rc;
 }
 
 int store_change_twin(struct store_txn *t, uint32_t nc, struct store_change *row)

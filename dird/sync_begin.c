@@ -423,8 +423,11 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 	uint32_t number = 0;
 	struct store_nc nc;
 	struct sync_nc *at;
+	unsigned i;
 	int rc;
 
+	for (i = 0; i < s->nncs; i++)
+		s->ncs[i].is_here = false;
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
 		if (!belongs(s, &nc))
 			continue;
@@ -442,10 +445,17 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 		if (nc.floor > at->floor && (s->is_partner || at->sent.usn != 0) &&
 		    at->sent.usn < nc.floor)
 			return RC_CONFLICT;
+		at->is_here = true;
 		at->floor = nc.floor;
 		at->here = nc.position.usn;
 		if (at->is_partners)
 			at->sent.usn = at->here;
+	}
+	/* The context of a site that was removed: sites remove it themselves. */
+	for (i = 0; i < s->nncs; i++) {
+		if (!s->ncs[i].is_here && !s->is_partner)
+			return RC_CONFLICT;
+		s->ncs[i].is_ahead |= !s->ncs[i].is_here;
 	}
 	return rc == RC_DONE ? RC_OK : rc;
 }

@@ -565,6 +565,8 @@ int update_apply(struct store_txn *t, const struct update_context *ctx, struct c
 		rc = dispatch(&u);
 	if (rc == RC_OK && *outcome == UPDATE_APPLIED)
 		rc = update_retry_awaiting(&u, &c->uuid_out);
+	if (rc == RC_OK && *outcome == UPDATE_APPLIED)
+		rc = update_forget_removed(&u);
 	if (rc == RC_OK)
 		rc = update_views_end(&u);
 	if (rc != RC_OK && rc != RC_REFUSED) {

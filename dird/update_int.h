@@ -161,6 +161,13 @@ int update_views(struct update *u, uint64_t eid, const struct entry *old,
 		 const struct entry *now) WARN_UNUSED;
 /** After the change: definitions that it concerned. */
 int update_views_end(struct update *u) WARN_UNUSED;
+/* --- removed sites (update_removed.c) --- */
+
+/** Was the site that wrote this context removed? Nothing of it is taken again. */
+bool update_is_removed(struct update *u, const struct uuid *nc);
+/** After a change of the root entry: contexts of removed sites go. */
+int update_forget_removed(struct update *u) WARN_UNUSED;
+
 /* --- own contexts after a restore (update_recover.c) --- */
 
 int update_rolled_back(struct update *u) WARN_UNUSED;

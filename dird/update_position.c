@@ -13,9 +13,10 @@ int update_position(struct update *u)
 		*u->outcome = UPDATE_FOREIGN_OWN;
 		return RC_OK;
 	}
-	if (nc.number != 0 &&
-	    (p->epoch < nc.position.epoch ||
-	     (position_same_life(p, &nc.position) && p->usn <= nc.position.usn))) {
+	if ((nc.number == 0 && update_is_removed(u, &p->nc)) ||
+	    (nc.number != 0 &&
+	     (p->epoch < nc.position.epoch ||
+	      (position_same_life(p, &nc.position) && p->usn <= nc.position.usn)))) {
 		*u->outcome = UPDATE_DUPLICATE;
 		return RC_OK;
 	}

@@ -79,6 +79,10 @@ static int examine(struct update *u, struct store_nc *nc, struct update_old *old
 	*exists = false;
 	if (rc != RC_OK)
 		return rc;
+	if (nc->number == 0 && update_is_removed(u, &nc->position.nc)) {
+		*u->outcome = UPDATE_DUPLICATE;
+		return RC_OK;
+	}
 	if (nc->is_own && !nc->is_recovering) {
 		*u->outcome = UPDATE_FOREIGN_OWN;
 		return RC_OK;

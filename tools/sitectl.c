@@ -9,7 +9,7 @@ int main(int argc, char **argv)
 		{"init", sitectl_init, "make the first site of an organisation"},
 		{"token", sitectl_token, "make a token with which a new site may join"},
 		{"join", sitectl_join, "make a further site and introduce it"},
-		{"site", sitectl_site, "sites: list, show, set"},
+		{"site", sitectl_site, "sites: list, show, set, remove"},
 		{"connector", sitectl_connector,
 		 "mail connectors: list, show, add, set, connect, disconnect, delete"},
 		{"link", sitectl_link, "directory replication links: list, add, delete, sync-now"},

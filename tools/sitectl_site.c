@@ -200,6 +200,7 @@ int sitectl_site(int argc, char **argv)
 		{"list", site_list, "list the sites"},
 		{"show", site_show, "show a site's attributes"},
 		{"set", site_set, "change a site's attributes"},
+		{"remove", sitectl_site_remove, "a site leaves the organisation"},
 		{0},
 	};
 	static const struct cli_tool tool = {"sitectl site",

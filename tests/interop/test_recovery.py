@@ -318,6 +318,68 @@ class Recovery(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("no enabled link", err)
 
+    # --- a site leaves (R25) --------------------------------------------------------------------------
+
+    def remove(self, name, *options, at=None):
+        return run("sitectl", "site", "remove", "--config", (at or self.hub).path("dird.conf"), name,
+                   *options, check=False)
+
+    def test_40_removals_that_are_refused(self):
+        three = Site(os.path.join(self.folder, "Site3"), "Site3", "site3.example.com")
+        self.addClassCleanup(three.close)
+        three.join(self.one.token("Site3"))
+        type(self).three = three
+        self.begin(three)
+        wait_for("Site3 at the hub", lambda: self.hub.count(ROOT, "(ou=Site3)") == 1)
+        for name, at, reason in (("Hub", self.hub, "writes the organisation's own entries"),
+                                 ("Site1", self.one, "is this server's own site"),
+                                 ("Nowhere", self.hub, "there is no site Nowhere"),
+                                 ("Site1", self.hub, "2 parts that do not hear of each other")):
+            code, _, err = self.remove(name, at=at)
+            self.assertEqual(code, 1, err)
+            self.assertIn(reason, err)
+        code, out, _ = self.remove("Site1", "--force", "--dry-run")
+        self.assertEqual(code, 0, out)
+        self.assertEqual(self.hub.count(ROOT, "(ou=Site1)"), 1)
+
+    def test_41_a_removed_site_is_gone_everywhere(self):
+        uuid = re.search(r"entryUUID: (\S+)", self.hub.search(
+            ROOT, "(ou=Site2)", "entryUUID")).group(1)
+        self.two.modify(people("Site2", numbered("Theirs", 20)))
+        here = (self.hub, self.one, self.three)
+        wait_for("Site2's entries", lambda: all(s.count(ROOT, "(cn=Theirs*)") == 20 for s in here))
+        code, out, err = self.remove("Site2")
+        self.assertEqual(code, 0, err)
+        self.assertIn("Site2 is removed", out)
+        for site in here:
+            wait_for("Site2 is gone", lambda s=site: s.count(ROOT, "(|(cn=Theirs*)(ou=Site2))") == 0)
+            wait_for("its position is gone", lambda s=site: uuid not in run(
+                "dirctl", "stat", "--config", s.path("dird.conf")))
+            run("dirctl", "check", "--config", site.path("dird.conf"))
+        # it can not come back by itself
+        self.two.modify(people("Site2", ["Late"]))
+        self.two.stop("dird")
+        self.two.start("dird")
+        wait_for("Site2 is refused", lambda: "bind refused" in self.two.log("dird"))
+        self.converge(*here)
+        self.assertEqual(self.hub.count(ROOT, "(cn=Late)"), 0)
+
+    def test_42_the_name_is_free_for_another_site(self):
+        before = run("dirctl", "dump", "--config", self.two.path("dird.conf"), "--base",
+                     f"ou=Site2,{ROOT}")
+        self.two.stop("dird")
+        again = Site(os.path.join(self.folder, "Again"), "Site2", "site2.example.com")
+        self.addClassCleanup(again.close)
+        again.join(self.hub.token("Site2"))
+        self.begin(again)
+        self.sites["Site2"] = type(self).two = again
+        again.modify(people("Site2", ["Anew"]))
+        self.converge(*self.sites.values(), self.three)
+        old, new = (re.search(r"^entryUUID: (\S+)", text, re.M).group(1) for text in (
+            before, self.hub.search(ROOT, "(ou=Site2)", "entryUUID")))
+        self.assertNotEqual(old, new)
+        self.assertEqual(self.hub.count(ROOT, "(cn=Theirs*)"), 0)
+
     def test_90_stores_are_sound(self):
         self.converge()
         for site in self.sites.values():
