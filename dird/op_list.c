@@ -270,29 +270,57 @@ static int choose_of_view(struct wish *w, const struct uuid *entry)
 	return d->state == VIEW_READY ? choose_below_view(w, d) : search_by_definition(w, d);
 }
 
+/* Most searches are none of ours, and are not to pay for it. */
+static int base_is_view(struct store_txn *t, const struct search *s, struct uuid *entry, bool *out)
+{
+	struct entry e;
+	int rc;
+
+	*out = false;
+	if (s->base_is_root)
+		return RC_OK;
+	rc = store_entry(t, s->base, &e);
+	if (rc == RC_OK) {
+		*out = view_is_definition(&e);
+		*entry = e.head.uuid;
+	}
+	return rc;
+}
+
+static int choose(struct wish *w, bool is_view, const struct uuid *entry)
+{
+	int rc;
+
+	if (!is_view)
+		rc = choose_of_tree(w);
+	else
+		rc = shows_members(w->op, w->s) ? choose_of_view(w, entry) : RC_OK;
+	if (w->s->list != NULL && w->s->list->is_sorted && w->s->sort != NULL)
+		w->s->sort->state = SORT_OFF;
+	return rc;
+}
+
 int list_choose(struct op *op, struct store_txn *t, struct search *s)
 {
-	struct view_set *set;
-	struct entry e;
+	struct view_set *set = NULL;
+	struct uuid entry;
+	bool is_view;
 	struct wish w;
 	int rc;
 
 	if (s->scope == STORE_BASE || s->psearch != NULL)
 		return RC_OK;
-	rc = store_entry(t, s->base, &e);
-	if (rc == RC_OK)
-		rc = view_set_get(t, op->server->schema, &set);
+	rc = base_is_view(t, s, &entry, &is_view);
+	if (rc != RC_OK || (!is_view && !is_sorting(s)))
+		return rc;
+	rc = view_set_get(t, op->server->schema, &set);
 	if (rc != RC_OK || set == NULL)
 		return rc;
 	rc = wish_init(&w, op, t, s, set);
-	if (rc == RC_OK && view_is_definition(&e))
-		rc = shows_members(op, s) ? choose_of_view(&w, &e.head.uuid) : RC_OK;
-	else if (rc == RC_OK)
-		rc = choose_of_tree(&w);
-	if (s->list != NULL && s->list->is_sorted && s->sort != NULL)
-		s->sort->state = SORT_OFF;
+	if (rc == RC_OK)
+		rc = choose(&w, is_view, &entry);
 	buf_fini(&w.same);
-	view_set_put(store_of(t), &set);
+	view_set_put(op->server->store, &set);
 	return rc;
 }
 

@@ -450,6 +450,39 @@ static void check_finds_damage(void **state)
 	base_check(b);
 }
 
+/* Keys of another ICU are in another order: such a view is made anew when the database is opened.
+ */
+static void other_collations_are_made_anew(void **state)
+{
+	struct base *b = *state;
+	struct uuid view = add_view(b, "All", "viewFilter: (objectClass=person)\nviewSort: cn\n");
+	struct view_set *set;
+	struct view_def d;
+	struct buf row;
+
+	assert_int_equal(add_person(b, RECIPIENTS, "Ada", ""), 0);
+	base_build_views(b, 100);
+	base_begin(b);
+	assert_int_equal(view_set_get(b->t, b->schema, &set), RC_OK);
+	d = *view_set_of_entry(set, &view);
+	d.collation++;
+	buf_init(&row, 4096);
+	view_def_write(&d, &row);
+	store_viewdef_put(b->t, d.number, buf_span(&row));
+	store_view_set_generation(b->t, 12345);
+	buf_fini(&row);
+	view_set_put(b->store, &set);
+	base_commit(b);
+	expect(b, &view, VIEW_KIND_ALL, "Ada;");
+	base_begin(b);
+	assert_int_equal(update_views_sync(b->t, &b->ctx), RC_OK);
+	base_commit(b);
+	expect(b, &view, VIEW_KIND_ALL, "building");
+	base_build_views(b, 100);
+	expect(b, &view, VIEW_KIND_ALL, "Ada;");
+	base_check(b);
+}
+
 static void count_entries(void *arg, unsigned long entries)
 {
 	*(unsigned long *)arg += entries;
@@ -497,6 +530,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(random_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(rebuilt_views_are_the_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(check_finds_damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_collations_are_made_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(reindex_mends_everything, setup, teardown),
 	};
 
