@@ -78,7 +78,7 @@ class Rendered(Base):
                               objectClass=["mailConnector", "imsConnector"],
                               smartHost="[host.s2.example.com]:2525",
                               routingList=["SMTP:" + s for s in SPACES_OF_THE_RELAY])
-        d = self.routed(start=False, exim="unix:routed/exim",
+        d = self.routed(start=False, exim="unix:routed/exim", policy="unix:routed/policy",
                         render="lmdb:maps texthash:maps")
         d.start()
         d.becomes("OK smtp:s2.example.com")
@@ -130,10 +130,38 @@ class Rendered(Base):
 
     def test_exim_gives_the_same(self):
         d = self.start(*SPACES)
-        addresses = sorted(set(self.random_addresses()))[:500]
+        addresses = sorted(set(self.random_addresses()))
         live = self.by_socket(d, addresses)
         for a in addresses:
             self.assertEqual(self.exim(d, a), self.words_of_exim(a, live[a]), a)
+
+    def test_policy_gives_the_same(self):
+        """M16: the policy service filters to what Exim is told about the same system sender."""
+        d = self.start(*SPACES)
+        sender = "dirsync@s1.example.com"
+        addresses = sorted(set(self.random_addresses()))[::4]
+        filtered = 0
+        for a, action in zip(addresses, self.by_policy(d, sender, addresses)):
+            word, _, route = action.partition(" ")
+            self.assertIn(word, ("FILTER", "DUNNO", "DEFER_IF_PERMIT"), a)
+            self.assertEqual(word == "DEFER_IF_PERMIT", a.lower().endswith("@lost.example.com"), a)
+            self.assertEqual(self.exim(d, f"{a} <{sender}>"),
+                             self.words_of_exim(a, route if word == "FILTER" else None), a)
+            filtered += word == "FILTER"
+        self.assertGreater(filtered, len(addresses) // 4)
+
+    @staticmethod
+    def by_policy(d, sender, addresses):
+        """The action for each; every request is a message of its own."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(15)
+            s.connect(d.path("routed", "policy"))
+            stream = s.makefile("rb")
+            for i, a in enumerate(addresses):
+                s.sendall(f"request=smtpd_access_policy\ninstance={i}\nsender={sender}\n"
+                          f"recipient={a}\n\n".encode())
+                yield re.fullmatch(r"action=(.*)\n", stream.readline().decode())[1]
+                stream.readline()
 
     @staticmethod
     def words_of_exim(address, route):
