@@ -187,6 +187,9 @@ static int item_plan(struct planner *p, const struct filter *f, struct choice *o
 	case FILTER_AND: /* less than */
 		return type_ranges(p, f, INDEX_LE, f->value, out);
 	case FILTER_PRESENT:
+		if (span_eq_nocase(span_of(f->at->name), SPAN_LIT("objectClass")))
+			return RC_OK; /* every entry has one */
+		return type_ranges(p, f, INDEX_ALL, none, out);
 	case FILTER_APPROX:
 		return type_ranges(p, f, INDEX_ALL, none, out);
 	case FILTER_SUBSTR:

@@ -94,6 +94,15 @@ static void build_presence(struct load *l, struct buf *out, struct expect *e)
 	e->entries = 20;
 }
 
+/* Every entry is looked at; none matches. */
+static void build_scan(struct load *l, struct buf *out, struct expect *e)
+{
+	l->seq++;
+	search(out, "o=Example", 2, 0, "(roomNumber=nowhere)");
+	expect(e, TLV_APP_CONS(5), 0);
+	e->entries = 0;
+}
+
 static void build_dump(struct load *l, struct buf *out, struct expect *e)
 {
 	l->seq++;
@@ -481,6 +490,7 @@ static const struct kind kinds[] = {
 	{.name = "presence", .build = build_presence},
 	{.name = "paged", .manner = PAGED, .per_entry = true},
 	{.name = "dump", .build = build_dump, .per_entry = true},
+	{.name = "scan", .build = build_scan},
 	{.name = "sync", .build = build_sync, .per_entry = true, .is_admin = true},
 	{.name = "bind", .build = build_bind_person},
 	{.name = "connect", .build = build_bind_person, .manner = RECONNECT},

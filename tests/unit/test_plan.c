@@ -85,6 +85,7 @@ static const struct {
 	{"(|(cn=Ada)(nosuch=x)(sn=x))", PLAN_RANGES, 1, INDEX_EQUAL, "cn", "ada"},
 	{"(|(cn=Ada)(description=x))", PLAN_SCOPE, 0, 0, NULL, NULL},
 	{"(&(|(cn=Ada)(cn=Bob))(|(mail=a)(mail=b)))", PLAN_RANGES, 2, INDEX_EQUAL, "mail", "a"},
+	{"(objectClass=*)", PLAN_SCOPE, 0, 0, NULL, NULL},      /* every entry */
 	{"(objectClass=person)", PLAN_SCOPE, 0, 0, NULL, NULL}, /* as large as the scope */
 	{"(&(objectClass=person)(cn=Ada))", PLAN_RANGES, 1, INDEX_EQUAL, "cn", "ada"},
 	{"(uid=x)", PLAN_RANGES, 1, INDEX_EQUAL, "uid", "x"},
