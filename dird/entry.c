@@ -40,30 +40,41 @@ uint32_t entry_type_hash(struct span type)
 	return h;
 }
 
+/* A length of more than one byte; 0 if it is none of up to four bytes. Returns the header's bytes.
+ */
+static size_t long_length(struct span s, size_t *n_out)
+{
+	size_t k = s.p[1] & 0x7f, n = 0, i;
+
+	if (k == 0 || k > 4 || s.n < 2 + k)
+		return 0;
+	for (i = 0; i < k; i++)
+		n = n << 8 | s.p[2 + i];
+	*n_out = n;
+	return 2 + k;
+}
+
 /* Take one header of the wanted tag off s; false if it is not that or does not fit. */
 static inline bool take(struct span *s, uint8_t tag, struct span *body)
 {
-	size_t n, header = 2, i, k;
+	size_t n, header = 2;
 
 	if (s->n < 2 || s->p[0] != tag)
 		return false;
 	n = s->p[1];
-	if (n >= 0x80) {
-		k = n & 0x7f;
-		if (k == 0 || k > 4 || s->n < 2 + k)
+	if (__builtin_expect(n >= 0x80, 0)) {
+		header = long_length(*s, &n);
+		if (header == 0)
 			return false;
-		for (n = 0, i = 0; i < k; i++)
-			n = n << 8 | s->p[2 + i];
-		header += k;
 	}
 	if (n > s->n - header)
 		return false;
-	*body = span_make(s->p + header, n);
-	*s = span_from(*s, header + n);
+	*body = (struct span){s->p + header, n};
+	*s = (struct span){s->p + header + n, s->n - header - n};
 	return true;
 }
 
-static bool read_attr(struct span at, struct entry_attr *out)
+static inline bool read_attr(struct span at, struct entry_attr *out)
 {
 	struct span body;
 

@@ -42,7 +42,7 @@ static int look_for_class(struct op *op, struct store_txn *t, const char *class,
 		if (range->lo.p == NULL)
 			rc = RC_NOMEM;
 		else
-			*out = store_range_count(t, range, 1) != 0;
+			*out = store_value_exists(t, range->attr, range->lo);
 	}
 	buf_fini(&key);
 	return rc == RC_INVALID ? 0 : rc;

@@ -27,7 +27,7 @@ static bool has_marked(const struct op_sight *v, const char *type)
 {
 	struct index_range range = marked(v->schema, type);
 
-	return range.attr != 0 && store_range_count(v->t, &range, 1) != 0;
+	return range.attr != 0 && store_value_exists(v->t, range.attr, range.lo);
 }
 
 void op_sight_init(struct op_sight *v, const struct op *op, struct store_txn *t)

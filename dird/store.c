@@ -6,6 +6,7 @@
 #include "lib/file.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,6 +35,8 @@ static const struct {
 	[STORE_GRAM] = {"gram", 0},
 	[STORE_FRESH] = {"fresh", 0},
 };
+
+static atomic_uint_fast64_t serials;
 
 /* Read transactions this thread holds: it must not wait for the map to grow while it has one. */
 static __thread unsigned held;
@@ -192,6 +195,7 @@ int store_open(const char *folder, const struct store_options *opt, struct store
 	if (s == NULL)
 		return RC_NOMEM;
 	s->lock_fd = -1;
+	s->serial = atomic_fetch_add(&serials, 1) + 1;
 	s->read_only = opt->read_only;
 	must(pthread_mutex_init(&s->mutex, NULL) == 0 && pthread_cond_init(&s->idle, NULL) == 0);
 	if (!opt->read_only)

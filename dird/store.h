@@ -132,6 +132,10 @@ int store_iter_pause(struct store_iter *i) WARN_UNUSED;
 int store_iter_resume(struct store_iter *i, struct store_txn *t) WARN_UNUSED;
 void store_iter_free(struct store_iter **i);
 
+/** Has any entry this normal value of an indexed type? Remembered for each snapshot: asked by every
+ * search, for classes and marks that few databases have. */
+bool store_value_exists(struct store_txn *t, uint32_t attr, struct span value);
+
 /** For plan_stats: entries in a range, counted up to limit. ctx is the struct store_txn. */
 uint64_t store_range_count(void *ctx, const struct index_range *r, uint64_t limit);
 

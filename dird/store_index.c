@@ -93,6 +93,47 @@ bool store_range_has(const struct index_range *r, struct span key)
 	return false;
 }
 
+/* What the last looks of this thread found, for as long as the snapshot is the same. */
+#define KNOWN_BITS 6
+#define KNOWN_BYTES 24
+
+struct known {
+	uint64_t store, snapshot; /* store 0: nothing known */
+	uint32_t attr;
+	uint32_t n;
+	uint8_t value[KNOWN_BYTES];
+	bool exists;
+};
+
+static struct known *known_slot(uint32_t attr, struct span value)
+{
+	static _Thread_local struct known slots[1 << KNOWN_BITS];
+	uint32_t h = attr;
+	size_t i;
+
+	for (i = 0; i < value.n; i++)
+		h = h * 31 + value.p[i];
+	return &slots[h * 0x9e3779b1u >> (32 - KNOWN_BITS)];
+}
+
+bool store_value_exists(struct store_txn *t, uint32_t attr, struct span value)
+{
+	struct index_range r = {.attr = attr, .kind = INDEX_EQUAL, .lo = value};
+	struct known *k = known_slot(attr, value);
+	uint64_t snapshot = mdb_txn_id(t->txn);
+
+	if (t->is_write || value.n > KNOWN_BYTES)
+		return store_range_count(t, &r, 1) != 0;
+	if (k->store == t->store->serial && k->snapshot == snapshot && k->attr == attr &&
+	    span_eq(span_make(k->value, k->n), value))
+		return k->exists;
+	*k = (struct known){.store = t->store->serial, .snapshot = snapshot, .attr = attr};
+	k->n = (uint32_t)value.n;
+	memcpy(k->value, value.p, value.n);
+	k->exists = store_range_count(t, &r, 1) != 0;
+	return k->exists;
+}
+
 uint64_t store_range_count(void *ctx, const struct index_range *r, uint64_t limit)
 {
 	uint8_t key[STORE_KEY_MAX_BYTES];

@@ -2,6 +2,8 @@
 #include "dird/store_mdb.h"
 #include "lib/dn.h"
 
+#include <stddef.h>
+
 #define KEY_MAX 511
 #define WALK_DEPTH_MAX (DN_MAX_RDNS + 1)
 
@@ -27,7 +29,6 @@ struct store_iter {
 	enum store_scope scope;
 	uint64_t parent;
 	bool base_is_due, may_descend;
-	struct level levels[WALK_DEPTH_MAX];
 	unsigned depth;
 	/* ranges */
 	struct index_range *ranges;
@@ -39,6 +40,8 @@ struct store_iter {
 	struct gram_place place;
 	bool looks_at_fresh;
 	uint64_t fresh; /* the last one given */
+
+	struct level levels[WALK_DEPTH_MAX]; /* of a walk; at the end, because it is large */
 };
 
 int store_seek_behind(MDB_cursor *c, struct span key, uint64_t eid, MDB_val *k, MDB_val *v)
@@ -115,11 +118,20 @@ static int next_row(struct store_iter *i, struct span start, MDB_val *k, MDB_val
 	return err == MDB_NOTFOUND ? RC_DONE : store_rc(err);
 }
 
+static struct store_iter *iter_new(void)
+{
+	struct store_iter *i = mem_alloc(sizeof(*i));
+
+	if (i != NULL)
+		memset(i, 0, offsetof(struct store_iter, levels));
+	return i;
+}
+
 /* --- walking a scope --- */
 
 int store_walk(struct store_txn *t, uint64_t base, enum store_scope scope, struct store_iter **out)
 {
-	struct store_iter *i = mem_zalloc(1, sizeof(*i));
+	struct store_iter *i = iter_new();
 	int rc;
 
 	*out = NULL;
@@ -239,7 +251,7 @@ static int copy_range(struct store_iter *i, const struct index_range *from, stru
 int store_ranges(struct store_txn *t, const struct index_range *ranges, unsigned n,
 		 struct store_iter **out)
 {
-	struct store_iter *i = mem_zalloc(1, sizeof(*i));
+	struct store_iter *i = iter_new();
 	unsigned at;
 	int rc;
 

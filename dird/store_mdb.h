@@ -14,6 +14,7 @@
 struct store {
 	MDB_env *env;
 	MDB_dbi dbi[STORE_TABLES];
+	uint64_t serial; /* no two of this process have the same; from 1 on */
 	int lock_fd;
 	bool read_only;
 
