@@ -73,6 +73,17 @@ int repl_session_init(struct repl_session *s, const struct uuid *own, unsigned n
 	return RC_OK;
 }
 
+int repl_session_refuse(struct repl_session *s, const struct uuid *ncs, unsigned n)
+{
+	s->elsewhere = arena_zalloc(&s->arena, (size_t)n + 1, sizeof(*ncs));
+	if (s->elsewhere == NULL)
+		return RC_NOMEM;
+	if (n != 0)
+		memcpy(s->elsewhere, ncs, n * sizeof(*ncs));
+	s->nelsewhere = n;
+	return RC_OK;
+}
+
 static void forget_named(struct repl_session *s)
 {
 	mem_free(s->named);
@@ -96,6 +107,27 @@ static bool is_own(const struct repl_session *s, const struct uuid *nc)
 			return true;
 	}
 	return false;
+}
+
+static bool is_elsewhere(const struct repl_session *s, const struct uuid *nc)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nelsewhere; i++) {
+		if (uuid_eq(&s->elsewhere[i], nc))
+			return true;
+	}
+	return false;
+}
+
+/* The last change of the batch, unless its context is taken from its home alone. */
+static void drop_elsewhere(struct repl_session *s, struct repl_batch *b)
+{
+	if (!is_elsewhere(s, &b->changes[b->n - 1].stamp.nc))
+		return;
+	b->n--;
+	b->entries--;
+	s->refused++;
 }
 
 static int invalid(const char **why, const char *text)
@@ -230,6 +262,8 @@ static int feed_entry(struct repl_session *s, const struct msg *m, struct repl_b
 		rc = add_remove(&m->u.entry, &state.uuid, b, why);
 		break;
 	}
+	if (rc == RC_OK && state.state != SYNC_PRESENT)
+		drop_elsewhere(s, b);
 	if (rc == RC_OK && state.state != SYNC_DELETE)
 		rc = name(s, &state.uuid);
 	if (rc == RC_OK && state.cookie.p != NULL)
@@ -279,7 +313,7 @@ static int feed_position(struct repl_session *s, const struct position *p, struc
 	bool moved = known == NULL || known->usn != p->usn || !position_same_life(known, p);
 	int rc = RC_OK;
 
-	if (!is_own(s, &p->nc)) {
+	if (!is_own(s, &p->nc) && !is_elsewhere(s, &p->nc)) {
 		if (keep != NULL)
 			rc = add_position(b, CHANGE_KEEP_ONLY, p, keep, s->nnamed, true);
 		if (rc == RC_OK && (moved || keep != NULL))

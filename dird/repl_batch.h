@@ -41,6 +41,9 @@ struct repl_session {
 	struct arena arena;
 	struct uuid *own; /* contexts written here */
 	unsigned nown;
+	struct uuid *elsewhere; /* contexts that are taken from their homes' own links alone */
+	unsigned nelsewhere;
+	unsigned refused;      /* changes of those, dropped */
 	struct vector partner; /* as its cookies told, own contexts too */
 	unsigned cookies;      /* so many */
 	bool is_refreshed;
@@ -52,6 +55,8 @@ struct repl_session {
 
 /** `own` is copied. RC_NOMEM. */
 int repl_session_init(struct repl_session *s, const struct uuid *own, unsigned nown) WARN_UNUSED;
+/** Take nothing of these contexts; the list is copied. RC_NOMEM. */
+int repl_session_refuse(struct repl_session *s, const struct uuid *ncs, unsigned n) WARN_UNUSED;
 void repl_session_fini(struct repl_session *s);
 
 /**

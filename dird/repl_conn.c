@@ -126,6 +126,19 @@ static void note_quarantined(struct repl_conn *c)
 	}
 }
 
+static void note_refused(struct repl_conn *c)
+{
+	struct log_ctx lc = log_of(c);
+
+	if (c->session.refused != 0)
+		log_warn(
+			&lc, "repl.foreign",
+			"refused=%u reason=\"changes of a site that this one has a link of its own "
+			"to\"",
+			c->session.refused);
+	c->session.refused = 0;
+}
+
 static void note_outcome(struct repl_conn *c)
 {
 	const unsigned *n = c->req.counts;
@@ -291,6 +304,25 @@ static int send_search(struct repl_conn *c, const struct vector *v)
 	return rc;
 }
 
+/* Homes that we have a link of our own to speak for themselves (S2). */
+static int refuse_relayed(struct repl_conn *c, struct arena *a)
+{
+	struct repl_peer *p;
+	struct uuid *homes;
+	unsigned n = 0;
+
+	for (p = c->repl->peers; p != NULL; p = p->next)
+		n++;
+	homes = arena_zalloc(a, (size_t)n + 1, sizeof(*homes));
+	if (homes == NULL)
+		return RC_NOMEM;
+	for (p = c->repl->peers, n = 0; p != NULL; p = p->next) {
+		if (p != c->peer && p->partner.is_enabled && !uuid_is_zero(&p->partner.site))
+			homes[n++] = p->partner.site;
+	}
+	return repl_session_refuse(&c->session, homes, n);
+}
+
 static int begin_session(struct repl_conn *c)
 {
 	struct vector v = {NULL, 0};
@@ -303,6 +335,8 @@ static int begin_session(struct repl_conn *c)
 	rc = read_contexts(c->repl->server, &a, &own, &nown, &v);
 	if (rc == RC_OK)
 		rc = repl_session_init(&c->session, own, nown);
+	if (rc == RC_OK && c->repl->server->config.indirect_only)
+		rc = refuse_relayed(c, &a);
 	if (rc == RC_OK)
 		rc = send_search(c, &v);
 	mem_free(own);
@@ -414,6 +448,7 @@ static size_t on_read(void *ctx, struct span bytes)
 		repl_recover_told(c->peer);
 	if (c->batch.n == 0)
 		repl_batch_fini(&c->batch);
+	note_refused(c);
 	flush(c);
 	check_refreshed(c);
 	if (repl_batch_is_full(&c->batch)) {

@@ -39,6 +39,8 @@ struct server_config {
 	const char *log_level;
 	unsigned heartbeat_ms; /* replication */
 	unsigned tombstone_lifetime_s;
+	const char *relayed_changes; /* "all", "indirect" */
+	bool indirect_only;
 };
 
 /** Read and check a dird.conf. Errors as conf_read(). Shared with the tools. */

@@ -79,6 +79,9 @@ static int with_keys(struct server_config *c, int (*fn)(const struct conf_key *k
 		 .help = "a replication partner is heard of so often (10s)"},
 		{"tombstone-lifetime", CONF_SECONDS, &c->tombstone_lifetime_s, .min = 1,
 		 .max = TEN_YEARS_S, .help = "traces of deleted entries are kept so long (60d)"},
+		{"relayed-changes", CONF_STRING, &c->relayed_changes,
+		 .help = "what partners may pass on: all, or indirect: nothing of a site that this "
+			 "one has a link of its own to (all)"},
 		{"log-level", CONF_STRING, &c->log_level,
 		 .help = "error, warn, info or debug (info)"},
 		{0},
@@ -159,6 +162,8 @@ static int check(struct server_config *c, struct arena *a, struct buf *errors)
 		rc = complain(c, errors, "no listen-ldap, listen-ldaps or listen-ldapi");
 	if (!read_substrings(c))
 		rc = complain(c, errors, "substring-search is allow, initial or refuse");
+	if (strcmp(c->relayed_changes, "all") != 0 && strcmp(c->relayed_changes, "indirect") != 0)
+		rc = complain(c, errors, "relayed-changes is all or indirect");
 	if (!log_level_parse(span_of(c->log_level), &level))
 		rc = complain(c, errors, "log-level is error, warn, info or debug");
 	return rc;
@@ -182,9 +187,11 @@ int server_config_read(const char *path, struct arena *a, struct server_config *
 		.request_timeout_ms = 2 * 60 * 1000,
 		.write_timeout_ms = 5 * 60 * 1000,
 		.log_level = "info",
+		.relayed_changes = "all",
 		.heartbeat_ms = 10000,
 		.tombstone_lifetime_s = 60 * 86400,
 	};
 	rc = with_keys(out, read_keys, &r);
+	out->indirect_only = strcmp(out->relayed_changes, "indirect") == 0;
 	return rc == 0 ? check(out, a, errors) : rc;
 }

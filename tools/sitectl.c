@@ -15,6 +15,8 @@ int main(int argc, char **argv)
 		{"link", sitectl_link, "directory replication links: list, add, delete, sync-now"},
 		{"take-over", sitectl_take_over,
 		 "of two running copies of this site, this one goes on"},
+		{"topology", sitectl_topology,
+		 "sites, links and connectors as a list or a picture"},
 		{"status", sitectl_status, "what this site holds, and how far it is behind"},
 		{0},
 	};

@@ -25,4 +25,5 @@ int sitectl_link(int argc, char **argv);
 /** What this site's dird holds of every naming context, and how far it is behind. */
 int sitectl_site_remove(int argc, char **argv);
 int sitectl_take_over(int argc, char **argv);
+int sitectl_topology(int argc, char **argv);
 int sitectl_status(int argc, char **argv);

@@ -318,6 +318,25 @@ class Recovery(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("no enabled link", err)
 
+    def test_32_topology(self):
+        conf = self.hub.path("dird.conf")
+        wait_for("the links", lambda: run("sitectl", "topology", "--config", conf).count(
+            "(persisting, 0 behind)") == 2)
+        out = run("sitectl", "topology", "--config", conf)
+        self.assertRegex(out, r"(?m)^Hub  hub.example.com  \(writes the organisation's entries\)$")
+        self.assertRegex(out, r"(?m)^  mail to       Site1  \(.*, cost \d+\)$")
+        dot = run("sitectl", "topology", "--dot", "--config", conf)
+        self.assertIn('"Site1" -> "Hub" [label="persisting, 0 behind", color=blue];', dot)
+        self.assertIn('"Hub" [penwidth=2];', dot)
+        svg = os.path.join(self.folder, "sites.svg")
+        code, _, err = run("sitectl", "topology", "--svg", svg, "--config", conf, check=False)
+        if shutil.which("dot") is None:
+            self.assertIn("dot is not installed", err)
+        else:
+            self.assertEqual(code, 0, err)
+            with open(svg, encoding="utf-8") as f:
+                self.assertIn("Site2", f.read())
+
     # --- a site leaves (R25) --------------------------------------------------------------------------
 
     def remove(self, name, *options, at=None):
