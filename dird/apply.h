@@ -73,6 +73,23 @@ int apply_mend(const struct apply_context *x, const struct entry *old, const str
 int apply_addresses(const struct apply_context *x, const struct attr_list *attrs,
 		    struct attr *out) WARN_UNUSED;
 
+/** Names that changed together, as a subtree's do when it moves. */
+struct apply_moves {
+	/** The new name, as text, of what was called `old_normal` (normal form); NULL: it has kept
+	 * its name. */
+	const struct span *(*now)(const void *ctx, struct span old_normal);
+	const void *ctx;
+};
+
+/**
+ * The content of an entry when everything that its references name has moved: in one pass over
+ * their values, whatever their number. A value that then says what another one says goes. Errors as
+ * apply_mend().
+ */
+int apply_mend_all(const struct apply_context *x, const struct entry *old, const struct change *c,
+		   const struct apply_moves *moves, struct apply_entry *out,
+		   struct result *why) WARN_UNUSED;
+
 /** enum entry_flag bits of an entry with these attributes. */
 uint8_t apply_flags(const struct schema *s, const struct attr_list *attrs);
 

@@ -1,6 +1,8 @@
 /* Values that name another entry, when that entry gets another name or goes. */
 #include "dird/apply_int.h"
 
+#include <stdlib.h>
+
 /* The value with the new name: what stands behind the name in a Name And Optional UID stays. */
 static int renamed(struct apply_work *w, const struct schema_attr *at, struct span old,
 		   struct span name, struct span *out)
@@ -97,6 +99,124 @@ int apply_mend(const struct apply_context *x, const struct entry *old, const str
 			if (rc != RC_OK)
 				break;
 		}
+	}
+	if (rc == RC_OK && found == 0)
+		return RC_NOTFOUND;
+	if (rc == RC_OK)
+		rc = apply_check(&w, &rdn, &structural);
+	if (rc == RC_OK)
+		rc = apply_touch(&w, c);
+	return rc == RC_OK ? apply_finish(&w, out) : rc;
+}
+
+/* --- many names at once --- */
+
+struct mended {
+	struct span normal; /* of the name; empty for a value that is none */
+	unsigned i;
+};
+
+static int by_normal(const void *a, const void *b)
+{
+	const struct mended *x = a, *y = b;
+	int c = span_cmp(x->normal, y->normal);
+
+	return c != 0 ? c : (x->i > y->i) - (x->i < y->i);
+}
+
+static int normal_of(struct apply_work *w, const struct schema_attr *at, struct span value,
+		     struct span *out)
+{
+	struct buf b;
+	int rc;
+
+	if (at->equality == SCHEMA_NORM_NAME_UID)
+		value = dn_of_name_uid(value);
+	buf_init(&b, UINT32_MAX);
+	rc = schema_normalize(w->x->schema, SCHEMA_NORM_DN, value, &b);
+	*out = (struct span){NULL, 0};
+	if (rc == RC_OK) {
+		*out = arena_span(w->x->arena, buf_span(&b));
+		rc = out->p != NULL ? RC_OK : RC_NOMEM;
+	}
+	buf_fini(&b);
+	return rc == RC_INVALID ? RC_OK : rc;
+}
+
+/* What now says the same as an earlier value goes. A Name And Optional UID may name one entry more
+ * than once. */
+static void drop_twins(const struct schema_attr *at, struct attr *in, struct mended *all)
+{
+	unsigned i, kept = 0, n = in->nvalues;
+	bool *gone = (bool *)(all + n);
+
+	if (at->equality == SCHEMA_NORM_NAME_UID)
+		return;
+	qsort(all, n, sizeof(*all), by_normal);
+	for (i = 1; i < n; i++)
+		gone[all[i].i] = all[i].normal.n != 0 && span_eq(all[i].normal, all[i - 1].normal);
+	for (i = 0; i < n; i++) {
+		if (!gone[i])
+			in->values[kept++] = in->values[i];
+	}
+	in->nvalues = kept;
+}
+
+static int mend_values(struct apply_work *w, const struct schema_attr *at, struct attr *in,
+		       const struct apply_moves *moves, unsigned *found)
+{
+	struct mended *all =
+		arena_zalloc(w->x->arena, in->nvalues + 1u, sizeof(*all) + sizeof(bool));
+	const struct span *now;
+	unsigned i, n = 0;
+	int rc = all != NULL ? RC_OK : RC_NOMEM;
+
+	for (i = 0; rc == RC_OK && i < in->nvalues; i++) {
+		all[i].i = i;
+		rc = normal_of(w, at, in->values[i], &all[i].normal);
+		now = rc == RC_OK ? moves->now(moves->ctx, all[i].normal) : NULL;
+		if (now == NULL)
+			continue;
+		n++;
+		rc = renamed(w, at, in->values[i], *now, &in->values[i]);
+		if (rc == RC_OK)
+			rc = normal_of(w, at, in->values[i], &all[i].normal);
+	}
+	if (rc == RC_OK && n != 0)
+		drop_twins(at, in, all);
+	*found += n;
+	return rc;
+}
+
+static bool is_reference(const struct schema *s, const struct schema_attr *at)
+{
+	const struct schema_attr *const *r = schema_references(s);
+
+	while (*r != NULL && *r != at)
+		r++;
+	return at != NULL && *r == at;
+}
+
+int apply_mend_all(const struct apply_context *x, const struct entry *old, const struct change *c,
+		   const struct apply_moves *moves, struct apply_entry *out, struct result *why)
+{
+	const struct schema_attr *at;
+	const char *structural = NULL;
+	struct attr_list list;
+	struct dn_rdn rdn;
+	struct apply_work w;
+	unsigned k, found = 0;
+	int rc;
+
+	rc = entry_decode(old, true, x->arena, &list);
+	if (rc == RC_OK)
+		rc = apply_work_init(&w, x, list, 2, why);
+	if (rc == RC_OK)
+		rc = apply_parse_rdn(&w, old->head.rdn, &rdn);
+	for (k = 0; rc == RC_OK && k < w.n; k++) {
+		at = schema_attr(x->schema, w.attrs[k].type);
+		if (is_reference(x->schema, at))
+			rc = mend_values(&w, at, &w.attrs[k], moves, &found);
 	}
 	if (rc == RC_OK && found == 0)
 		return RC_NOTFOUND;

@@ -34,7 +34,8 @@ static int step(struct trail *w, unsigned n, struct span target)
 	dn = (struct dn){arena_zalloc(a, DN_MAX_RDNS, sizeof(*dn.rdns)), n + to.n};
 	if (dn.rdns == NULL)
 		return RC_NOMEM;
-	memcpy(dn.rdns, w->dn.rdns, n * sizeof(*dn.rdns));
+	if (n != 0)
+		memcpy(dn.rdns, w->dn.rdns, n * sizeof(*dn.rdns));
 	memcpy(dn.rdns + n, to.rdns, to.n * sizeof(*dn.rdns));
 	w->dn = dn;
 	w->nknown = to.n;

@@ -91,6 +91,7 @@ int update_note_conflict(struct update *u, const struct attr_list *old, const st
 struct update_name {
 	uint64_t eid;
 	struct span normal; /* before the change */
+	struct span now;    /* text, behind it; .p NULL: the same name */
 };
 
 struct update_names {

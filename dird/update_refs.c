@@ -9,8 +9,11 @@
  * they can not be mistaken for another entry that has taken the name, and follow when it has a
  * place again.
  */
+#include "dird/eid_set.h"
 #include "dird/update_int.h"
 #include "lib/dn.h"
+
+#include <stdlib.h>
 
 /* The name of an entry, as text or in normal form; in limbo, what stands for it. */
 static int put_name(struct update *u, uint64_t eid, bool normal, struct buf *out)
@@ -131,13 +134,115 @@ static int mend_all(struct update *u, const struct update_name *name, const stru
 	return rc;
 }
 
-int update_names_mend(struct update *u, const struct update_names *names, bool is_gone)
+/* --- a subtree that moved: each entry that names some of it is written once --- */
+
+static int by_normal(const void *a, const void *b)
 {
-	uint64_t eid_out = u->c->eid_out;
-	struct uuid uuid_out = u->c->uuid_out;
+	const struct update_name *x = a, *y = b;
+
+	return span_cmp(x->normal, y->normal);
+}
+
+static const struct span *now_of(const void *ctx, struct span old_normal)
+{
+	const struct update_names *names = ctx;
+	const struct update_name key = {.normal = old_normal};
+	const struct update_name *found =
+		bsearch(&key, names->at, names->n, sizeof(key), by_normal);
+
+	return found != NULL && found->now.p != NULL ? &found->now : NULL;
+}
+
+static int take_new_names(struct update *u, const struct update_names *names)
+{
+	struct span normal;
+	size_t i;
+	int rc = RC_OK;
+
+	for (i = 0; rc == RC_OK && i < names->n; i++) {
+		rc = take_name(u, names->at[i].eid, true, &normal);
+		if (rc == RC_OK && !span_eq(normal, names->at[i].normal))
+			rc = take_name(u, names->at[i].eid, false, &names->at[i].now);
+	}
+	return rc;
+}
+
+static int find_referrers(struct update *u, const struct update_names *names, struct eid_set *out)
+{
+	const struct schema_attr *const *at = schema_references(u->ctx->schema);
+	uint64_t eid;
+	size_t i;
+	int rc = RC_OK;
+
+	for (; *at != NULL; at++) {
+		for (i = 0; i < names->n; i++) {
+			if (names->at[i].now.p == NULL)
+				continue;
+			for (eid = 0; (rc = store_index_next(u->t, (*at)->hash, names->at[i].normal,
+							     eid, &eid)) == RC_OK;) {
+				rc = eid_set_add(out, eid);
+				if (rc != RC_OK && rc != RC_EXISTS)
+					return rc;
+			}
+			if (rc != RC_DONE)
+				return rc;
+		}
+	}
+	return RC_OK;
+}
+
+/* In memory of its own: there may be many, and large ones. */
+static int mend_referrer(struct update *u, uint64_t eid, const struct update_names *names)
+{
+	const struct apply_moves moves = {now_of, names};
+	struct update sub = *u;
+	struct apply_entry content;
+	struct apply_context x;
+	struct update_old was;
+	struct entry_head head;
+	struct store_nc nc;
+	struct result why;
+	struct arena a;
+	int rc;
+
+	arena_init(&a);
+	sub.a = &a;
+	x = update_apply_context(&sub);
+	rc = update_load(&sub, eid, &was);
+	if (rc == RC_OK)
+		rc = store_nc_find(u->t, &was.e.head.stamp.nc, &nc);
+	if (rc == RC_OK && nc.is_own)
+		rc = apply_mend_all(&x, &was.e, u->c, &moves, &content, &why);
+	if (rc == RC_OK && nc.is_own) {
+		head = was.e.head;
+		rc = update_put_changed(&sub, &was, &head, &content, &nc, false);
+	}
+	arena_fini(&a);
+	return rc == RC_REFUSED || rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+static int mend_together(struct update *u, const struct update_names *names)
+{
+	struct eid_set referrers = {.at = NULL};
+	size_t i;
+	int rc = take_new_names(u, names);
+
+	qsort(names->at, names->n, sizeof(*names->at), by_normal);
+	if (rc == RC_OK)
+		rc = find_referrers(u, names, &referrers);
+	for (i = 0; rc == RC_OK && i < referrers.size; i++) {
+		if (referrers.at[i] != 0)
+			rc = mend_referrer(u, referrers.at[i], names);
+	}
+	eid_set_fini(&referrers);
+	return rc;
+}
+
+static int mend_one_by_one(struct update *u, const struct update_names *names, bool is_gone)
+{
 	struct span now, normal;
 	size_t i;
-	int rc = store_error(u->t);
+	int rc = RC_OK;
 
 	for (i = 0; rc == RC_OK && i < names->n; i++) {
 		if (is_gone) {
@@ -152,6 +257,19 @@ int update_names_mend(struct update *u, const struct update_names *names, bool i
 		if (rc == RC_OK)
 			rc = mend_all(u, &names->at[i], &now);
 	}
+	return rc;
+}
+
+int update_names_mend(struct update *u, const struct update_names *names, bool is_gone)
+{
+	uint64_t eid_out = u->c->eid_out;
+	struct uuid uuid_out = u->c->uuid_out;
+	int rc = store_error(u->t);
+
+	if (rc == RC_OK && names->n > 1 && !is_gone)
+		rc = mend_together(u, names);
+	else if (rc == RC_OK)
+		rc = mend_one_by_one(u, names, is_gone);
 	u->c->eid_out = eid_out;
 	u->c->uuid_out = uuid_out;
 	return rc;
