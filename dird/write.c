@@ -112,7 +112,7 @@ static void note_views(struct writer *w, struct store_txn *t)
 	bool pending;
 
 	if (update_views_pending(t, &w->ctx, &pending) == RC_OK)
-		w->has_views_to_build |= pending;
+		w->has_views_to_build |= pending || !w->views_are_known;
 }
 
 /*

@@ -813,9 +813,75 @@ static void random_filters_agree_with_a_naive_evaluator(void **state)
 	assert_true(seen[0] > 1000 && seen[1] > 1000 && seen[2] > 1000);
 }
 
+/* --- one form --- */
+
+static void form_of(const char *text, struct buf *out)
+{
+	struct arena a;
+
+	arena_init(&a);
+	buf_init(out, 1 << 20);
+	assert_int_equal(filter_same(parse(&a, text), out), RC_OK);
+	arena_fini(&a);
+}
+
+static void filters_that_say_the_same(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} rows[] = {
+		{"(cn=Ada)", "(commonName=  ADA )", true},
+		{"(cn=Ada)", "(sn=Ada)", false},
+		{"(cn=Ada)", "(cn=Adb)", false},
+		{"(cn=Ada)", "(cn~=Ada)", false},
+		{"(cn>=Ada)", "(cn<=Ada)", false},
+		{"(cn=Ada)", "(cn;lang-de=Ada)", false},
+		{"(cn=*)", "(2.5.4.3=*)", true},
+		{"(cn=*)", "(name=*)", false},
+		{"(cn=a*b*c)", "(cn=a*b*d)", false},
+		{"(cn=a*b*c)", "(cn=a*bc)", false},
+		{"(cn=*b*)", "(cn=b*)", false},
+		{"(cn=*b*)", "(cn=*b)", false},
+		{"(cn=a*b*c*d)", "(cn=A*B*C*D)", true},
+		{"(&(cn=a)(sn=b))", "(&(sn=b)(cn=a)(cn=A))", true},
+		{"(&(cn=a)(sn=b))", "(&(sn=b)(&(cn=a)(objectClass=*)))", true},
+		{"(&(cn=a)(sn=b))", "(|(cn=a)(sn=b))", false},
+		{"(&(cn=a))", "(cn=a)", true},
+		{"(|(cn=a))", "(cn=a)", true},
+		{"(|(cn=a)(|(sn=b)(|)))", "(|(sn=b)(cn=a))", true},
+		{"(&)", "(objectClass=*)", true},
+		{"(|(cn=a)(objectClass=*))", "(objectClass=*)", true},
+		{"(&(cn=a)(|))", "(|)", true},
+		{"(&(cn=a)(!(sn=b)))", "(&(!(sn=b))(cn=a))", true},
+		{"(!(sn=b))", "(sn=b)", false},
+		{"(!(|(cn=a)(sn=b)))", "(!(|(sn=b)(cn=a)))", true},
+		{"(objectClass=person)", "(objectClass=2.5.6.6)", true},
+		{"(objectClass=person)", "(objectClass=inetOrgPerson)", false},
+		{"(cn:caseExactMatch:=a)", "(cn=a)", false},
+		{"(cn:caseExactMatch:=a)", "(cn:2.5.13.5:=a)", true},
+		{"(cn:dn:=a)", "(cn:=a)", false},
+		{"(cn=a\\00)", "(cn=a)", true}, /* mapped to nothing */
+		{"(description=1:a)", "(description=1:b)", false},
+	};
+	struct buf a, b;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
+		form_of(rows[i].a, &a);
+		form_of(rows[i].b, &b);
+		if (span_eq(buf_span(&a), buf_span(&b)) != rows[i].same)
+			fail_msg("%s and %s", rows[i].a, rows[i].b);
+		buf_fini(&b);
+		buf_fini(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		unit_heap_test(filters_that_say_the_same),
 		unit_heap_test(truth_table),
 		unit_heap_test(unreadable_and_computed),
 		unit_heap_test(undecodable_values_are_undefined),
