@@ -2,7 +2,7 @@
 
 #include "routed/dns.h"
 
-#include <stdlib.h>
+#include <sys/random.h>
 
 #define CHECKS_MAX 64
 #define WAIT_MAX_MS 3600000u
@@ -48,11 +48,21 @@ static void log_verdict(struct span domain, const struct dnscheck_result *r, con
 		 dnscheck_text(r->verdict), log_text(r->target, target), r->ttl_s);
 }
 
+/* Daemons that began together shall not ask together for ever. */
+static uint32_t jitter(void)
+{
+	uint32_t random = 0;
+
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
+		random = (uint32_t)server_now_ms();
+	return random;
+}
+
 static void on_verdict(void *arg, struct span domain, const struct dnscheck_result *r)
 {
 	struct server *s = arg;
 	char name[LOG_TEXT_BYTES], alias[LOG_TEXT_BYTES];
-	bool changed = health_verdict(s->health, domain, r, server_now_ms(), (uint32_t)rand());
+	bool changed = health_verdict(s->health, domain, r, server_now_ms(), jitter());
 	const struct health_domain *d = health_find(s->health, domain);
 
 	if (r->alias.n != 0)
