@@ -335,6 +335,7 @@ class Settings(base.Base):
             self.assertIn(text, err)
 
 
-if shutil.which("nsd", path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
-    tap.skip_all("nsd is not installed (tools/install-deps --test)")
-tap.main()
+if __name__ == "__main__":
+    if shutil.which("nsd", path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
+        tap.skip_all("nsd is not installed (tools/install-deps --test)")
+    tap.main()

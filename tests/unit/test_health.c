@@ -52,6 +52,7 @@ static enum table_reason hold(const struct health *h)
 
 static void test_two_checks_switch_on(void **state)
 {
+	const struct dnscheck_result early = {.verdict = DNSCHECK_GOOD, .ttl_s = 60};
 	struct health *h = begin(&defaults, 1000);
 
 	(void)state;
@@ -61,6 +62,9 @@ static void test_two_checks_switch_on(void **state)
 	assert_int_equal(hold(h), TABLE_DNS_UNCONFIRMED);
 	assert_null(health_due(h, 1000 + 29 * SECOND));
 	assert_int_equal(health_wait_ms(h, 1000), 30 * SECOND);
+	/* Two answers at once are one. */
+	assert_false(health_verdict(h, DOMAIN, &early, 1000 + 10 * SECOND, 0));
+	assert_int_equal(hold(h), TABLE_DNS_UNCONFIRMED);
 	assert_true(see(h, DNSCHECK_GOOD, 1000 + 30 * SECOND));
 	assert_int_equal(hold(h), TABLE_OK);
 	/* The next one comes with the TTL. */
