@@ -150,6 +150,11 @@ struct span entry_record(const struct entry *e)
 	return span_make(p, (size_t)(e->attrs.p - p) + e->attrs.n);
 }
 
+void entry_set_flags(uint8_t *record, uint8_t flags)
+{
+	record[AT_FLAGS] = flags;
+}
+
 uint64_t entry_peek_parent(struct span record)
 {
 	return record.n >= HEAD_BYTES ? be_get64(record.p + AT_PARENT) : 0;

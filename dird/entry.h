@@ -97,6 +97,9 @@ int entry_open(struct span record, struct entry *out) WARN_UNUSED;
 /** The whole record that entry_open() has looked at. */
 struct span entry_record(const struct entry *e);
 
+/** Change the flags of a record that entry_open() has looked at. */
+void entry_set_flags(uint8_t *record, uint8_t flags);
+
 /** Only the parent's entry number, without the checks of entry_open(); 0 for a broken record. */
 uint64_t entry_peek_parent(struct span record);
 

@@ -10,6 +10,18 @@ struct reindex {
 	uint64_t reached;
 };
 
+/* The schema may know more types that name entries than it did. */
+static void mend_flags(struct reindex *r, uint64_t eid, const struct entry *e,
+		       const struct attr_list *attrs, uint8_t *record)
+{
+	uint8_t flags = apply_flags(r->ctx->schema, attrs);
+
+	if (flags == e->head.flags)
+		return;
+	entry_set_flags(record, flags);
+	store_entry_put(r->t, eid, entry_record(e));
+}
+
 static int index_entry(struct reindex *r, uint64_t eid, const struct entry *e)
 {
 	static const struct attr_list none;
@@ -17,14 +29,19 @@ static int index_entry(struct reindex *r, uint64_t eid, const struct entry *e)
 	struct update u = {.t = r->t, .ctx = r->ctx, .a = &a};
 	struct attr_list attrs;
 	struct entry copy;
-	struct span record;
+	struct span record = entry_record(e);
+	uint8_t *bytes;
 	int rc;
 
 	arena_init(&a);
-	record = arena_span(&a, entry_record(e));
-	rc = record.p != NULL ? entry_open(record, &copy) : RC_NOMEM;
+	bytes = arena_alloc(&a, record.n);
+	if (bytes != NULL)
+		memcpy(bytes, record.p, record.n);
+	rc = bytes != NULL ? entry_open(span_make(bytes, record.n), &copy) : RC_NOMEM;
 	if (rc == RC_OK)
 		rc = entry_decode(&copy, true, &a, &attrs);
+	if (rc == RC_OK)
+		mend_flags(r, eid, &copy, &attrs, bytes);
 	if (rc == RC_OK)
 		rc = update_index(&u, eid, &none, &attrs);
 	arena_fini(&a);

@@ -5,6 +5,7 @@ them, give the same bytes to everything that an ordinary user or an anonymous cl
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -359,6 +360,34 @@ class Seen(unittest.TestCase):
                     told.append(ber.entry(watch.raw.answer().body))
         self.assertEqual(told, 2 * [(names[1], {"cn": [b"Later seen"], "manager": [ANN.encode()]})]
                          + [(names[1], {})])
+
+    def test_reindex(self):
+        """With a schema that has learnt of a type whose values name entries."""
+        folder = WITH.path("schema")
+        shutil.copytree(os.environ["WAYPOST_SCHEMA"], folder)
+        with open(WITH.path("dird.conf"), "a", encoding="ascii") as f:
+            f.write("schema schema\n")
+        definition = ("attributetype ( 2.999.1 NAME 'deputy' EQUALITY distinguishedNameMatch "
+                      "SYNTAX 1.3.6.1.4.1.1466.115.121.1.12 X-WAYPOST 'index' )\n")
+        with open(os.path.join(folder, "own.schema"), "w", encoding="ascii") as f:
+            f.write(definition.replace("distinguishedNameMatch", "caseIgnoreMatch").replace(".12 ", ".15 "))
+        self.assertEqual(WITH.stop(), 0)
+        WITH.start()
+        dn, admin = f"cn=Chief,{LAB}", Client(WITH, ADMIN, PASSWORD)
+        values = person("Chief", deputy=[GHOST])
+        values["objectClass"].append("extensibleObject")
+        [(_, body, _)] = admin.ask(lambda n: ber.add(n, dn, values))
+        self.assertEqual(body[:3], b"\x0a\x01\x00")
+        self.assertIn("deputy", self.names(ANN, "hunter2", "(cn=chief)", "deputy")[dn])
+        self.assertEqual(WITH.stop(), 0)
+        with open(os.path.join(folder, "own.schema"), "w", encoding="ascii") as f:
+            f.write(definition)
+        for verb in ("reindex", "check"):
+            subprocess.run(["dirctl", verb, "--config", WITH.path("dird.conf")], check=True, stdout=subprocess.PIPE)
+        WITH.start()
+        self.assertNotIn("deputy", self.names(ANN, "hunter2", "(cn=chief)", "deputy")[dn])
+        self.assertEqual(self.names(ANN, "hunter2", "(deputy=*)"), {})
+        self.assertEqual(set(self.names(ADMIN, PASSWORD, f"(deputy={GHOST})")), {dn})
 
     def test_check(self):
         for site in (WITH, WITHOUT):
