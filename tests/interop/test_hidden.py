@@ -27,6 +27,10 @@ FARTHER = f"ou=farther,{CELLAR}"
 HIDDEN = [GHOST, CELLAR, BELOW, SECRET, AWAY, WRAITH, FARTHER]
 MANY = 120  # members of CROWD, more than are looked up one by one
 YES = "TRUE"
+VIEWS = {
+    "Everybody": {"viewFilter": ["(objectClass=mailRecipient)"], "viewSort": ["cn"]},
+    "Gone": {"viewFilter": ["(|(cn=ghost)(ou=cellar)(cn=below))"], "viewSort": ["cn"]},
+}
 WITH = WITHOUT = None
 
 
@@ -63,6 +67,9 @@ def tree(with_hidden):
     for name, target in (("gate", GHOST), ("door", BELOW), ("way", CELLAR), ("ann", ANN)):
         yield f"ou={name},{LAB}", {"objectClass": ["alias", "extensibleObject"], "ou": [name],
                                    "aliasedObjectName": [target]}
+    yield f"cn=Address Lists,{BASE}", {"objectClass": ["container"], "cn": ["Address Lists"]}
+    for name, more in VIEWS.items():
+        yield f"cn={name},cn=Address Lists,{BASE}", {"objectClass": ["addressBookView"], "cn": [name], **more}
     if not with_hidden:
         return
     yield GHOST, person("Ghost", hideFromAddressLists=[YES], userPassword=["boo"], manager=[ANN],
@@ -171,6 +178,7 @@ FILTERS += [f"({name}={dn})" for name in ("member", "uniqueMember", "manager", "
             for dn in (*HIDDEN, QUIET, ANN, "cn=Nobody,o=Example")]
 FILTERS += [f"(:distinguishedNameMatch:={dn})" for dn in (GHOST, WRAITH, ANN)]
 
+COUNTS = ("hasSubordinates", "numSubordinates", "viewEntries", "viewState")
 SELECTIONS = [(), ("*", "+"), ("1.1",), ("cn", "member", "memberOf", "manager", "numSubordinates"),
               ("hasSubordinates", "owner", "uniqueMember", "secretary", "hideDLMembership", "parentUUID")]
 NAMES = [*HIDDEN, f"cn=x,{GHOST}", f"cn=x,cn=y,{BELOW}", QUIET, ONLY, CROWD, ANN, f"cn=x,{AWAY}", LAB,
@@ -220,6 +228,16 @@ def requests():
         for text in ("(objectClass=*)", "(cn=*)", "(|(cn=ghost)(cn=ann)(cn=wraith))"):
             yield f"list {place} {text}", lambda n, p=place, t=text: ber.search(
                 n, BASE, 2, flt(t), ("1.1",), 0, sort("cn"), vlv(3, 3, **p))
+    for name in VIEWS:
+        dn = f"cn={name},cn=Address Lists,{BASE}"
+        yield f"view {name}", lambda n, d=dn: ber.search(n, d, 0, ber.PRESENT, ("*", "+", *COUNTS))
+        for scope, text in itertools.product((1, 2), ("(objectClass=*)", "(cn=g*)", "(cn=ghost)", "(cn=b*)")):
+            yield (f"view {name} {scope} {text}", lambda n, d=dn, s=scope, t=text:
+                   ber.search(n, d, s, flt(t), ("cn", "manager", "entryDN")))
+        for place in (dict(offset=1), dict(offset=3, count=9), dict(offset=200, count=200),
+                      dict(value="ghost"), dict(value="bel"), dict(value="zz")):
+            yield f"view {name} {place}", lambda n, d=dn, p=place: ber.search(
+                n, d, 1, ber.PRESENT, ("1.1",), 0, sort("cn"), vlv(2, 3, **p))
     for limit in range(1, 8):
         for text in ("(|(cn=ghost)(cn=wraith)(cn=ann)(cn=bob))", "(cn=*)", "(objectClass=groupOfNames)"):
             yield f"limit {limit} {text}", lambda n, m=limit, t=text: ber.search(
@@ -364,7 +382,7 @@ class Seen(unittest.TestCase):
     def test_reindex(self):
         """With a schema that has learnt of a type whose values name entries."""
         folder = WITH.path("schema")
-        shutil.copytree(os.environ["WAYPOST_SCHEMA"], folder)
+        shutil.copytree(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "schema"), folder)
         with open(WITH.path("dird.conf"), "a", encoding="ascii") as f:
             f.write("schema schema\n")
         definition = ("attributetype ( 2.999.1 NAME 'deputy' EQUALITY distinguishedNameMatch "
