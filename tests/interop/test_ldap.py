@@ -531,6 +531,15 @@ class Write(Case):
         self.c.modify_s(dn, [(ldap.MOD_DELETE, "title", None), (ldap.MOD_REPLACE, "mail", None)])
         self.assertNotIn("title", self.get(dn))
 
+    def test_upper_bounds_are_advice(self):
+        """RFC 4512 §4.1.2: what a server takes at least."""
+        long = b"x" * 5000
+        dn = self.person("Long", description=b"a")
+        room = ldap.schema.urlfetch(SITE.uri)[1].get_obj(ldap.schema.AttributeType, "roomNumber")
+        self.assertEqual(room.syntax_len, 256)
+        self.c.modify_s(dn, [(ldap.MOD_REPLACE, "roomNumber", long)])
+        self.assertEqual(self.get(dn)["roomNumber"], [long])
+
     def test_modify_refusals(self):
         dn = self.person("Three", description=b"a")
         for error, mods in (
