@@ -228,6 +228,8 @@ static int add_monitor_context(struct list *l, const struct repl_status *st, uns
 	put(&d, "ncName", st->nc_name);
 	put(&d, "ncMaster", st->nc_master);
 	put(&d, "position", st->position);
+	put(&d, "contextState", st->context_state);
+	put_number(&d, "tombstoneFloor", st->floor);
 	return add(l, &d, dn, 3);
 }
 
@@ -248,6 +250,9 @@ static int add_monitor_partner(struct list *l, const struct repl_status *st, uns
 	put(&d, "linkState", st->link_state);
 	put(&d, "lastError", st->last_error);
 	put(&d, "lastContact", st->last_contact);
+	put(&d, "nextAttempt", st->next_attempt);
+	if (st->lag_s >= 0)
+		put_number(&d, "lagSeconds", (uint64_t)st->lag_s);
 	put_number(&d, "bytesIn", st->bytes_in);
 	put_number(&d, "entriesIn", st->entries_in);
 	return add(l, &d, dn, 3);

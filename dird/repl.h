@@ -121,6 +121,10 @@ struct repl_status {
 	char last_error[256];
 	char last_contact[20]; /* generalizedTime; "" never */
 	char partner_position[64];
+	char context_state[12]; /* "own", "recovering", "foreign" */
+	char next_attempt[20];  /* generalizedTime; "": none is due */
+	int64_t lag_s; /* since we were last known to have all that the partner has; -1: never */
+	uint64_t floor;
 	uint64_t bytes_in, entries_in;
 };
 /** Thread-safe copy into the arena. */

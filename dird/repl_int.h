@@ -46,6 +46,8 @@ struct repl_figures {
 	enum repl_state state;
 	char last_error[REPL_ERROR_BYTES];
 	int64_t last_contact_us;     /* wall clock; 0 never */
+	int64_t level_us;            /* last contact while caught up; 0 never */
+	int64_t next_attempt_us;     /* 0: none is due */
 	struct position *partner_at; /* heap: the partner's own vector */
 	unsigned partner_n;
 	uint64_t bytes_in, entries_in;

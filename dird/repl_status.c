@@ -33,15 +33,30 @@ void repl_note(struct repl_peer *p, uint64_t bytes, uint64_t entries, const stru
 		f->last_contact_us = clock->wall_us(clock);
 	if (v != NULL)
 		keep_vector(f, v);
-	if (f->state == REPL_PERSISTING)
+	if (f->state == REPL_PERSISTING) {
 		f->last_error[0] = 0;
+		f->level_us = clock->wall_us(clock);
+	}
+	f->next_attempt_us = 0;
 	pthread_mutex_unlock(&p->repl->mutex);
+}
+
+static int64_t next_attempt_us(const struct repl_peer *p)
+{
+	const struct clock *clock = p->repl->server->clock;
+	uint64_t now = clock->mono_ms(clock);
+
+	if (p->link.state != REPL_WAITING)
+		return 0;
+	return clock->wall_us(clock) +
+	       (p->link.next_ms > now ? (int64_t)(p->link.next_ms - now) * 1000 : 0);
 }
 
 void repl_note_error(struct repl_peer *p, const char *text)
 {
 	pthread_mutex_lock(&p->repl->mutex);
 	p->figures.state = p->link.state;
+	p->figures.next_attempt_us = next_attempt_us(p);
 	snprintf(p->figures.last_error, sizeof(p->figures.last_error), "%s", text);
 	pthread_mutex_unlock(&p->repl->mutex);
 }
@@ -103,6 +118,11 @@ static void put_context(struct store_txn *t, const struct store_nc *nc, struct r
 	struct buf dn;
 
 	put_position(out->position, sizeof(out->position), &nc->position);
+	out->floor = nc->floor;
+	put_text(out->context_state, sizeof(out->context_state),
+		 nc->is_recovering ? SPAN_LIT("recovering")
+		 : nc->is_own      ? SPAN_LIT("own")
+				   : SPAN_LIT("foreign"));
 	if (nc->head == 0 || store_entry(t, nc->head, &e) != RC_OK)
 		return;
 	buf_init(&dn, SIZE_MAX);
@@ -111,6 +131,18 @@ static void put_context(struct store_txn *t, const struct store_nc *nc, struct r
 	buf_fini(&dn);
 	if (entry_first(&e, uuid_is_zero(&e.head.parent_uuid) ? "masterSite" : "ou", &value))
 		put_text(out->nc_master, sizeof(out->nc_master), value);
+}
+
+/* Silence up to a heartbeat is no lag: the partner would have spoken. */
+static int64_t lag_seconds(const struct repl_peer *p)
+{
+	const struct clock *clock = p->repl->server->clock;
+	int64_t us = clock->wall_us(clock) - p->figures.level_us;
+	int64_t quiet_us = 2000 * (int64_t)p->link.heartbeat_ms;
+
+	if (us < 0 || (p->figures.state == REPL_PERSISTING && us <= quiet_us))
+		return 0;
+	return us / 1000000;
 }
 
 static void put_link(const struct repl_peer *p, const struct uuid *nc, struct repl_status *out)
@@ -125,6 +157,9 @@ static void put_link(const struct repl_peer *p, const struct uuid *nc, struct re
 	put_text(out->last_error, sizeof(out->last_error), span_of(f->last_error));
 	if (f->last_contact_us != 0)
 		clock_generalized(f->last_contact_us, out->last_contact);
+	if (f->next_attempt_us != 0)
+		clock_generalized(f->next_attempt_us, out->next_attempt);
+	out->lag_s = f->level_us != 0 ? lag_seconds(p) : -1;
 	if (at != NULL)
 		put_position(out->partner_position, sizeof(out->partner_position), at);
 	out->bytes_in = f->bytes_in;

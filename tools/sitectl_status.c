@@ -19,6 +19,7 @@ static const struct cli_column shown[] = {
 	{"PARTNER", "partner", CLI_COL_TEXT},
 	{"STATE", "state", CLI_COL_TEXT},
 	{"BEHIND", "behind", CLI_COL_NUMBER},
+	{"LAG S", "lagSeconds", CLI_COL_NUMBER},
 	{"LAST CONTACT", "lastContact", CLI_COL_TEXT},
 	{"ENTRIES IN", "entriesIn", CLI_COL_NUMBER},
 	{"LAST ERROR", "lastError", CLI_COL_TEXT},
@@ -31,12 +32,16 @@ static const struct cli_column all[] = {
 	{"", "partner", CLI_COL_TEXT},
 	{"", "state", CLI_COL_TEXT},
 	{"", "behind", CLI_COL_NUMBER},
+	{"", "lagSeconds", CLI_COL_NUMBER},
 	{"", "lastContact", CLI_COL_TEXT},
 	{"", "entriesIn", CLI_COL_NUMBER},
 	{"", "lastError", CLI_COL_TEXT},
 	{"", "partnerURI", CLI_COL_TEXT},
 	{"", "partnerPosition", CLI_COL_TEXT},
 	{"", "bytesIn", CLI_COL_NUMBER},
+	{"", "contextState", CLI_COL_TEXT},
+	{"", "floor", CLI_COL_NUMBER},
+	{"", "nextAttempt", CLI_COL_TEXT},
 	{0},
 };
 
@@ -44,6 +49,7 @@ static const struct cli_column all[] = {
 struct row {
 	const char *context, *master, *position;
 	const char *partner, *uri, *state, *partner_position, *contact, *entries, *bytes, *error;
+	const char *context_state, *floor, *lag, *next_attempt;
 };
 
 struct rows {
@@ -88,6 +94,10 @@ static int note_row(const struct ldif_record *entry, void *arg)
 		.entries = keep(rows, entry, "entriesIn"),
 		.bytes = keep(rows, entry, "bytesIn"),
 		.error = keep(rows, entry, "lastError"),
+		.context_state = keep(rows, entry, "contextState"),
+		.floor = keep(rows, entry, "tombstoneFloor"),
+		.lag = keep(rows, entry, "lagSeconds"),
+		.next_attempt = keep(rows, entry, "nextAttempt"),
 	};
 	return rows->no_memory ? RC_NOMEM : RC_OK;
 }
@@ -167,6 +177,8 @@ static void join(struct rows *rows)
 			r->position = rows->at[context].position;
 		if (r->master == NULL)
 			r->master = rows->at[context].master;
+		r->context_state = rows->at[context].context_state;
+		r->floor = rows->at[context].floor;
 	}
 }
 
@@ -194,6 +206,7 @@ static int print_rows(struct rows *rows, const char *own, bool json)
 			is_own && !json ? "(written here)" : r->partner,
 			is_own && !json ? NULL : r->state,
 			is_own ? NULL : behind(&rows->arena, r),
+			is_own ? NULL : r->lag,
 			is_own && !json ? NULL
 			: json          ? r->contact
 					: age(&rows->arena, r->contact),
@@ -202,6 +215,9 @@ static int print_rows(struct rows *rows, const char *own, bool json)
 			r->uri,
 			r->partner_position,
 			r->bytes,
+			r->context_state,
+			r->floor,
+			r->next_attempt,
 		};
 
 		if (is_told_below(rows, i))
@@ -239,10 +255,11 @@ static int tell_conflicts(struct dirconn *c)
 
 static int status(struct dirconn *c, bool json)
 {
-	static const char *const attrs[] = {"ncName",      "ncMaster",    "position",
-					    "partnerName", "partnerURI",  "linkState",
-					    "lastError",   "lastContact", "partnerPosition",
-					    "bytesIn",     "entriesIn",   NULL};
+	static const char *const attrs[] = {
+		"ncName",          "ncMaster",   "position",    "partnerName",
+		"partnerURI",      "linkState",  "lastError",   "lastContact",
+		"partnerPosition", "bytesIn",    "entriesIn",   "contextState",
+		"tombstoneFloor",  "lagSeconds", "nextAttempt", NULL};
 	const struct dirconn_search s = {"cn=monitor", DIRCONN_SUB, "(ncName=*)", attrs, 0};
 	struct rows rows = {0};
 	int rc = dirconn_search(c, &s, note_row, &rows);
@@ -281,7 +298,10 @@ int sitectl_status(int argc, char **argv)
 		"Shows, for every naming context that this site holds, its position (epoch:usn) "
 		"and what\n"
 		"each replication partner has of it: link state, changes this site is behind the\n"
-		"partner, time of the last contact, entries received, last error.",
+		"partner, seconds since it was last known to have all of it, time of the last "
+		"contact,\nentries received, last error. With --json also bytes, tombstone floor, "
+		"the time of the next\nattempt, and whether a context is own, recovering or "
+		"foreign.",
 		opts,
 		"  sitectl status --config site1/dird.conf\n",
 		0,
