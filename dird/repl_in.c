@@ -31,7 +31,7 @@ void repl_peer_lost(struct repl_peer *p, const char *why)
 	repl_note_error(p, why);
 	log_warn(&lc, "repl.lost", "uri=%s reason=\"%s\" retry_ms=%llu", p->partner.uri, why,
 		 p->link.state == REPL_WAITING ? (unsigned long long)(p->link.next_ms - now) : 0);
-	repl_recover_answered(p);
+	repl_recover_failed(p);
 	repl_arm(p->repl);
 }
 

@@ -63,6 +63,7 @@ struct repl_peer {
 	atomic_bool is_hurried; /* an attempt is wanted now */
 	bool has_told;          /* how far it has what we write, since the start */
 	bool has_answered;      /* ... or it failed to */
+	unsigned recover_tries; /* in which it failed to give back what was lost */
 	bool is_seen;           /* while the list is compared with the directory */
 };
 
@@ -126,8 +127,10 @@ bool repl_config_uri(struct repl_partner *p);
 void repl_recover_start(struct repl *r);
 /** A partner said how far it has contexts, own ones too. */
 void repl_recover_told(struct repl_peer *p);
-/** A session has caught up, or an attempt has failed. */
+/** A session has caught up. */
 void repl_recover_answered(struct repl_peer *p);
+/** A session or an attempt has failed. */
+void repl_recover_failed(struct repl_peer *p);
 void repl_recover_links_changed(struct repl *r);
 
 /** As if every own context had been put back to its beginning: what partners have is asked for. */

@@ -7,6 +7,8 @@
 
 #include "lib/log.h"
 
+#define RECOVER_TRIES 8 /* about a minute and a half */
+
 static void settle_when_asked(struct repl *r);
 
 /* --- own contexts --- */
@@ -84,6 +86,7 @@ static void ask_again(struct repl *r)
 	r->is_settled = false;
 	for (p = r->peers; p != NULL; p = p->next) {
 		p->has_answered = p->has_told = false;
+		p->recover_tries = 0;
 		if (p->conn != NULL)
 			repl_conn_drop(p);
 		repl_link_enable(&p->link, false, 0);
@@ -167,6 +170,14 @@ void repl_recover_answered(struct repl_peer *p)
 {
 	p->has_answered = true;
 	settle_when_asked(p->repl);
+}
+
+/* What was lost is lost for ever when it is not taken back now: so a cut is no answer yet. */
+void repl_recover_failed(struct repl_peer *p)
+{
+	if (p->repl->is_recovering && ++p->recover_tries < RECOVER_TRIES)
+		return;
+	repl_recover_answered(p);
 }
 
 /* --- all have been asked --- */

@@ -147,6 +147,9 @@ int update_recovered(struct update *u)
 	}
 	if (was_lost)
 		nc.before.usn = upto->usn;
+	/* Who is there is told what is above, so all of this life is above, had back or not. */
+	if (was_lost && nc.position.usn < upto->usn)
+		nc.position.usn = upto->usn;
 	if (rc == RC_OK && (was_lost || u->c->is_overruling))
 		rc = restamp_all(u, &nc);
 	if (u->c->is_overruling) /* what partners have of it is no past of this life */

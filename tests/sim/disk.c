@@ -103,10 +103,21 @@ void disk_lose_power(struct site *s, struct change *c, unsigned n, struct arena 
 	      s->lost_is_whole ? "there" : "not there");
 }
 
+void disk_backup(struct site *s)
+{
+	buf_fini(&s->backup);
+	disk_read(s, &s->backup);
+}
+
 void disk_after_crash(struct site *s)
 {
 	char path[160];
 
+	if (s->is_restored) {
+		buf_clear(&s->image);
+		buf_put(&s->image, buf_span(&s->backup));
+		s->power_is_lost = false;
+	}
 	if (s->image.n == 0)
 		return;
 	path_of(s, "", path, sizeof(path));

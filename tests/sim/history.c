@@ -28,6 +28,8 @@ struct history {
 	size_t nslots;
 	uint64_t usn;
 	uint32_t epoch;
+	size_t since;         /* versions of before the last restore of the home */
+	struct history *past; /* what was acknowledged before the last recovery; only versions */
 };
 
 static void *grow(void *at, size_t n, size_t *size, size_t bytes)
@@ -48,10 +50,15 @@ void history_create(struct context *c)
 
 void history_free(struct context *c)
 {
-	mem_free(c->history->versions);
-	mem_free(c->history->items);
-	mem_free(c->history->slots);
-	mem_free(c->history);
+	struct history *h = c->history, *past;
+
+	for (; h != NULL; h = past) {
+		past = h->past;
+		mem_free(h->versions);
+		mem_free(h->items);
+		mem_free(h->slots);
+		mem_free(h);
+	}
 	c->history = NULL;
 }
 
@@ -98,22 +105,46 @@ static size_t item_of(struct history *h, const struct uuid *u)
 	return h->slots[slot] - 1;
 }
 
-static const struct version *version_at(const struct history *h, uint32_t epoch, uint64_t usn)
+static int version_cmp(const void *x, const void *y)
+{
+	const struct version *a = x, *b = y;
+
+	if (a->epoch != b->epoch)
+		return a->epoch < b->epoch ? -1 : 1;
+	return a->usn < b->usn ? -1 : a->usn > b->usn;
+}
+
+/* Did the home ever have the item so? Of several lives, or of one that was put back, there may be
+ * several states with one stamp. */
+static bool has(const struct history *h, const struct version *v)
 {
 	size_t lo = 0, hi = h->nversions;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		const struct version *v = &h->versions[mid];
 
-		if (v->epoch == epoch && v->usn == usn)
-			return v;
-		if (v->epoch < epoch || (v->epoch == epoch && v->usn < usn))
+		if (version_cmp(&h->versions[mid], v) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return NULL;
+	for (; lo < h->nversions && version_cmp(&h->versions[lo], v) == 0; lo++) {
+		const struct version *at = &h->versions[lo];
+
+		if (at->item == v->item && at->is_dead == v->is_dead &&
+		    (v->is_dead || at->content == v->content))
+			return true;
+	}
+	return false;
+}
+
+static bool had(const struct history *h, const struct version *v)
+{
+	for (; h != NULL; h = h->past) {
+		if (has(h, v))
+			return true;
+	}
+	return false;
 }
 
 /* --- content --- */
@@ -217,7 +248,7 @@ static bool stamp_is_less(const struct stamp *a, const struct stamp *b)
 static void check_live(struct site *s, struct context *c, struct store_txn *t,
 		       const struct store_change *row)
 {
-	const struct version *v;
+	struct version v;
 	struct seen *seen;
 	struct entry e;
 	size_t item;
@@ -225,9 +256,9 @@ static void check_live(struct site *s, struct context *c, struct store_txn *t,
 	need(store_entry(t, row->eid, &e) == RC_OK);
 	if (e.head.stamp.usn == 0)
 		return; /* taken along by the join */
-	v = version_at(c->history, e.head.stamp.epoch, e.head.stamp.usn);
 	item = item_of(c->history, &e.head.uuid);
-	if (v == NULL || v->is_dead || v->item != item || v->content != content_of(&e))
+	v = (struct version){e.head.stamp.epoch, e.head.stamp.usn, item, false, content_of(&e)};
+	if (!had(c->history, &v))
 		sim_fail("site %u: entry %s (%.*s) of %s is not what its home had at %u:%llu",
 			 s->number, uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base,
 			 e.head.stamp.epoch, (unsigned long long)e.head.stamp.usn);
@@ -250,13 +281,16 @@ static void check_live(struct site *s, struct context *c, struct store_txn *t,
 
 static void check_dead(struct site *s, struct context *c, const struct store_change *row)
 {
-	const struct version *v = version_at(c->history, row->epoch, row->usn);
+	size_t item = item_of(c->history, &row->uuid);
+	struct version v = {row->epoch, row->usn, item, true, 0};
 
-	if (v == NULL || !v->is_dead || !uuid_eq(&c->history->items[v->item].uuid, &row->uuid))
+	if (!had(c->history, &v))
 		sim_fail("site %u: a tombstone of %s that its home never had: %s %u:%llu",
 			 s->number, c->base, uuid_text(&row->uuid), row->epoch,
 			 (unsigned long long)row->usn);
-	seen_at(s, c - w.contexts, v->item)->is_gone = true;
+	/* a deletion that a restore has lost may be undone by the recovery */
+	if (has(c->history, &v))
+		seen_at(s, c - w.contexts, item)->is_gone = true;
 }
 
 /* Nothing up to the position is missing, nothing removed is left. */
@@ -312,6 +346,8 @@ void history_check(struct site *s, struct context *c)
 	uint64_t at = 0;
 	size_t i;
 
+	if (c->is_adrift)
+		return;
 	w.checked++;
 	need(store_read_begin(s->store, &t) == RC_OK);
 	if (store_nc_find(t, &c->id, &nc) == RC_OK) {
@@ -332,6 +368,118 @@ void history_check(struct site *s, struct context *c)
 	store_read_end(&t);
 }
 
+/* --- restores --- */
+
+void history_restored(struct site *s)
+{
+	struct store_txn *t;
+	struct store_nc nc;
+	struct context *c;
+	unsigned i;
+
+	for (i = 0; i < w.ncontexts; i++) {
+		c = &w.contexts[i];
+		memset(&s->last[i], 0, sizeof(s->last[i]));
+		memset(s->seen[i], 0, s->nseen[i] * sizeof(*s->seen[i]));
+		if (c->home != s)
+			continue;
+		c->is_adrift = true;
+		c->history->since = c->history->nversions;
+		c->history->usn = 0;
+		need(store_read_begin(s->store, &t) == RC_OK);
+		if (store_nc_find(t, &c->id, &nc) == RC_OK)
+			c->history->usn = nc.position.usn;
+		store_read_end(&t);
+	}
+}
+
+/* Was the item's last state acknowledged since the restore? Then the home has it. */
+static void check_kept(struct context *c, struct store_txn *t, size_t i)
+{
+	const struct history *h = c->history;
+	const struct version *v = &h->versions[h->items[i].latest];
+	struct entry e;
+	uint64_t eid;
+	bool is_there = store_by_uuid(t, &h->items[i].uuid, &eid) == RC_OK;
+
+	if (h->items[i].latest < h->since)
+		return;
+	need(!is_there || store_entry(t, eid, &e) == RC_OK);
+	if (is_there == v->is_dead || (is_there && content_of(&e) != v->content))
+		sim_fail("site %u: %s of %s, answered after the restore, is lost by the recovery",
+			 c->home->number, uuid_text(&h->items[i].uuid), c->base);
+}
+
+/* What the home has not is gone, whoever had it. */
+static void note_gone(struct history *h, struct store_txn *t, const struct position *p, size_t i)
+{
+	struct version v = {.item = i, .epoch = p->epoch, .usn = p->usn, .is_dead = true};
+	struct stamp stamp;
+	uint64_t eid;
+
+	if (store_by_uuid(t, &h->items[i].uuid, &eid) == RC_OK ||
+	    store_tombstone(t, &h->items[i].uuid, &stamp) == RC_OK)
+		return;
+	h->items[i].latest = h->nversions;
+	h->versions = grow(h->versions, h->nversions, &h->versions_size, sizeof(v));
+	h->versions[h->nversions++] = v;
+}
+
+/* From here on only what the home has now is the latest; what it had may still be elsewhere. */
+static void begin_generation(struct history *h)
+{
+	struct history *past = mem_zalloc(1, sizeof(*past));
+
+	need(past != NULL);
+	past->versions = h->versions;
+	past->nversions = h->nversions;
+	past->past = h->past;
+	qsort(past->versions, past->nversions, sizeof(*past->versions), version_cmp);
+	h->past = past;
+	h->versions = NULL;
+	h->nversions = h->versions_size = 0;
+	h->usn = 0;
+}
+
+static void forget_seen(unsigned context)
+{
+	unsigned i;
+	size_t k;
+
+	for (i = 0; i < w.nsites; i++) {
+		for (k = 0; k < w.sites[i].nseen[context]; k++)
+			w.sites[i].seen[context][k] = (struct seen){.was_there = false};
+	}
+}
+
+void history_recovered(struct site *s, const struct uuid *nc)
+{
+	struct context *c = w.contexts;
+	struct history *h;
+	struct store_nc now;
+	struct store_txn *t;
+	size_t i;
+
+	while (!uuid_eq(&c->id, nc))
+		c++;
+	h = c->history;
+	need(store_read_begin(s->store, &t) == RC_OK);
+	need(store_nc_find(t, nc, &now) == RC_OK);
+	for (i = 0; i < h->nitems; i++)
+		check_kept(c, t, i);
+	begin_generation(h);
+	history_note(c, t);
+	qsort(h->versions, h->nversions, sizeof(*h->versions), version_cmp);
+	for (i = 0; i < h->nversions; i++)
+		h->items[h->versions[i].item].latest = i;
+	for (i = 0; i < h->nitems; i++)
+		note_gone(h, t, &now.position, i);
+	store_read_end(&t);
+	forget_seen(c - w.contexts);
+	c->is_adrift = false;
+	w.recoveries++;
+}
+
 void history_positions(struct site *s)
 {
 	struct store_nc nc;
@@ -342,6 +490,8 @@ void history_positions(struct site *s)
 	for (i = 0; i < w.ncontexts; i++) {
 		struct position *last = &s->last[i];
 
+		if (w.contexts[i].is_adrift)
+			continue;
 		if (store_nc_find(t, &w.contexts[i].id, &nc) != RC_OK) {
 			if (last->epoch != 0)
 				sim_fail("site %u forgot %s", s->number, w.contexts[i].base);
@@ -353,7 +503,9 @@ void history_positions(struct site *s)
 				 w.contexts[i].base, last->epoch, (unsigned long long)last->usn,
 				 nc.position.epoch, (unsigned long long)nc.position.usn);
 		if (nc.position.epoch > w.contexts[i].history->epoch ||
-		    nc.position.usn > w.contexts[i].history->usn)
+		    (nc.position.usn > w.contexts[i].history->usn &&
+		     (w.contexts[i].history->past == NULL ||
+		      nc.position.epoch == w.contexts[i].history->epoch)))
 			sim_fail("site %u: position %u:%llu of %s is ahead of its home", s->number,
 				 nc.position.epoch, (unsigned long long)nc.position.usn,
 				 w.contexts[i].base);

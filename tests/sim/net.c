@@ -45,6 +45,8 @@ struct conn {
 	uint64_t write_ms, probe_ms;
 };
 
+static bool is_dropping; /* of our own accord: not the partner's answer */
+
 static bool reach(const struct site *a, const struct site *b)
 {
 	return !w.is_cut[a->number][b->number];
@@ -310,9 +312,28 @@ static void detach(struct conn *c, const char *why)
 	trace("link %u<-%u: %s", l->to->number, l->from->number, why);
 	c->link = NULL;
 	l->conn = NULL;
+	l->peer.conn = NULL;
 	c->provider_end_ms = reach(c->from, c->to) && !chance(4) ? later(50) : later(LINGER_MS);
 	repl_link_lost(&l->peer.link, w.now_ms, draw(UINT32_MAX));
 	repl_note(&l->peer, 0, 0, NULL);
+	if (!is_dropping && l->to->is_up)
+		repl_recover_failed(&l->peer);
+}
+
+void net_drop(struct repl_peer *p)
+{
+	unsigned i;
+
+	is_dropping = true;
+	for (i = 0; i < w.nlinks; i++) {
+		struct conn *c = w.links[i].conn;
+
+		if (&w.links[i].peer != p || c == NULL)
+			continue;
+		repl_batch_fini(&c->batch);
+		detach(c, "dropped");
+	}
+	is_dropping = false;
 }
 
 static void flush(struct conn *c)
@@ -341,6 +362,7 @@ static void check_refreshed(struct conn *c)
 	c->told_refreshed = true;
 	repl_link_refreshed(&c->link->peer.link);
 	repl_note(&c->link->peer, 0, 0, NULL);
+	repl_recover_answered(&c->link->peer);
 }
 
 static int uuid_order(const void *a, const void *b)
@@ -403,7 +425,7 @@ static void read_vector(struct conn *c, struct arena *a, struct vector *v, struc
 	while (store_nc_next(t, &number, &nc) == RC_OK) {
 		if (uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC))
 			continue;
-		need(vector_put(v, a, &nc.position) == RC_OK);
+		need(vector_put(v, a, nc.is_recovering ? &nc.before : &nc.position) == RC_OK);
 		if (nc.is_own)
 			own[(*nown)++] = nc.position.nc;
 	}
@@ -491,8 +513,11 @@ static void read_frames(struct conn *c)
 	}
 	if (c->link == NULL)
 		return;
-	if (c->session.cookies != cookies)
+	if (c->session.cookies != cookies) {
 		note_partner(c);
+		if (plant != PLANT_RESTORE_UNNOTICED)
+			repl_recover_told(&c->link->peer);
+	}
 	if (c->batch.n == 0)
 		repl_batch_fini(&c->batch);
 	flush(c);
@@ -590,6 +615,7 @@ void net_add_link(struct site *from, struct site *to)
 	l->from = from;
 	l->to = to;
 	l->peer.repl = &to->repl;
+	l->peer.partner.is_enabled = true;
 	l->peer.partner.site = w.contexts[from->number].id;
 	l->peer.next = to->repl.peers;
 	to->repl.peers = &l->peer;
@@ -609,6 +635,7 @@ static void dial(struct link *l)
 	c->to = l->to;
 	c->link = l;
 	l->conn = c;
+	l->peer.conn = (struct repl_conn *)c;
 	c->turn_ms = c->provider_end_ms = c->probe_ms = UINT64_MAX;
 	c->stage_ms = later(100);
 	buf_init(&c->cookie, SIZE_MAX);
@@ -709,6 +736,7 @@ void net_run(void)
 			answer_probe(c);
 	}
 	for (i = 0; i < w.nsites; i++) {
+		recover_run(&w.sites[i]);
 		if (w.sites[i].is_up && w.sites[i].wake_ms <= w.now_ms)
 			wake(&w.sites[i]);
 	}
@@ -758,8 +786,10 @@ static void consumer_down(struct conn *c)
 	c->is_writing = false;
 	repl_batch_fini(&c->written);
 	repl_batch_fini(&c->batch);
+	is_dropping = true;
 	if (c->link != NULL)
 		detach(c, "crashed");
+	is_dropping = false;
 }
 
 void net_site_down(struct site *s)

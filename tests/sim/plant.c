@@ -28,6 +28,7 @@ const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_CLOCK_DECIDES] = "clock-decides",
 	[PLANT_JOIN_CLAIMS] = "join-claims",
 	[PLANT_NAME_TWICE] = "name-twice",
+	[PLANT_RESTORE_UNNOTICED] = "restore-unnoticed",
 };
 
 /* An older state of an entry takes the place of a newer one. */

@@ -119,8 +119,11 @@ static void restart(struct site *s)
 {
 	unsigned i;
 
-	trace("site %u starts", s->number);
+	trace("site %u starts%s", s->number, s->is_restored ? " with an older database" : "");
 	site_open(s);
+	if (s->is_restored)
+		history_restored(s);
+	s->is_restored = false;
 	s->wall_offset_us = chance(3) ? ((int64_t)draw(200000) - 100000) * 1000000 : 0;
 	for (i = 0; s->power_is_lost && i < w.ncontexts; i++) {
 		if (w.contexts[i].home ==
@@ -132,6 +135,7 @@ static void restart(struct site *s)
 	history_check_database(s);
 	for (i = 0; i < w.ncontexts; i++)
 		history_check(s, &w.contexts[i]);
+	recover_start(s);
 }
 
 static void restart_due(bool all)
@@ -185,15 +189,25 @@ static void write_somewhere(void)
 	struct context *c = &w.contexts[draw(w.ncontexts)];
 	unsigned burst = chance(10) ? 20 : 1;
 
-	while (c->home != NULL && c->home->is_up && burst-- > 0)
+	while (c->home != NULL && c->home->is_up && c->home->is_released && burst-- > 0)
 		site_write(c);
+}
+
+/* Somebody brings an older state back. */
+static void restore(struct site *s)
+{
+	if (s == NULL || !s->is_up || s->backup.n == 0)
+		return;
+	s->is_restored = true;
+	crash(s);
+	w.restores++;
 }
 
 static void go_wrong(void)
 {
 	struct site *s = &w.sites[draw(w.nsites)];
 	struct context *c = &w.contexts[draw(w.ncontexts)];
-	unsigned what = draw(24);
+	unsigned what = draw(w.backed_up != NULL ? 26 : 24);
 
 	if (w.only_moves)
 		what = 0;
@@ -211,8 +225,25 @@ static void go_wrong(void)
 		clock_jumps(s);
 	else if (what < 23)
 		world_join_one();
-	else if (c->home != NULL && c->home->is_up && !c->home->power_is_lost)
+	else if (what >= 24)
+		restore(w.backed_up);
+	else if (c->home != NULL && c->home->is_up && c->home->is_released &&
+		 !c->home->power_is_lost && !c->is_adrift)
 		site_begin_life(c);
+}
+
+static void back_up(struct site *s)
+{
+	unsigned i;
+
+	if (!s->is_up || !s->is_member || s->power_is_lost || !s->is_released)
+		return;
+	for (i = 0; i < w.ncontexts; i++) {
+		if (w.contexts[i].home == s && w.contexts[i].is_adrift)
+			return;
+	}
+	disk_backup(s);
+	trace("site %u is backed up", s->number);
 }
 
 static void step(void)
@@ -224,8 +255,10 @@ static void step(void)
 		write_somewhere();
 	if (chance(25))
 		go_wrong();
-	if (chance(30))
+	if (w.backed_up == NULL && chance(30))
 		site_collect(&w.sites[draw(w.nsites)]);
+	if (w.backed_up != NULL && chance(100))
+		back_up(w.backed_up);
 	net_run();
 	crash_without_power();
 }
@@ -234,17 +267,25 @@ static void step(void)
 
 static bool is_equal(void)
 {
+	struct position at[SIM_CONTEXTS];
 	struct store_nc nc;
 	struct store_txn *t;
 	bool equal = true;
 	unsigned i, j;
 
+	for (j = 0; j < w.ncontexts; j++) {
+		need(store_read_begin(w.contexts[j].home->store, &t) == RC_OK);
+		equal &= store_nc_find(t, &w.contexts[j].id, &nc) == RC_OK && !nc.is_recovering &&
+			 w.contexts[j].home->is_released && w.contexts[j].home->finding == NULL;
+		at[j] = nc.position;
+		store_read_end(&t);
+	}
 	for (i = 0; i < w.nsites && equal; i++) {
 		need(store_read_begin(w.sites[i].store, &t) == RC_OK);
 		for (j = 0; j < w.ncontexts && equal; j++)
 			equal = store_nc_find(t, &w.contexts[j].id, &nc) == RC_OK &&
-				nc.position.usn == w.contexts[j].home->last[j].usn &&
-				nc.position.epoch == w.contexts[j].home->last[j].epoch;
+				!nc.is_recovering && nc.position.usn == at[j].usn &&
+				nc.position.epoch == at[j].epoch;
 		store_read_end(&t);
 	}
 	return equal;
@@ -267,6 +308,10 @@ static void settle(void)
 			net_run();
 		}
 	}
+	for (j = 0; j < w.ncontexts; j++) {
+		if (w.contexts[j].is_adrift) /* nobody knew more */
+			history_recovered(w.contexts[j].home, &w.contexts[j].id);
+	}
 	for (i = 0; i < w.nsites; i++) {
 		for (j = 0; j < w.ncontexts; j++) {
 			history_check(&w.sites[i], &w.contexts[j]);
@@ -279,12 +324,14 @@ static void settle(void)
 static void tell_totals(void)
 {
 	trace("seed %llu: %llu changes, %llu commits, %llu sessions, %llu crashes, %llu without "
-	      "power, %llu splits, %llu jumps of clocks, %llu joins, %llu lives",
+	      "power, %llu splits, %llu jumps of clocks, %llu joins, %llu lives, %llu restores, "
+	      "%llu recoveries",
 	      (unsigned long long)w.seed, (unsigned long long)w.changes,
 	      (unsigned long long)w.commits, (unsigned long long)w.sessions,
 	      (unsigned long long)w.crashes, (unsigned long long)w.tears,
 	      (unsigned long long)w.partitions, (unsigned long long)w.jumps,
-	      (unsigned long long)w.joins, (unsigned long long)w.lives);
+	      (unsigned long long)w.joins, (unsigned long long)w.lives,
+	      (unsigned long long)w.restores, (unsigned long long)w.recoveries);
 	trace("%llu tombstones collected, %llu present phases, %llu parked, %llu foreign, %llu "
 	      "checks, %llu s",
 	      (unsigned long long)w.collected, (unsigned long long)w.presents,
@@ -354,7 +401,7 @@ static int run_moves(uint64_t seed, uint64_t steps)
 
 static const char usage[] =
 	"Usage: sim [--seed N [--trace]] [--first N] [--seeds N] [--seconds N] [--plant NAME]\n"
-	"           [--topology NAME --sites N] | --ring | --moves STEPS\n"
+	"           [--topology NAME --sites N] [--restores] | --ring | --moves STEPS\n"
 	"\n"
 	"  --seed N      one world\n"
 	"  --trace       tell what happens\n"
@@ -364,6 +411,7 @@ static const char usage[] =
 	"  --plant NAME  with this bug; exit status 0 when it is found\n"
 	"  --plants      list the bugs\n"
 	"  --topology T  hub, chain, ring, mesh or random, of --sites N (up to 50)\n"
+	"  --restores    one site is put back to older backups\n"
 	"  --ring        count what a change costs in a calm ring of five\n"
 	"  --moves N     N steps of moves and names used again, looked at by readers\n";
 
@@ -426,6 +474,10 @@ int main(int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--plants") == 0)
 			return list_plants();
+		if (strcmp(argv[i], "--restores") == 0) {
+			shape.has_restores = true;
+			continue;
+		}
 		if (strcmp(argv[i], "--ring") == 0) {
 			ring = true;
 			continue;
@@ -450,6 +502,7 @@ int main(int argc, char **argv)
 			return bad_usage();
 		i++;
 	}
+	log_set_fd(-1);
 	buf_init(&errors, 1 << 20);
 	rc = schema_load(SCHEMADIR, &sim_schema, &errors);
 	if (rc != RC_OK) {

@@ -4,7 +4,8 @@
  * follows from one seed.
  *
  *   site.c     stores, client operations, the writer
- *   disk.c     what a crash leaves of a commit
+ *   disk.c     what a crash leaves of a commit; backups
+ *   recover.c  after a restore
  *   net.c      links, connections, messages under way
  *   history.c  what every home acknowledged, and whether a site agrees with it
  *   plant.c    bugs to be found
@@ -52,11 +53,15 @@ struct site {
 	struct repl repl;
 	uint64_t wake_ms; /* the provider hears of commits; UINT64_MAX: nothing to hear */
 	int64_t wall_offset_us;
-	uint64_t failing_ms; /* until then writes fail */
-	bool power_is_lost;  /* it crashes at the end of the step */
-	bool lost_is_whole;  /* the commit that was under way is there all the same */
-	struct buf image;    /* its database after that */
-	struct buf before;   /* with a planted bug: its database before the last commit */
+	uint64_t failing_ms;       /* until then writes fail */
+	bool power_is_lost;        /* it crashes at the end of the step */
+	bool lost_is_whole;        /* the commit that was under way is there all the same */
+	struct buf image;          /* its database after that */
+	struct buf backup;         /* its database at some earlier time */
+	bool is_restored;          /* the next start is with that one */
+	bool is_released;          /* clients may write */
+	struct write_req *finding; /* of dird/repl_recover.c, to be written */
+	struct buf before;         /* with a planted bug: its database before the last commit */
 	struct position last[SIM_CONTEXTS];
 	struct seen *seen[SIM_CONTEXTS];
 	size_t nseen[SIM_CONTEXTS];
@@ -75,6 +80,7 @@ struct context {
 	struct uuid id;
 	char base[64];
 	struct history *history;
+	bool is_adrift; /* its home was put back, and has not recovered: others may know more */
 };
 
 struct world {
@@ -84,12 +90,14 @@ struct world {
 	struct context contexts[SIM_CONTEXTS];
 	struct link links[2 * SIM_SITES * SIM_SITES];
 	bool is_cut[SIM_SITES][SIM_SITES];
-	bool is_quiet;   /* nothing goes wrong any more */
+	bool is_quiet;          /* nothing goes wrong any more */
+	struct site *backed_up; /* may be restored, and tombstones outlive that; NULL: nobody is */
 	bool only_moves; /* writes are moves and names used again, and readers look all the time */
 	struct conn *conns;
 	/* totals, for the reader */
 	uint64_t changes, commits, sessions, crashes, partitions, lives, presents, parked, checked,
-		foreign, collected, tears, joins, jumps, views, applied, messages;
+		foreign, collected, tears, joins, jumps, restores, recoveries, views, applied,
+		messages;
 };
 
 extern struct world w;
@@ -117,6 +125,7 @@ struct shape {
 	const char *topology; /* NULL: any */
 	bool is_calm;         /* nothing goes wrong */
 	bool only_moves;
+	bool has_restores;
 };
 void world_open(uint64_t seed, const struct shape *shape, const char *folder);
 void world_close(void);
@@ -133,6 +142,15 @@ void disk_lose_power(struct site *s, struct change *c, unsigned n, struct arena 
 /** The site is down: its disk is what was decided. */
 void disk_after_crash(struct site *s);
 
+/** Keep the database as it is now. */
+void disk_backup(struct site *s);
+
+/* --- recover.c --- */
+
+/** The site has started, its links are known. */
+void recover_start(struct site *s);
+void recover_run(struct site *s);
+
 /* --- site.c --- */
 
 void site_create(struct site *s, unsigned number, const char *folder);
@@ -142,6 +160,8 @@ void site_free(struct site *s);
 /** Found contexts and their first entries; the organisation's at site 0, the others take the root
  * entry from `partner`. */
 void site_found(struct site *s, struct site *partner);
+/** Take along the other one's site entry, as a join does on both sides. */
+void site_take_head(struct site *s, const struct site *of);
 /** Add an entry with a name of its own. */
 void site_add_numbered(struct context *c, unsigned number);
 /** One random client operation at the home of `c`. */
@@ -161,6 +181,11 @@ void history_free(struct context *c);
 void history_note(struct context *c, struct store_txn *t);
 /** Does what the site has of the context agree with history? */
 void history_check(struct site *s, struct context *c);
+/** The site was put back: it begins from what it has now. */
+void history_restored(struct site *s);
+/** The home has recovered: what it has now is what counts. Nothing that was acknowledged since the
+ * restore may be missing. */
+void history_recovered(struct site *s, const struct uuid *nc);
 /** Positions only grow. */
 void history_positions(struct site *s);
 /** Is the site as far as the home, with every entry in its place? */
@@ -179,6 +204,8 @@ void net_run(void);
 void net_break_one(void);
 /** The site is gone, with all that it did not write. */
 void net_site_down(struct site *s);
+/** The link begins anew. */
+void net_drop(struct repl_peer *p);
 void net_cut(unsigned a, unsigned b, bool cut);
 void net_free(void);
 /** A commit at this site. */
@@ -210,6 +237,7 @@ enum plant {
 	PLANT_CLOCK_DECIDES,
 	PLANT_JOIN_CLAIMS,
 	PLANT_NAME_TWICE,
+	PLANT_RESTORE_UNNOTICED,
 	PLANT_COUNT
 };
 extern enum plant plant;

@@ -43,6 +43,9 @@ void site_create(struct site *s, unsigned number, const char *folder)
 	s->repl.server = &s->server;
 	buf_init(&s->image, SIZE_MAX);
 	buf_init(&s->before, SIZE_MAX);
+	buf_init(&s->backup, SIZE_MAX);
+	arena_init(&s->repl.unconfirmed_arena);
+	arena_init(&s->repl.finding_arena);
 	pthread_mutex_init(&s->repl.mutex, NULL);
 }
 
@@ -74,6 +77,9 @@ void site_free(struct site *s)
 		site_close(s);
 	buf_fini(&s->image);
 	buf_fini(&s->before);
+	buf_fini(&s->backup);
+	arena_fini(&s->repl.unconfirmed_arena);
+	arena_fini(&s->repl.finding_arena);
 	for (i = 0; i < SIM_CONTEXTS; i++)
 		mem_free(s->seen[i]);
 	pthread_mutex_destroy(&s->repl.mutex);
@@ -325,6 +331,34 @@ static void take_root(struct site *s, struct site *partner)
 	c.uuid = e.head.uuid;
 	c.stamp.nc = e.head.uuid;
 	need(site_apply(s, &c, 1, &a, &why) == RC_OK);
+	store_read_end(&t);
+	arena_fini(&a);
+}
+
+void site_take_head(struct site *s, const struct site *of)
+{
+	struct change c = {.kind = CHANGE_PUT};
+	const struct uuid *head = &w.contexts[of->number].id;
+	struct result why;
+	struct store_txn *t;
+	struct entry e;
+	uint64_t eid;
+	struct arena a;
+	bool is_there;
+
+	arena_init(&a);
+	need(store_read_begin(s->store, &t) == RC_OK);
+	is_there = store_by_uuid(t, head, &eid) == RC_OK;
+	store_read_end(&t);
+	need(store_read_begin(of->store, &t) == RC_OK);
+	need(store_by_uuid(t, head, &eid) == RC_OK && store_entry(t, eid, &e) == RC_OK);
+	need(entry_decode(&e, true, &a, &c.attrs) == RC_OK);
+	c.rdn = arena_span(&a, e.head.rdn);
+	c.uuid = *head;
+	c.parent_uuid = e.head.parent_uuid;
+	c.stamp.nc = *head;
+	if (!is_there && site_apply(s, &c, 1, &a, &why) == RC_REFUSED)
+		sim_fail("site %u: head of %u: %s", s->number, of->number, why.text);
 	store_read_end(&t);
 	arena_fini(&a);
 }

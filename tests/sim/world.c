@@ -82,7 +82,12 @@ static void join(struct site *s, struct site *partner)
 			continue;
 		net_add_link(a, b);
 		net_add_link(b, a);
+		if (a->is_up && b->is_up) {
+			site_take_head(a, b);
+			site_take_head(b, a);
+		}
 	}
+	recover_start(s);
 }
 
 void world_join_one(void)
@@ -122,6 +127,7 @@ void world_open(uint64_t seed, const struct shape *shape, const char *folder)
 	w.ncontexts = w.nsites + 1;
 	if (!shape->is_calm && w.nsites > 2 && chance(3))
 		late = 1 + draw(2);
+	w.backed_up = shape->has_restores ? &w.sites[draw(w.nsites)] : NULL;
 	topology = make_topology(shape->topology);
 	for (i = 0; i < w.ncontexts; i++)
 		history_create(&w.contexts[i]);
