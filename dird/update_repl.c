@@ -427,7 +427,9 @@ static int put(struct update *u, struct store_nc *nc)
 /* What comes back to a recovering context is behind its counter. */
 static void count_recovered(struct update *u, struct store_nc *nc)
 {
-	if (!nc->is_own || u->c->stamp.usn <= nc->position.usn)
+	bool is_in = *u->outcome == UPDATE_APPLIED || *u->outcome == UPDATE_PARKED;
+
+	if (!nc->is_own || !nc->is_recovering || !is_in || u->c->stamp.usn <= nc->position.usn)
 		return;
 	nc->position.usn = u->c->stamp.usn;
 	store_nc_put(u->t, nc);

@@ -148,8 +148,9 @@ class ModifiedPeer(unittest.TestCase):
         return sorted("\n".join(sorted(e.splitlines())) for e in out.split("\n\n"))
 
     def others(self):
-        """What Mallory may not touch, as the hub and the site itself show it."""
-        return [self.content(s, f"ou={s.name},{ROOT}") for s in (self.hub, self.one)] + [
+        """What Mallory may not touch, as the hub and the site itself show it; counters too."""
+        stat = run("dirctl", "stat", "--json", "--config", self.hub.path("dird.conf"))
+        return re.findall(r'^{"context":"ou=(?:Hub|Site1),.*$', stat, re.M) + [self.content(s, f"ou={s.name},{ROOT}") for s in (self.hub, self.one)] + [
             self.content(self.hub, f"ou=Site1,{ROOT}")]
 
     def say(self, *messages):
