@@ -167,6 +167,14 @@ static int take_new_names(struct update *u, const struct update_names *names)
 	return rc;
 }
 
+/* Most types that could name entries are in no use at all. */
+static bool is_used(struct update *u, const struct schema_attr *at)
+{
+	const struct index_range all = {.attr = at->hash, .kind = INDEX_ALL};
+
+	return store_range_count(u->t, &all, 1) != 0;
+}
+
 static int find_referrers(struct update *u, const struct update_names *names, struct eid_set *out)
 {
 	const struct schema_attr *const *at = schema_references(u->ctx->schema);
@@ -175,7 +183,7 @@ static int find_referrers(struct update *u, const struct update_names *names, st
 	int rc = RC_OK;
 
 	for (; *at != NULL; at++) {
-		for (i = 0; i < names->n; i++) {
+		for (i = is_used(u, *at) ? 0 : names->n; i < names->n; i++) {
 			if (names->at[i].now.p == NULL)
 				continue;
 			for (eid = 0; (rc = store_index_next(u->t, (*at)->hash, names->at[i].normal,
