@@ -377,7 +377,7 @@ class Slow(unittest.TestCase):
         """10 seconds from the beginning; the client of setUpModule."""
         SILENT_TLS.settimeout(60)
         self.assertEqual(SILENT_TLS.recv(1), b"")
-        self.assertIn("TLS handshake timed out", SITE.log())
+        wait_for("the log", lambda: "TLS handshake timed out" in SITE.log())
 
     def test_tls_one_byte_at_a_time(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
