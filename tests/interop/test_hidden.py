@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# tests/run: timeout=300
+# tests/run: build=san timeout=300
 """Hidden recipients and memberships (S12): two servers, one with hidden entries, one that never had
 them, give the same bytes to everything that an ordinary user or an anonymous client asks."""
 import itertools
