@@ -122,9 +122,10 @@ static uint64_t proc_number(const char *name, const char *word)
 	return n;
 }
 
+/* Bytes given to write calls: what was asked for, not what the page cache makes of it. */
 static uint64_t written(void)
 {
-	return proc_number("io", "write_bytes:");
+	return proc_number("io", "wchar:");
 }
 
 /* Memory of the server that is no map of a file. */

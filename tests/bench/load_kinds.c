@@ -291,7 +291,8 @@ static const struct word *next_word(struct load *l)
 static void search_words(struct buf *out, const char *filter, const struct word *w,
 			 struct expect *e)
 {
-	search(out, "o=Example", 2, WORD_LIMIT, filter);
+	/* short words are also in names of what the servers have beside the people */
+	search(out, strlen(w->text) < 3 ? PEOPLE_BASE : "o=Example", 2, WORD_LIMIT, filter);
 	expect(e, TLV_APP_CONS(5), w->matches > WORD_LIMIT ? 4 : 0);
 	e->entries = w->matches > WORD_LIMIT ? WORD_LIMIT : w->matches;
 }

@@ -383,11 +383,60 @@ static void after_kills(void **state)
 	}
 }
 
+static void nothing_told(void *arg, unsigned long entries)
+{
+	(void)arg;
+	(void)entries;
+}
+
+/* Entries that the n-gram index gives for a part of a surname. */
+static unsigned candidates(struct base *b, const char *part)
+{
+	struct index_range r = {.kind = INDEX_PART, .lo = span_of(part)};
+	struct store_iter *i;
+	struct store_txn *t;
+	unsigned n = 0;
+	uint64_t eid;
+
+	r.attr = schema_attr(b->schema, SPAN_LIT("sn"))->hash;
+	assert_int_equal(store_read_begin(b->store, &t), RC_OK);
+	assert_int_equal(store_ranges(t, &r, 1, &i), RC_OK);
+	while (store_iter_next(i, &eid) == RC_OK)
+		n++;
+	store_iter_free(&i);
+	store_read_end(&t);
+	return n;
+}
+
+/* Made anew, the n-gram index has no longer what went. */
+static void after_reindex(void **state)
+{
+	struct base *b = *state;
+	char dn[100];
+	unsigned i;
+
+	for (i = 0; i < rounds(3); i++) {
+		changes(b, 200);
+		dn_of(0, dn);
+		base_delete(b, dn);
+		add(b, 0);
+		base_modify(b, dn, "r", "sn: quondam\n");
+		base_modify(b, dn, "r", "sn: hodie\n");
+		assert_int_equal(candidates(b, "quondam"), 1);
+		assert_int_equal(update_reindex(b->store, &b->ctx, nothing_told, NULL), RC_OK);
+		assert_int_equal(candidates(b, "quondam"), 0);
+		assert_int_equal(candidates(b, "hodie"), 1);
+		base_check(b);
+		compare_many(b, 100);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(after_writes, setup, teardown),
 		cmocka_unit_test_setup_teardown(after_kills, setup, teardown),
+		cmocka_unit_test_setup_teardown(after_reindex, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
