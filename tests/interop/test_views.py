@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# tests/run: timeout=300
+# tests/run: build=san timeout=300
 """Lists of the address book: views, positions and sorted browsing, asked by ldapsearch, python-ldap, ldap3 and raw
 requests; names of many scripts, hidden recipients, changes meanwhile."""
 import json

@@ -49,6 +49,31 @@ void site_create(struct site *s, unsigned number, const char *folder)
 	pthread_mutex_init(&s->repl.mutex, NULL);
 }
 
+/* As the writer does when it has nothing else to do: history_check_database() then compares the
+ * views with all entries. */
+static int build_views(struct site *s, struct store_txn *t)
+{
+	bool pending = true;
+	int rc = RC_OK;
+
+	while (rc == RC_OK && pending) {
+		rc = update_views_work(t, &s->ctx, 100);
+		if (rc == RC_OK)
+			rc = update_views_pending(t, &s->ctx, &pending);
+	}
+	return rc;
+}
+
+static void open_views(struct site *s)
+{
+	struct store_txn *t;
+
+	need(store_write_begin(s->store, &t) == RC_OK);
+	need(update_views_sync(t, &s->ctx) == RC_OK);
+	need(build_views(s, t) == RC_OK);
+	need(store_write_commit(&t) == RC_OK);
+}
+
 void site_open(struct site *s)
 {
 	struct store_options opt = {.map_bytes = 16 << 20};
@@ -61,6 +86,7 @@ void site_open(struct site *s)
 	s->server.store = s->store;
 	s->is_up = true;
 	s->wake_ms = UINT64_MAX;
+	open_views(s);
 }
 
 void site_close(struct site *s)
@@ -114,6 +140,8 @@ int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, st
 		w.foreign += outcome == UPDATE_FOREIGN_OWN;
 		w.applied += rc == RC_OK && outcome == UPDATE_APPLIED && c[i].kind == CHANGE_PUT;
 	}
+	if (rc == RC_OK)
+		rc = build_views(s, t);
 	if (rc == RC_OK && write_fails(s))
 		rc = RC_IO;
 	if (rc != RC_OK) {
