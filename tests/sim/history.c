@@ -380,7 +380,9 @@ void history_restored(struct site *s)
 	for (i = 0; i < w.ncontexts; i++) {
 		c = &w.contexts[i];
 		memset(&s->last[i], 0, sizeof(s->last[i]));
-		memset(s->seen[i], 0, s->nseen[i] * sizeof(*s->seen[i]));
+		mem_free(s->seen[i]);
+		s->seen[i] = NULL;
+		s->nseen[i] = 0;
 		if (c->home != s)
 			continue;
 		c->is_adrift = true;
@@ -434,7 +436,8 @@ static void begin_generation(struct history *h)
 	past->versions = h->versions;
 	past->nversions = h->nversions;
 	past->past = h->past;
-	qsort(past->versions, past->nversions, sizeof(*past->versions), version_cmp);
+	if (past->nversions != 0)
+		qsort(past->versions, past->nversions, sizeof(*past->versions), version_cmp);
 	h->past = past;
 	h->versions = NULL;
 	h->nversions = h->versions_size = 0;
@@ -469,7 +472,8 @@ void history_recovered(struct site *s, const struct uuid *nc)
 		check_kept(c, t, i);
 	begin_generation(h);
 	history_note(c, t);
-	qsort(h->versions, h->nversions, sizeof(*h->versions), version_cmp);
+	if (h->nversions != 0)
+		qsort(h->versions, h->nversions, sizeof(*h->versions), version_cmp);
 	for (i = 0; i < h->nversions; i++)
 		h->items[h->versions[i].item].latest = i;
 	for (i = 0; i < h->nitems; i++)
