@@ -35,8 +35,7 @@ static int step(struct trail *w, unsigned n, struct span target)
 	if (dn.rdns == NULL)
 		return RC_NOMEM;
 	if (n != 0)
-		if (n != 0)
-			memcpy(dn.rdns, w->dn.rdns, n * sizeof(*dn.rdns));
+		memcpy(dn.rdns, w->dn.rdns, n * sizeof(*dn.rdns));
 	if (to.n != 0)
 		memcpy(dn.rdns + n, to.rdns, to.n * sizeof(*dn.rdns));
 	w->dn = dn;
