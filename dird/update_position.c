@@ -21,8 +21,12 @@ int update_position(struct update *u)
 		return RC_OK;
 	}
 	/* What the provider took for a past of this life is one for others, too. */
-	if (p->epoch > nc.position.epoch)
-		nc.before = u->c->ends_present ? (struct position){.nc = p->nc} : nc.position;
+	if (p->epoch > nc.position.epoch) {
+		if (u->c->ends_present)
+			nc.before = (struct position){.nc = p->nc};
+		else
+			nc.before = nc.position;
+	}
 	nc.position = *p;
 	store_nc_put(u->t, &nc);
 	return store_error(u->t);

@@ -104,7 +104,7 @@ static int mend(struct update *u, uint64_t eid, const struct schema_attr *at, st
 	struct apply_entry content;
 	struct update_old was;
 	struct entry_head head;
-	struct store_nc nc;
+	struct store_nc nc = {.number = 0};
 	struct result why;
 	int rc = update_load(u, eid, &was);
 
@@ -208,7 +208,7 @@ static int mend_referrer(struct update *u, uint64_t eid, const struct update_nam
 	struct apply_context x;
 	struct update_old was;
 	struct entry_head head;
-	struct store_nc nc;
+	struct store_nc nc = {.number = 0};
 	struct result why;
 	struct arena a;
 	int rc;

@@ -119,8 +119,8 @@ static const char *const some_values[] = {"a",
 					  "12",
 					  "-3",
 					  "\xc3\xa4",
-					  "\xc3\x84"
-					  "b"};
+					  ("\xc3\x84"
+					   "b")};
 
 static inline bool is_number(const char *s)
 {
