@@ -280,8 +280,8 @@ bool view_same_key(const struct schema *s, const struct view_order *o, const str
 
 int view_kinds_make(const struct schema *s, struct arena *a, struct view_kinds *out)
 {
-	/* The first is VIEW_KIND_ALL. What the address books of ldap-notes send for their lists,
-	 * with the name attributes that they ask to be there. */
+	/* The first is VIEW_KIND_ALL. The others are what address books, webmail and our own tools
+	 * send to fill a list; some ask for an address or a name to be there. */
 	static const char *const texts[VIEW_FILTERS] = {
 		"(objectClass=*)",
 		"(objectClass=person)",
