@@ -319,6 +319,7 @@ static int feed_position(struct repl_session *s, const struct position *p, struc
 		if (rc == RC_OK && (moved || keep != NULL))
 			rc = add_position(b, CHANGE_POSITION, p, NULL, 0, keep != NULL);
 	}
+	s->own_told += moved && is_own(s, &p->nc);
 	return rc == RC_OK ? vector_put(&s->partner, &s->arena, p) : rc;
 }
 

@@ -46,6 +46,7 @@ struct repl_session {
 	unsigned refused;      /* changes of those, dropped */
 	struct vector partner; /* as its cookies told, own contexts too */
 	unsigned cookies;      /* so many */
+	unsigned own_told;     /* times that a position of an own context came */
 	bool is_refreshed;
 	bool is_ended;            /* by a SearchResultDone ... */
 	struct msg_result result; /* ... with this; points into the batch of that message */

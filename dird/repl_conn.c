@@ -101,6 +101,7 @@ static void check_refreshed(struct repl_conn *c)
 	c->told_refreshed = true;
 	repl_link_refreshed(&c->peer->link);
 	repl_note(c->peer, 0, 0, NULL);
+	repl_recover_told(c->peer); /* also by silence: it knows nothing of ours */
 	repl_recover_answered(c->peer);
 	log_info(&lc, "repl.refreshed", "entries=%llu ms=%llu", (unsigned long long)c->entries,
 		 (unsigned long long)(repl_now_ms(c->repl) - c->begin_ms));
@@ -434,6 +435,7 @@ static size_t on_read(void *ctx, struct span bytes)
 {
 	struct repl_conn *c = ctx;
 	unsigned cookies = c->session.cookies, entries = c->batch.entries;
+	unsigned own_told = c->session.own_told;
 	size_t taken;
 
 	if (c->peer == NULL)
@@ -444,7 +446,7 @@ static size_t on_read(void *ctx, struct span bytes)
 		return taken;
 	repl_note(c->peer, taken, c->batch.entries - entries,
 		  c->session.cookies != cookies ? &c->session.partner : NULL);
-	if (c->session.cookies != cookies)
+	if (c->session.own_told != own_told)
 		repl_recover_told(c->peer);
 	if (c->batch.n == 0)
 		repl_batch_fini(&c->batch);

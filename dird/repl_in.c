@@ -203,6 +203,7 @@ static void on_timer(uv_timer_t *t)
 		reread(r);
 	for (p = r->peers; p != NULL; p = p->next)
 		tick_peer(p, now);
+	repl_recover_tick(r);
 	repl_arm(r);
 }
 
@@ -218,6 +219,9 @@ void repl_arm(struct repl *r)
 		if (d < due)
 			due = d;
 	}
+	d = repl_recover_due(r);
+	if (d < due)
+		due = d;
 	if (due == UINT64_MAX)
 		uv_timer_stop(&r->timer);
 	else

@@ -78,6 +78,7 @@ struct repl {
 	struct uuid instance; /* of this process, for partners (twins.h) */
 	bool is_twin;         /* another process runs as this site: nothing is originated */
 	bool is_chosen;       /* ... and the administrator wants this one */
+	uint64_t settle_ms;   /* clients wait no longer for partners' answers */
 	bool is_read;         /* the links are known */
 	bool is_settled;      /* all partners were asked how far they have what we write */
 	bool is_recovering;   /* ... and are asked for what we had lost of it */
@@ -132,6 +133,9 @@ void repl_recover_answered(struct repl_peer *p);
 /** A session or an attempt has failed. */
 void repl_recover_failed(struct repl_peer *p);
 void repl_recover_links_changed(struct repl *r);
+/** When repl_recover_tick() has something to do; UINT64_MAX: never. */
+uint64_t repl_recover_due(const struct repl *r);
+void repl_recover_tick(struct repl *r);
 
 /** As if every own context had been put back to its beginning: what partners have is asked for. */
 void repl_recover_all(struct repl *r);

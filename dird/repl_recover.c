@@ -9,6 +9,8 @@
 
 #define RECOVER_TRIES 8 /* about a minute and a half */
 
+#define SETTLE_HEARTBEATS 3
+
 static void settle_when_asked(struct repl *r);
 
 /* --- own contexts --- */
@@ -271,6 +273,25 @@ void repl_recover_start(struct repl *r)
 	if (rc != RC_OK)
 		log_error(NULL, "repl.recover", "error=\"%s\"", rc_text(rc));
 	r->is_read = true;
+	r->settle_ms = repl_now_ms(r) + SETTLE_HEARTBEATS * r->server->config.heartbeat_ms;
+	settle_when_asked(r);
+}
+
+/* While something is being taken back clients wait as long as partners give signs of life. */
+uint64_t repl_recover_due(const struct repl *r)
+{
+	return r->is_read && !r->is_settled && !r->is_recovering && !r->is_finding ? r->settle_ms
+										   : UINT64_MAX;
+}
+
+void repl_recover_tick(struct repl *r)
+{
+	struct repl_peer *p;
+
+	if (repl_now_ms(r) < repl_recover_due(r))
+		return;
+	for (p = r->peers; p != NULL; p = p->next)
+		p->has_answered = true;
 	settle_when_asked(r);
 }
 
