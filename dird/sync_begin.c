@@ -85,10 +85,39 @@ static bool is_home(const struct sync_session *s, struct store_txn *t, const str
 	       span_eq_nocase(master, name);
 }
 
+/*
+ * How far we can tell. A home hears of what a cut session has brought beyond our position, too: it
+ * may have been put back to just that position.
+ */
+static int reach(struct store_txn *t, const struct store_nc *nc, bool is_home, uint64_t *out)
+{
+	struct store_change row;
+	uint64_t at = nc->position.usn;
+	struct entry e;
+	int rc = RC_DONE;
+
+	*out = at;
+	while (is_home && (rc = store_change_next(t, nc->number, at, UINT64_MAX, &row)) == RC_OK) {
+		at = row.usn;
+		if (row.is_quarantined)
+			continue;
+		if (!row.is_tombstone) {
+			rc = store_entry(t, row.eid, &e);
+			if (rc != RC_OK)
+				return rc;
+			row.epoch = e.head.stamp.epoch;
+		}
+		if (row.epoch == nc->position.epoch)
+			*out = at;
+	}
+	return rc == RC_DONE ? RC_OK : rc;
+}
+
 static int add_context(struct sync_session *s, struct store_txn *t, const struct store_nc *nc,
 		       struct sync_nc **out)
 {
 	struct sync_nc *at = mem_realloc(s->ncs, ((size_t)s->nncs + 1) * sizeof(*at));
+	int rc;
 
 	if (at == NULL)
 		return RC_NOMEM;
@@ -100,11 +129,13 @@ static int add_context(struct sync_session *s, struct store_txn *t, const struct
 	at->sent.usn = 0;
 	at->told = UINT64_MAX;
 	at->floor = nc->floor;
-	at->here = at->pass_high = nc->position.usn;
+	at->is_own = nc->is_own;
 	at->is_home = at->is_partners = is_home(s, t, nc);
 	sync_openldap_add(s, at);
 	*out = at;
-	return RC_OK;
+	rc = reach(t, nc, at->is_home, &at->here);
+	at->pass_high = at->here;
+	return rc;
 }
 
 struct sync_nc *sync_find_nc(struct sync_session *s, const struct uuid *id)
@@ -183,7 +214,7 @@ static bool begin_one(struct sync_session *s, const struct store_nc *nc, const s
 		return true;
 	}
 	if (at->is_partners && p != NULL && position_same_life(p, &nc->position) &&
-	    p->usn < nc->position.usn)
+	    p->usn < at->here)
 		at->is_partners = false; /* its home has lost that and wants it back */
 	if (at->is_partners)
 		return true;
@@ -447,7 +478,9 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 			return RC_CONFLICT;
 		at->is_here = true;
 		at->floor = nc.floor;
-		at->here = nc.position.usn;
+		rc = reach(t, &nc, at->is_home, &at->here);
+		if (rc != RC_OK)
+			return rc;
 		if (at->is_partners)
 			at->sent.usn = at->here;
 	}

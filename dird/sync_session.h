@@ -47,6 +47,7 @@ struct sync_nc {
 	uint64_t named;     /* delete phase behind a present phase: live rows up to it were sent */
 	bool is_ahead;      /* the partner is in a later life: nothing to send, nothing to say */
 	bool is_here;       /* not removed with its site */
+	bool is_own;        /* written here */
 	bool is_home;       /* the partner's site writes it */
 	bool is_partners;   /* the partner writes it: nothing to send */
 	bool speaks;        /* of the present phase: it names all of this context */

@@ -239,7 +239,7 @@ static void skip_what_it_has(struct sync_session *s, struct sync_nc *nc)
 {
 	uint64_t usn;
 
-	if (!s->is_partner || s->stage != SYNC_STAGE_PERSIST ||
+	if (!s->is_partner || s->stage != SYNC_STAGE_PERSIST || nc->is_own ||
 	    s->op->identity.kind != IDENTITY_SITE)
 		return;
 	usn = repl_partner_usn(s->op->server->repl, &s->op->identity.uuid, &nc->sent);

@@ -196,7 +196,7 @@ static void write_somewhere(void)
 /* Somebody brings an older state back. */
 static void restore(struct site *s)
 {
-	if (s == NULL || !s->is_up || s->backup.n == 0)
+	if (s == NULL || !s->is_up || s->backup.n == 0 || w.restores != 0)
 		return;
 	s->is_restored = true;
 	crash(s);

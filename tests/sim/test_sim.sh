@@ -47,7 +47,7 @@ point "a ring of 10" "$SIM" --topology ring --sites 10 --seeds 5
 point "a star of 50" "$SIM" --topology hub --sites 50 --seeds 2
 point "a mesh of 8" "$SIM" --topology mesh --sites 8 --seeds 5
 point "random trees with further edges, of 20" "$SIM" --topology random --sites 20 --seeds 5
-point "worlds with a site put back" "$SIM" --restores --seeds 3
+point "worlds with a site put back" "$SIM" --restores --seeds 36
 point "each change once, at most two messages an edge" "$SIM" --ring
 for plant in $("$SIM" --plants); do
 	restores=
