@@ -28,7 +28,9 @@ class Checks(unittest.TestCase):
         shutil.copy(os.path.join(TOP, ".clang-format"), self.tmp)
 
     def write(self, path, text):
-        with open(os.path.join(self.tmp, path), "w", encoding="utf-8") as f:
+        path = os.path.join(self.tmp, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
             f.write(text)
 
     def planted(self, path, text, words):

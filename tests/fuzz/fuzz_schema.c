@@ -27,7 +27,7 @@ static void put(const uint8_t *data, size_t size)
 		atexit(clean);
 	}
 	f = fopen(path, "w");
-	must(f != NULL && fwrite(data, 1, size, f) == size && fclose(f) == 0);
+	must(f != NULL && (size == 0 || fwrite(data, 1, size, f) == size) && fclose(f) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
