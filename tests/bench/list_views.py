@@ -17,9 +17,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "interop"), os.path.join(HERE, "..", "lib")]
 import ber  # noqa: E402
-from test_views import PAGED, SORT, VLV, sort_keys, vlv_value  # noqa: E402
+from test_views import SORT, VLV, sort_keys, vlv_value  # noqa: E402
 from ber import Raw  # noqa: E402
-from waypost import PASSWORD, Site, wait_for  # noqa: E402
+from waypost import PASSWORD, Site  # noqa: E402
 
 ROOT = "o=Example"
 PEOPLE = "cn=Recipients,ou=S1,o=Example"

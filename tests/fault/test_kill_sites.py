@@ -194,7 +194,6 @@ class KillSites(unittest.TestCase):
         """R20: a new site dies again and again, and the one it loads from, while it gets everything. Each
         life goes on where the last one ended."""
         one = self.sites["Site1"]
-        hub = self.sites["Hub"]
         path = one.path("people.ldif")
         with open(path, "w", encoding="ascii") as f:
             for i in range(PEOPLE):

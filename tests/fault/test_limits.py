@@ -2,7 +2,6 @@
 # tests/run: timeout=240
 """dird at its limits: a map that must grow (F7), no file descriptors (F8), a thousand sessions at a stop,
 a storm of SIGHUP (F21)."""
-import os
 import shutil
 import signal
 import socket

@@ -164,7 +164,7 @@ class Networks(unittest.TestCase):
         self.wait_lost(self.one, "Hub")
         self.wait_lost(self.hub, "Site1")
         self.write_everywhere()
-        wait_for("the others go on", lambda: self.two.count(ROOT, f"(sn=x)") and
+        wait_for("the others go on", lambda: self.two.count(ROOT, "(sn=x)") and
                  self.two.count(ROOT, f"(cn=W{self.number}-*)") >= 10)
         self.assertLess(self.one.count(ROOT, f"(cn=W{self.number}-*)"), 15)
         heal()

@@ -8,6 +8,8 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from waypost import free_port, wait_for  # noqa: E402
+import ber  # noqa: E402
+from ber import Raw  # noqa: E402
 
 PEOPLE = 600
 ADMIN = "cn=admin,o=Example"
@@ -69,6 +71,18 @@ class DirdSite:
             "openssl dgst -sha256 -binary | base64", shell=True, check=True, text=True,
             stdout=subprocess.PIPE)
         return "sha256:" + out.stdout.strip()
+
+    def admin(self, timeout=20):
+        """A raw connection over the local socket, bound."""
+        c = Raw(self.path("ldapi"), timeout)
+        c.send(ber.bind_external(1))
+        assert c.result(1).code == 0
+        return c
+
+    def add_root(self):
+        with self.admin() as c:
+            c.send(ber.add(2, "o=Example", {"objectClass": ["organization", "mailOrganization"], "o": ["Example"]}))
+            assert c.result(2).code == 0
 
     def start(self, **environment):
         self.spawn(**environment)

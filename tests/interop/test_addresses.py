@@ -3,14 +3,12 @@
 """A proxy address is one recipient's in the organisation (L12): refused at home, told between sites."""
 import json
 import os
-import shutil
 import sys
-import tempfile
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from waypost import Site, run, wait_for  # noqa: E402
+from sites import SitesCase  # noqa: E402
+from waypost import run, wait_for  # noqa: E402
 
 CONVERGES_S = 60
 
@@ -29,21 +27,15 @@ def modify(site, name, *lines):
     return f"dn: cn={name},{base(site)}\nchangetype: modify\n" + "".join(line + "\n" for line in lines) + "\n"
 
 
-class Addresses(unittest.TestCase):
+class Addresses(SitesCase):
     """The steps build on each other and run in the order of their names."""
+
+    NAMES = ("Hub", "One")
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="waypost-addresses-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.hub, cls.one = (Site(os.path.join(cls.folder, n), n, n.lower() + ".example.com")
-                            for n in ("Hub", "One"))
-        for site in (cls.hub, cls.one):
-            cls.addClassCleanup(site.close)
-        cls.hub.init()
-        cls.hub.start("dird")
-        cls.one.join(cls.hub.token("One"))
-        cls.one.start("dird")
+        super().setUpClass()
+        cls.hub, cls.one = cls.sites.values()
 
     def refused(self, result, address, owner):
         rc, out, err = result

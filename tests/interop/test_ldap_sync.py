@@ -3,34 +3,25 @@
 """libldap's ldap_sync API and `ldapsearch -E sync` as consumers of dird (R31)."""
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from waypost import PASSWORD, Site, run, wait_for  # noqa: E402
+from ldif import change  # noqa: E402
+from sites import SitesCase  # noqa: E402
+from waypost import PASSWORD, run, wait_for  # noqa: E402
 
 ROOT = "o=Example"
 BASE = f"cn=Sync,cn=Recipients,ou=Hub,{ROOT}"
 CLIENT = os.path.join(os.environ.get("WAYPOST_BUILDDIR", "build"), "tests/interop/ldap_sync_client")
 
 
-def change(dn, lines):
-    return f"dn: {dn}\nchangetype: {lines}\n\n"
-
-
-class LdapSync(unittest.TestCase):
+class LdapSync(SitesCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="waypost-ldapsync-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.hub = Site(os.path.join(cls.folder, "Hub"), "Hub", "hub.example.com")
-        cls.addClassCleanup(cls.hub.close)
-        cls.hub.init()
-        cls.hub.start("dird")
+        super().setUpClass()
+        cls.hub = cls.sites["Hub"]
         cls.hub.modify(change(BASE, "add\nobjectClass: container"))
 
     def add(self, *names):

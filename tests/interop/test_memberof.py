@@ -2,14 +2,13 @@
 # tests/run: build=san timeout=300
 """Lists, memberOf and references to entries (L12): at one site and between two."""
 import os
-import shutil
 import sys
-import tempfile
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from waypost import Site, run, wait_for  # noqa: E402
+from ldif import delete, rename  # noqa: E402
+from sites import SitesCase  # noqa: E402
+from waypost import run, wait_for  # noqa: E402
 
 CONVERGES_S = 60
 
@@ -28,35 +27,20 @@ def group(site, name, *members):
             + "".join(f"member: {m}\n" for m in members) + "\n")
 
 
-def delete(dn):
-    return f"dn: {dn}\nchangetype: delete\n\n"
-
-
-def rename(dn, rdn, superior=None):
-    return (f"dn: {dn}\nchangetype: modrdn\nnewrdn: {rdn}\ndeleteoldrdn: 1\n"
-            + (f"newsuperior: {superior}\n" if superior else "") + "\n")
-
-
 def change(dn, what, **values):
     return f"dn: {dn}\nchangetype: modify\n" + "".join(
         f"{what}: {k}\n{k}: {v}\n-\n" for k, v in values.items()) + "\n"
 
 
-class Lists(unittest.TestCase):
+class Lists(SitesCase):
     """The steps build on each other and run in the order of their names."""
+
+    NAMES = ("Hub", "One")
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="waypost-memberof-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.hub, cls.one = (Site(os.path.join(cls.folder, n), n, n.lower() + ".example.com")
-                            for n in ("Hub", "One"))
-        for site in (cls.hub, cls.one):
-            cls.addClassCleanup(site.close)
-        cls.hub.init()
-        cls.hub.start("dird")
-        cls.one.join(cls.hub.token("One"))
-        cls.one.start("dird")
+        super().setUpClass()
+        cls.hub, cls.one = cls.sites.values()
         wait_for("both know both", lambda: all(
             s.count("o=Example", "(objectClass=mailSite)") == 2 for s in (cls.hub, cls.one)), CONVERGES_S)
 

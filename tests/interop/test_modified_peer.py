@@ -3,18 +3,16 @@
 """A partner whose program was changed: it holds a site's key and says what it likes (S2, R8, R16)."""
 import os
 import re
-import shutil
 import socket
 import ssl
 import sys
-import tempfile
 import threading
-import unittest
 import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from waypost import Site, run, wait_for  # noqa: E402
+from sites import SitesCase  # noqa: E402
+from waypost import run, wait_for  # noqa: E402
 import ber  # noqa: E402
 
 ROOT = "o=Example"
@@ -97,24 +95,17 @@ class Mallory(threading.Thread):
         self.listener.close()
 
 
-class ModifiedPeer(unittest.TestCase):
+class ModifiedPeer(SitesCase):
     """The steps build on each other and run in the order of their names."""
+
+    NAMES = ("Hub", "Site1", "Site2")
+    CONF = "heartbeat 500ms\nrelayed-changes indirect\n"
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="waypost-peer-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.hub, cls.one, cls.two = (Site(os.path.join(cls.folder, n), n, n.lower() + ".example.com")
-                                     for n in ("Hub", "Site1", "Site2"))
-        for site in (cls.hub, cls.one, cls.two):
-            cls.addClassCleanup(site.close)
-        cls.hub.init()
-        for site in (cls.hub, cls.one, cls.two):
-            if site is not cls.hub:
-                site.join(cls.hub.token(site.name))
-            with open(site.path("dird.conf"), "a", encoding="ascii") as f:
-                f.write("\nheartbeat 500ms\nrelayed-changes indirect\n")
-            site.start("dird")
+        super().setUpClass()
+        cls.hub, cls.one, cls.two = cls.sites.values()
+        for site in cls.sites.values():
             site.modify(f"dn: cn=Victim,cn=Recipients,ou={site.name},{ROOT}\nchangetype: add\n"
                         "objectClass: inetOrgPerson\nsn: Victim\n\n")
         wait_for("everything everywhere", lambda: all(
@@ -124,13 +115,6 @@ class ModifiedPeer(unittest.TestCase):
         cls.mallory = Mallory(cls.two.folder, cls.two.ldaps)
         cls.addClassCleanup(cls.mallory.close)
         cls.mallory.start()
-
-    def setUp(self):
-        self.addCleanup(self.show_logs)
-
-    def show_logs(self):
-        if self._outcome.result.failures or self._outcome.result.errors:
-            print(f"--- dird of Hub\n{self.hub.log('dird')[-4000:]}")
 
     @classmethod
     def read(cls, site):

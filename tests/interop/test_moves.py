@@ -8,7 +8,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
 import ber  # noqa: E402
-from ber import Raw, integer, tlv  # noqa: E402
+from ber import integer, tlv  # noqa: E402
 from dird_site import DirdSite  # noqa: E402
 
 ROOT, PEOPLE, LISTS, LENGTH = "o=Example", 2000, 10, 1000
@@ -25,13 +25,6 @@ def tearDownModule():
     SITE.close()
 
 
-def admin():
-    c = Raw(SITE.path("ldapi"), 100)
-    c.send(ber.bind_external(1))
-    assert c.result(1).code == 0
-    return c
-
-
 def unit(name):
     return {"objectClass": ["organizationalUnit"], "ou": [name]}
 
@@ -45,7 +38,7 @@ class Moves(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.c = admin()
+        cls.c = SITE.admin(timeout=100)
         cls.addClassCleanup(cls.c.__exit__)
         cls.n = 100
         entries = [(ROOT, {"objectClass": ["organization", "mailOrganization"], "o": ["Example"]}),
@@ -86,7 +79,7 @@ class Moves(unittest.TestCase):
 
     def test_all_that_names_it_follows(self):
         before = self.peak()
-        with admin() as watcher:
+        with SITE.admin(timeout=100) as watcher:
             value = tlv(0x30, integer(15), tlv(0x01, b"\xff"), tlv(0x01, b"\xff"))
             watcher.send(ber.search(2, ROOT, 1, ber.equal("objectClass", "groupOfNames"), ["1.1"], 0,
                                     ber.control("2.16.840.1.113730.3.4.3", True, value)),

@@ -43,25 +43,16 @@ def setUpModule():
     global SITE
     SITE = DirdSite()
     SITE.start()
-    with admin() as c:
-        c.send(ber.add(2, ROOT, {"objectClass": ["organization", "mailOrganization"], "o": ["Example"]}))
-        assert c.result(2).code == 0
+    SITE.add_root()
 
 
 def tearDownModule():
     SITE.close()
 
 
-def admin():
-    c = Raw(SITE.path("ldapi"))
-    c.send(ber.bind_external(1))
-    assert c.result(1).code == 0
-    return c
-
-
 class Case(unittest.TestCase):
     def setUp(self):
-        self.writer, self.watcher = admin(), admin()
+        self.writer, self.watcher = SITE.admin(), SITE.admin()
         self.addCleanup(self.writer.__exit__)
         self.addCleanup(self.watcher.__exit__)
         self.n = 100
@@ -198,7 +189,7 @@ class Changes(Case):
         self.assertEqual(self.until_mark(), [])
         self.do(ber.delete, f"cn=mark,{BASE}")
         self.assertEqual(self.told()[:2], (DELETE, "mark"))
-        with admin() as c:
+        with SITE.admin() as c:
             self.watcher = c
             self.watch(BASE, 2, ber.PRESENT, None, ("1.1",), MANAGE)
             self.do(ber.modify, f"ou=away,{BASE}", [(2, "description", ["x"])], MANAGE)
@@ -301,7 +292,7 @@ class End(Case):
     def test_connections_that_end(self):
         """Nothing is left of searches whose clients went away."""
         for _ in range(520):
-            with admin() as c:
+            with SITE.admin() as c:
                 self.watcher = c
                 c.send(ber.search(7, BASE, 2, ber.PRESENT, ["1.1"], 0, psearch()))
                 c.send(ber.search(8, ROOT, 0, ber.PRESENT, ["1.1"], 0))
@@ -310,7 +301,7 @@ class End(Case):
 
     def test_500_and_one_more(self):
         def one():
-            c = admin()
+            c = SITE.admin()
             self.addCleanup(c.__exit__)
             c.send(*(ber.search(10 + i, BASE, 2, ber.PRESENT, ["1.1"], 0, psearch())
                      for i in range(100)), ber.search(9, ROOT, 0, ber.PRESENT, ["1.1"], 0))
@@ -325,7 +316,7 @@ class End(Case):
         self.assertEqual([one() for _ in range(6)], [0, 0, 0, 0, 0, 51])
 
     def is_free(self):
-        with admin() as c:
+        with SITE.admin() as c:
             c.send(ber.search(7, BASE, 2, ber.PRESENT, ["1.1"], 0, psearch()),
                    ber.search(9, ROOT, 0, ber.PRESENT, ["1.1"], 0))
             return c.result(9).code == 0

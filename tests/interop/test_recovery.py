@@ -6,15 +6,13 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import threading
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
+from sites import SitesCase  # noqa: E402
 from waypost import Site, run, wait_for  # noqa: E402
 
-NAMES = ("Hub", "Site1", "Site2")
 ROOT = "o=Example"
 
 
@@ -31,38 +29,17 @@ def numbered(prefix, n):
     return [f"{prefix}{i}" for i in range(n)]
 
 
-class Recovery(unittest.TestCase):
+class Recovery(SitesCase):
     """The steps build on each other and run in the order of their names."""
+
+    NAMES = ("Hub", "Site1", "Site2")
+    CONF = "heartbeat 500ms\n"
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="waypost-recovery-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.sites = {n: Site(os.path.join(cls.folder, n), n, n.lower() + ".example.com")
-                     for n in NAMES}
-        for site in cls.sites.values():
-            cls.addClassCleanup(site.close)
-        cls.hub, cls.one, cls.two = (cls.sites[n] for n in NAMES)
-        cls.hub.init()
-        cls.begin(cls.hub)
-        for site in (cls.one, cls.two):
-            site.join(cls.hub.token(site.name))
-            cls.begin(site)
+        super().setUpClass()
+        cls.hub, cls.one, cls.two = cls.sites.values()
         cls.one.modify(people("Site1", numbered("Base", 50)))
-
-    @staticmethod
-    def begin(site):
-        with open(site.path("dird.conf"), "a", encoding="ascii") as f:
-            f.write("\nheartbeat 500ms\n")
-        site.start("dird")
-
-    def setUp(self):
-        self.addCleanup(self.show_logs)
-
-    def show_logs(self):
-        if self._outcome.result.failures or self._outcome.result.errors:
-            for name, site in self.sites.items():
-                print(f"--- dird of {name}\n{site.log('dird')[-3000:]}")
 
     # --- what sites show --------------------------------------------------------------------------
 
@@ -314,6 +291,8 @@ class Recovery(unittest.TestCase):
                     and r["partner"] == partner)
 
     def test_31_sync_now(self):
+        wait_for("the link after the step before", lambda: self.status(self.one, "ou=Hub", "Hub")["state"]
+                 == "persisting", 60)
         row = self.status(self.one, "ou=Hub", "Hub")
         self.assertEqual((row["state"], row["behind"], row["lagSeconds"], row["contextState"],
                           row["nextAttempt"]), ("persisting", 0, 0, "foreign", None))

@@ -7,11 +7,9 @@ import re
 import socket
 import subprocess
 import sys
-import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
-import fake_provider as fake  # noqa: E402,F401
 import tap  # noqa: E402
 from test_routed import ROOT, Base, domain, frame, ims_dn, net_n1, put_site, read_frames  # noqa: E402
 from waypost import wait_for  # noqa: E402

@@ -4,21 +4,19 @@
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from waypost import PASSWORD, Site, free_port, run, wait_for  # noqa: E402
+from ldif import change, replace  # noqa: E402
+from sites import SitesCase  # noqa: E402
+from waypost import PASSWORD, run, wait_for  # noqa: E402
 import ber  # noqa: E402
 from ber import Raw  # noqa: E402
 
-NAMES = ("Hub", "Site1", "Site2")
 SYNC = "1.3.6.1.4.1.4203.1.9.1.1"
 CANCEL = "1.3.6.1.1.8"
 PEOPLE = 1500
@@ -30,47 +28,18 @@ def people(site, numbers):
                    f"objectClass: inetOrgPerson\nsn: P{n}\n\n" for n in numbers)
 
 
-def change(dn, lines):
-    return f"dn: {dn}\nchangetype: {lines}\n\n"
-
-
-def replace(dn, attribute, value):
-    return change(dn, f"modify\nreplace: {attribute}\n{attribute}: {value}")
-
-
-class Replication(unittest.TestCase):
+class Replication(SitesCase):
     """The steps build on each other and run in the order of their names."""
+
+    NAMES = ("Hub", "Site1", "Site2")
+    CONF = "heartbeat 500ms\n"
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="waypost-repl-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.sites = {n: Site(os.path.join(cls.folder, n), n, n.lower() + ".example.com")
-                     for n in NAMES}
-        for site in cls.sites.values():
-            cls.addClassCleanup(site.close)
-        cls.hub, cls.one, cls.two = (cls.sites[n] for n in NAMES)
-        cls.hub.init()
-        cls.begin(cls.hub)
-        for site in (cls.one, cls.two):
-            site.join(cls.hub.token(site.name))
-            cls.begin(site)
+        super().setUpClass()
+        cls.hub, cls.one, cls.two = cls.sites.values()
         for site in cls.sites.values():
             site.modify(people(site.name, range(PEOPLE)))
-
-    @staticmethod
-    def begin(site):
-        with open(site.path("dird.conf"), "a", encoding="ascii") as f:
-            f.write("\nheartbeat 500ms\n")
-        site.start("dird")
-
-    def setUp(self):
-        self.addCleanup(self.show_logs)
-
-    def show_logs(self):
-        if self._outcome.result.failures or self._outcome.result.errors:
-            for name, site in self.sites.items():
-                print(f"--- dird of {name}\n{site.log('dird')[-3000:]}")
 
     # --- what sites show --------------------------------------------------------------------------
 
@@ -214,7 +183,7 @@ class Replication(unittest.TestCase):
                        for s in self.sites.values()}
             for t in writers.values():
                 t.start()
-            victim = self.sites[rng.choice(NAMES)]
+            victim = self.sites[rng.choice(self.NAMES)]
             wait_for("writes under way", lambda: len(acknowledged) > turn * 3 * 40 * 0.5
                      or not any(t.is_alive() for t in writers.values()))
             victim.stop("dird", signal.SIGKILL)

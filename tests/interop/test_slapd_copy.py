@@ -10,20 +10,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from waypost import PASSWORD, Site, free_port, run, wait_for  # noqa: E402
+from ldif import change, delete, rename, replace  # noqa: E402
+from sites import SitesCase  # noqa: E402
+from waypost import PASSWORD, free_port, run, wait_for  # noqa: E402
 
 ROOT = "o=Example"
 BASE = f"cn=Copied,cn=Recipients,ou=Hub,{ROOT}"
 SLAPD = shutil.which("slapd", path=os.environ["PATH"] + ":/usr/sbin:/usr/lib/openldap")
-
-
-def change(dn, lines):
-    return f"dn: {dn}\nchangetype: {lines}\n\n"
 
 
 def person(name, base=BASE):
@@ -32,19 +29,6 @@ def person(name, base=BASE):
 
 def box(name, base=BASE):
     return change(f"cn={name},{base}", "add\nobjectClass: container")
-
-
-def replace(dn, attribute, value):
-    return change(dn, f"modify\nreplace: {attribute}\n{attribute}: {value}")
-
-
-def delete(dn):
-    return change(dn, "delete")
-
-
-def rename(dn, rdn, superior=None):
-    more = f"\nnewsuperior: {superior}" if superior else ""
-    return change(dn, f"modrdn\nnewrdn: {rdn}\ndeleteoldrdn: 1{more}")
 
 
 def entries(ldif):
@@ -102,15 +86,11 @@ class Copy:
 
 
 @unittest.skipIf(SLAPD is None, "slapd is not installed")
-class SlapdCopy(unittest.TestCase):
+class SlapdCopy(SitesCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="waypost-slapd-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.hub = Site(os.path.join(cls.folder, "Hub"), "Hub", "hub.example.com")
-        cls.addClassCleanup(cls.hub.close)
-        cls.hub.init()
-        cls.hub.start("dird")
+        super().setUpClass()
+        cls.hub = cls.sites["Hub"]
 
     def setUp(self):
         self.copies = []

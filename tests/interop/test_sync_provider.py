@@ -3,15 +3,14 @@
 """What RFC 4533 obliges a provider to do, message by message; the tests are named after the duty."""
 import os
 import re
-import shutil
 import signal
 import sys
-import tempfile
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from waypost import PASSWORD, Site, run  # noqa: E402
+from ldif import change, delete, rename, replace  # noqa: E402
+from sites import SitesCase  # noqa: E402
+from waypost import PASSWORD, run  # noqa: E402
 import ber  # noqa: E402
 from ber import Raw  # noqa: E402
 
@@ -23,29 +22,12 @@ PRESENT, ADD, MODIFY, DELETE = range(4)
 REFRESH_REQUIRED = 4096
 
 
-def change(dn, lines):
-    return f"dn: {dn}\nchangetype: {lines}\n\n"
-
-
 def person(name, base=BASE, sn=None):
     return change(f"cn={name},{base}", f"add\nobjectClass: inetOrgPerson\nsn: {sn or name}")
 
 
 def box(name, base=BASE):
     return change(f"cn={name},{base}", "add\nobjectClass: container")
-
-
-def replace(dn, attribute, value):
-    return change(dn, f"modify\nreplace: {attribute}\n{attribute}: {value}")
-
-
-def delete(dn):
-    return change(dn, "delete")
-
-
-def rename(dn, rdn, superior=None):
-    more = f"\nnewsuperior: {superior}" if superior else ""
-    return change(dn, f"modrdn\nnewrdn: {rdn}\ndeleteoldrdn: 1{more}")
 
 
 class Message:
@@ -192,17 +174,14 @@ class Consumer:
         return sorted(dn for dn, _ in self.copy.values())
 
 
-class Provider(unittest.TestCase):
+class Provider(SitesCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="waypost-sync-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.hub = Site(os.path.join(cls.folder, "Hub"), "Hub", "hub.example.com")
-        cls.addClassCleanup(cls.hub.close)
-        cls.hub.init()
-        cls.hub.start("dird")
+        super().setUpClass()
+        cls.hub = cls.sites["Hub"]
 
     def setUp(self):
+        super().setUp()
         self.hub.modify(change(BASE, "add\nobjectClass: container")
                         + "".join(person(f"P{n}") for n in range(20)))
         self.addCleanup(self.clear)

@@ -9,7 +9,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
 import ber  # noqa: E402
-from ber import Raw, integer, octets, tlv  # noqa: E402
+from ber import Raw, octets, tlv  # noqa: E402
 from dird_site import DirdSite  # noqa: E402
 
 START, CONTROL, END, ABORTED = ("1.3.6.1.1.21." + n for n in "1234")
@@ -26,26 +26,16 @@ def setUpModule():
     global SITE
     SITE = DirdSite()
     SITE.start()
-    with admin() as c:
-        c.send(ber.add(2, "o=Example", {"objectClass": ["organization", "mailOrganization"],
-                                        "o": ["Example"]}))
-        assert c.result(2).code == 0
+    SITE.add_root()
 
 
 def tearDownModule():
     SITE.close()
 
 
-def admin():
-    c = Raw(SITE.path("ldapi"))
-    c.send(ber.bind_external(1))
-    assert c.result(1).code == 0
-    return c
-
-
 class Case(unittest.TestCase):
     def setUp(self):
-        self.c, self.other = admin(), admin()
+        self.c, self.other = SITE.admin(), SITE.admin()
         self.addCleanup(self.c.__exit__)
         self.addCleanup(self.other.__exit__)
         self.n = 100
@@ -53,7 +43,7 @@ class Case(unittest.TestCase):
         self.ok(ber.add, "cn=Ann," + BASE, person("Ann"))
 
     def tearDown(self):
-        with admin() as c:
+        with SITE.admin() as c:
             c.send(ber.delete(2, BASE, TREE_DELETE))
             assert c.result(2).code == 0
 
@@ -252,7 +242,7 @@ class Refused(Case):
     def test_connections_that_end_inside(self):
         """Where slapd 2.5 dies; with updates waiting, and with one whose password is being hashed."""
         for i in range(20):
-            with admin() as self.c:
+            with SITE.admin() as self.c:
                 self.start()
                 self.ok(ber.delete, "cn=Ann," + BASE, self.control)
                 self.c.send(ber.add(999, f"cn=X{i},{BASE}", person(f"X{i}", userPassword=["hunter2"]),

@@ -91,9 +91,42 @@ static void test_bad_keys(void **state)
 	buf_fini(&scratch);
 }
 
-static const struct {
+struct ask {
 	const char *key, *reply;
-} replies[] = {
+};
+
+typedef void map_fn(const struct table *t, struct span key, struct buf *scratch, struct buf *reply);
+
+/* What a map answers to each key; `t` may be NULL. */
+static void expect(const struct table *t, map_fn *map, const struct ask *asks, size_t n)
+{
+	struct buf scratch, reply;
+	size_t i;
+
+	buf_init(&scratch, 1 << 16);
+	buf_init(&reply, 1 << 16);
+	for (i = 0; i < n; i++) {
+		buf_clear(&reply);
+		map(t, span_of(asks[i].key), &scratch, &reply);
+		if (!span_eq(buf_span(&reply), span_of(asks[i].reply)))
+			fail_msg("%s: %s, not %s", asks[i].key, buf_cstr(&reply), asks[i].reply);
+	}
+	buf_fini(&reply);
+	buf_fini(&scratch);
+}
+
+/* The same of the table of S1 in an organisation. */
+static void expect_in(const char *const *texts, map_fn *map, const struct ask *asks, size_t n)
+{
+	struct model *m = routing_model(texts);
+	struct table *t = routing_table(m, "S1");
+
+	expect(t, map, asks, n);
+	table_free(&t);
+	model_free(&m);
+}
+
+static const struct ask replies[] = {
 	{"bob@s2.example.com", "OK smtp:S2.example.com"},
 	{"bob@host.s2.example.com", "OK smtp:S2.example.com"},
 	{"bob@a.b.c.s2.example.com", "OK smtp:S2.example.com"},
@@ -124,29 +157,11 @@ static const struct {
 
 static void test_transport(void **state)
 {
-	struct model *m = routing_model((const char *const[]){net, NULL});
-	struct table *t = routing_table(m, "S1");
-	struct buf scratch;
-	struct buf reply;
-	size_t i;
-
 	(void)state;
-	buf_init(&scratch, 1 << 16);
-	buf_init(&reply, 1 << 16);
-	for (i = 0; i < UNIT_COUNT(replies); i++) {
-		buf_clear(&reply);
-		lookup_transport(t, span_of(replies[i].key), &scratch, &reply);
-		unit_assert_span(buf_span(&reply), span_of(replies[i].reply));
-	}
-	buf_fini(&reply);
-	buf_fini(&scratch);
-	table_free(&t);
-	model_free(&m);
+	expect_in((const char *const[]){net, NULL}, lookup_transport, replies, UNIT_COUNT(replies));
 }
 
-static const struct {
-	const char *key, *reply;
-} relay_domains[] = {
+static const struct ask relay_domains[] = {
 	{"s2.example.com", "OK s2.example.com"},
 	{"S2.Example.com.", "OK s2.example.com"},
 	{"lost.example.com", "OK lost.example.com"},
@@ -172,9 +187,7 @@ static void test_hosts_below_a_site(void **state)
 		"dn: cn=Out,ou=S1,o=Example\nobjectClass: imsConnector\nsmartHost: relay\n"
 		"routingList: SMTP:*;1\nroutingList: SMTP:*.lab.s2.example.com;1\n"
 		"routingList: SMTP:vip@a.s2.example.com;1\nroutingList: SMTP:*.com;1\n\n";
-	static const struct {
-		const char *key, *reply;
-	} rows[] = {
+	static const struct ask asks[] = {
 		{"x@elsewhere.org", "OK smtp:[relay]"},
 		{"x@a.s2.example.com", "OK smtp:S2.example.com"},
 		{"x@a.b.s2.example.com", "OK smtp:S2.example.com"},
@@ -188,50 +201,20 @@ static void test_hosts_below_a_site(void **state)
 		{"x@a.lost.example.com", "OK smtp:[relay]"},
 		{"x@other.com", "OK smtp:[relay]"},
 	};
-	const char *const texts[] = {net, spaces, NULL};
-	struct model *m = routing_model(texts);
-	struct table *t = routing_table(m, "S1");
-	struct buf scratch, reply;
-	unsigned i;
 
 	(void)state;
-	buf_init(&scratch, 1 << 16);
-	buf_init(&reply, 1 << 16);
-	for (i = 0; i < UNIT_COUNT(rows); i++) {
-		buf_clear(&reply);
-		lookup_transport(t, span_of(rows[i].key), &scratch, &reply);
-		if (!span_eq(buf_span(&reply), span_of(rows[i].reply)))
-			fail_msg("%s: %s", rows[i].key, buf_cstr(&reply));
-	}
-	buf_fini(&scratch);
-	buf_fini(&reply);
-	table_free(&t);
-	model_free(&m);
+	expect_in((const char *const[]){net, spaces, NULL}, lookup_transport, asks,
+		  UNIT_COUNT(asks));
 }
 
 static void test_relay_domains(void **state)
 {
-	struct model *m = routing_model((const char *const[]){net, NULL});
-	struct table *t = routing_table(m, "S1");
-	struct buf scratch;
-	struct buf reply;
-	size_t i;
+	static const struct ask without_table = {"s2.example.com", "TEMP no route table yet"};
 
 	(void)state;
-	buf_init(&scratch, 1 << 16);
-	buf_init(&reply, 1 << 16);
-	for (i = 0; i < UNIT_COUNT(relay_domains); i++) {
-		buf_clear(&reply);
-		lookup_relay_domain(t, span_of(relay_domains[i].key), &scratch, &reply);
-		unit_assert_span(buf_span(&reply), span_of(relay_domains[i].reply));
-	}
-	buf_clear(&reply);
-	lookup_relay_domain(NULL, SPAN_LIT("s2.example.com"), &scratch, &reply);
-	unit_assert_span(buf_span(&reply), SPAN_LIT("TEMP no route table yet"));
-	buf_fini(&reply);
-	buf_fini(&scratch);
-	table_free(&t);
-	model_free(&m);
+	expect_in((const char *const[]){net, NULL}, lookup_relay_domain, relay_domains,
+		  UNIT_COUNT(relay_domains));
+	expect(NULL, lookup_relay_domain, &without_table, 1);
 }
 
 static const char tls_net[] =
@@ -257,9 +240,7 @@ static const char tls_net[] =
 
 #define UNKNOWN_TLS "TEMP the TLS that this site needs is not known"
 
-static const struct {
-	const char *key, *reply;
-} tls_policies[] = {
+static const struct ask tls_policies[] = {
 	{"e.example.com", "OK encrypt"},
 	{"E.Example.com:2525", "OK encrypt"},
 	{"[e.example.com]", "OK encrypt"},
@@ -287,28 +268,19 @@ static const struct {
 /* M17; from a table that was saved and read again */
 static void test_tls_policy(void **state)
 {
+	static const struct ask without_table = {"e.example.com", "TEMP no route table yet"};
 	struct model *m = routing_model((const char *const[]){tls_net, NULL});
 	struct table *t = routing_table(m, "S1");
 	struct table *again = NULL;
-	struct buf scratch;
-	struct buf reply;
-	size_t i;
+	struct buf saved;
 
 	(void)state;
-	buf_init(&scratch, 1 << 16);
-	buf_init(&reply, 1 << 16);
-	table_write(t, &reply);
-	assert_int_equal(table_read(buf_span(&reply), &again), RC_OK);
-	for (i = 0; i < UNIT_COUNT(tls_policies); i++) {
-		buf_clear(&reply);
-		lookup_tls_policy(again, span_of(tls_policies[i].key), &scratch, &reply);
-		unit_assert_span(buf_span(&reply), span_of(tls_policies[i].reply));
-	}
-	buf_clear(&reply);
-	lookup_tls_policy(NULL, SPAN_LIT("e.example.com"), &scratch, &reply);
-	unit_assert_span(buf_span(&reply), SPAN_LIT("TEMP no route table yet"));
-	buf_fini(&reply);
-	buf_fini(&scratch);
+	buf_init(&saved, 1 << 16);
+	table_write(t, &saved);
+	assert_int_equal(table_read(buf_span(&saved), &again), RC_OK);
+	expect(again, lookup_tls_policy, tls_policies, UNIT_COUNT(tls_policies));
+	expect(NULL, lookup_tls_policy, &without_table, 1);
+	buf_fini(&saved);
 	table_free(&again);
 	table_free(&t);
 	model_free(&m);
@@ -317,19 +289,10 @@ static void test_tls_policy(void **state)
 /* M14: without a table nothing is known, but "*" and "<>" are no addresses in any table. */
 static void test_no_table(void **state)
 {
-	struct buf scratch;
-	struct buf reply;
+	static const struct ask asks[] = {{"x@y", "TEMP no route table yet"}, {"*", "NOTFOUND "}};
 
 	(void)state;
-	buf_init(&scratch, 1 << 16);
-	buf_init(&reply, 1 << 16);
-	lookup_transport(NULL, SPAN_LIT("x@y"), &scratch, &reply);
-	unit_assert_span(buf_span(&reply), SPAN_LIT("TEMP no route table yet"));
-	buf_clear(&reply);
-	lookup_transport(NULL, SPAN_LIT("*"), &scratch, &reply);
-	unit_assert_span(buf_span(&reply), SPAN_LIT("NOTFOUND "));
-	buf_fini(&reply);
-	buf_fini(&scratch);
+	expect(NULL, lookup_transport, asks, UNIT_COUNT(asks));
 }
 
 /* M3: a system sender makes the message one of class system. */
