@@ -57,17 +57,12 @@ int update_quarantine(struct update *u, struct store_nc *nc)
 }
 
 /* The change as it came, in the arena. */
-static int change_of(struct update *u, uint32_t number, const struct store_quarantined *q,
-		     struct change *out)
+static int change_of(struct update *u, const struct store_quarantined *q, struct change *out)
 {
 	struct span copy = arena_span(u->a, entry_record(&q->e));
-	struct store_nc nc;
 	struct entry e;
-	uint32_t before = number - 1;
 	int rc = copy.p != NULL ? entry_open(copy, &e) : RC_NOMEM;
 
-	if (rc == RC_OK)
-		rc = store_nc_next(u->t, &before, &nc);
 	if (rc != RC_OK)
 		return rc;
 	*out = (struct change){.kind = q->is_removal ? CHANGE_REMOVE : CHANGE_PUT,
@@ -86,7 +81,7 @@ static int retry_one(struct update *u, uint32_t number, const struct store_quara
 	struct change c;
 	struct result why = {.code = LR_SUCCESS};
 	struct update again = *u;
-	int rc = change_of(u, number, q, &c);
+	int rc = change_of(u, q, &c);
 
 	if (rc != RC_OK)
 		return rc;
