@@ -100,6 +100,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		conn_close(c);
 	else
 		c->in_n += (size_t)n;
+	c->asked_ns = uv_hrtime();
 	pump(c);
 }
 
@@ -112,6 +113,7 @@ static void on_written(uv_write_t *write, int status)
 		return;
 	}
 	c->writing = false;
+	c->asked_ns = uv_hrtime(); /* not our time that the peer took */
 	buf_clear(&c->out);
 	pump(c);
 }

@@ -12,6 +12,7 @@
 
 #include "lib/buf.h"
 #include "routed/gal.h"
+#include "routed/latency.h"
 #include "routed/table.h"
 
 #include <uv.h>
@@ -34,6 +35,7 @@ struct serve_source {
 struct serve_stats {
 	unsigned connections;
 	unsigned long requests, ok, notfound, temp, perm, broken;
+	struct latency latency; /* from a request's last byte to its answer */
 };
 
 struct serve;

@@ -51,6 +51,7 @@ static void put_reply(struct conn *c)
 	struct span reply = buf_span(&s->reply);
 
 	count(s, reply);
+	latency_add(&s->stats.latency, uv_hrtime() - c->asked_ns);
 	switch (c->protocol) {
 	case SERVE_SOCKETMAP:
 		if (reply.n > NETSTRING_REPLY_MAX_BYTES)

@@ -35,8 +35,9 @@ struct conn {
 	bool writing; /* the peer is slow: nothing is read until it took what there is */
 	bool reading;
 	bool closing;
-	bool last;   /* the answer has been given, and it was the only one */
-	uint8_t *in; /* IN_BYTES */
+	bool last;         /* the answer has been given, and it was the only one */
+	uint64_t asked_ns; /* when the last request could have been answered at the earliest */
+	uint8_t *in;       /* IN_BYTES */
 	size_t in_n;
 	struct buf out;
 	struct conn *prev, *next;

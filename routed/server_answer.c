@@ -103,6 +103,7 @@ static void put_status(struct server *s, struct buf *out)
 		   (unsigned long long)s->computed_max_ms, s->skipped);
 	buf_printf(out, "directory=%s\nentries=%zu\nsessions=%lu\nfailures=%lu\n",
 		   sub_state_text(sub.state), sub.entries, sub.sessions, sub.failures);
+	buf_printf(out, "directory_current=%d\n", sub.state == SUB_CURRENT);
 	if (sub.current_at_ms != 0)
 		buf_printf(out, "directory_age_s=%llu\n",
 			   (unsigned long long)((server_now_ms() - sub.current_at_ms) / 1000));
@@ -110,24 +111,28 @@ static void put_status(struct server *s, struct buf *out)
 		buf_printf(out, "directory_error=%s\n", log_text(span_of(sub.error), text));
 }
 
-/* Rows of sites, as user mail takes them. */
+/* Rows of sites, for each class. */
 static void put_routes(const struct table *t, struct buf *out)
 {
-	unsigned modes[TABLE_LOCAL_SPACE + 1] = {0}, reasons[TABLE_REASONS] = {0};
+	unsigned modes[TABLE_CLASSES][TABLE_LOCAL_SPACE + 1] = {0}, reasons[TABLE_REASONS] = {0};
 	uint32_t i;
 
 	for (i = 0; t != NULL && i < t->nrows; i++) {
 		const struct table_row *row = &t->rows[i];
 
-		if (row->cls != TABLE_USER || !span_eq(t->texts[row->type], SPAN_LIT("EX")))
+		if (!span_eq(t->texts[row->type], SPAN_LIT("EX")))
 			continue;
-		modes[row->mode]++;
-		reasons[row->reason]++;
+		modes[row->cls][row->mode]++;
+		if (row->cls == TABLE_USER)
+			reasons[row->reason]++;
 	}
 	buf_printf(out, "routes_direct=%u\nroutes_connected=%u\nroutes_none=%u\nroutes_held=%u\n",
-		   modes[TABLE_DIRECT], modes[TABLE_CONNECTED], modes[TABLE_NO_ROUTE],
+		   modes[TABLE_USER][TABLE_DIRECT], modes[TABLE_USER][TABLE_CONNECTED],
+		   modes[TABLE_USER][TABLE_NO_ROUTE],
 		   reasons[TABLE_DNS_UNCONFIRMED] + reasons[TABLE_DNS_UNHEALTHY] +
 			   reasons[TABLE_DAMPENED]);
+	buf_printf(out, "routes_system_connected=%u\nroutes_system_none=%u\n",
+		   modes[TABLE_SYSTEM][TABLE_CONNECTED], modes[TABLE_SYSTEM][TABLE_NO_ROUTE]);
 }
 
 static void put_counters(struct server *s, struct buf *out)
@@ -142,6 +147,7 @@ static void put_counters(struct server *s, struct buf *out)
 		   "connections=%u\nrequests=%lu\nok=%lu\nnotfound=%lu\ntemp=%lu\nperm=%lu\n"
 		   "broken=%lu\n",
 		   v.connections, v.requests, v.ok, v.notfound, v.temp, v.perm, v.broken);
+	latency_write(&v.latency, "lookup_us", out);
 	buf_printf(out,
 		   "recipients_asked=%lu\nrecipients_cached=%u\nrecipients_searched=%lu\n"
 		   "recipients_doubtful=%lu\n",

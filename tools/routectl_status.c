@@ -73,17 +73,87 @@ static void write_json(struct span lines, struct buf *out)
 	buf_puts(out, "]}\n");
 }
 
-/* The text format of Prometheus: numbers as they are, words as labels of one info metric. */
+/* --- the text format of Prometheus --- */
+
+#define METRIC "waypost_routed_"
+
+static bool only_grows(struct span key)
+{
+	static const char *const names[] = {"generation",
+					    "untouched_changes",
+					    "sessions",
+					    "failures",
+					    "requests",
+					    "ok",
+					    "notfound",
+					    "temp",
+					    "perm",
+					    "broken",
+					    "recipients_asked",
+					    "recipients_searched",
+					    "recipients_doubtful",
+					    "published",
+					    "publish_failures",
+					    "dns_views_differed"};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (span_eq(key, span_of(names[i])))
+			return true;
+	}
+	return false;
+}
+
+/* "lookup_us_le_200" is a bucket of the histogram "lookup_us"; the rest of it follows it. */
+static bool is_bucket(struct span key, struct span *name, struct span *bound)
+{
+	static const char mark[] = "_le_";
+	const uint8_t *at = key.n != 0 ? memmem(key.p, key.n, mark, sizeof(mark) - 1) : NULL;
+
+	if (at == NULL)
+		return false;
+	*name = span_head(key, (size_t)(at - key.p));
+	*bound = span_from(key, name->n + sizeof(mark) - 1);
+	return true;
+}
+
+static void put_type(struct span name, const char *type, struct buf *out)
+{
+	buf_printf(out, "# TYPE " METRIC "%.*s %s\n", SPAN_ARG(name), type);
+}
+
+/* `histogram` is the one that the lines before belonged to. */
+static void put_metric(struct span key, struct span value, struct span *histogram, struct buf *out)
+{
+	struct span name, bound;
+
+	if (is_bucket(key, &name, &bound)) {
+		if (!span_eq(name, *histogram))
+			put_type(name, "histogram", out);
+		*histogram = name;
+		if (span_eq(bound, SPAN_LIT("inf")))
+			bound = SPAN_LIT("+Inf");
+		buf_printf(out, METRIC "%.*s_bucket{le=\"%.*s\"} %.*s\n", SPAN_ARG(name),
+			   SPAN_ARG(bound), SPAN_ARG(value));
+		return;
+	}
+	if (histogram->n == 0 || !span_starts(key, *histogram))
+		put_type(key, only_grows(key) ? "counter" : "gauge", out);
+	buf_printf(out, METRIC "%.*s %.*s\n", SPAN_ARG(key), SPAN_ARG(value));
+}
+
+/* Numbers as they are, words as labels of one info metric. */
 static void write_metrics(struct span lines, struct buf *out)
 {
 	struct span at = lines, key, value;
-	const char *between = "waypost_routed_info{";
+	struct span histogram = {0};
+	const char *between = METRIC "info{";
 
 	while (next_pair(&at, &key, &value)) {
 		if (is_number(value) && !is_object(key))
-			buf_printf(out, "waypost_routed_%.*s %.*s\n", SPAN_ARG(key),
-				   SPAN_ARG(value));
+			put_metric(key, value, &histogram, out);
 	}
+	put_type(SPAN_LIT("info"), "gauge", out);
 	for (at = lines; next_pair(&at, &key, &value);) {
 		if (is_number(value) || is_object(key))
 			continue;

@@ -954,13 +954,57 @@ class Tools(Base):
         self.assertEqual((status["site"], status["generation"], status["routes_connected"],
                           status["routes_direct"], status["ignored_objects"]),
                          ("S1", 1, 2, 0, []))
-        metrics = run("routectl", "status", "--config", config, "--metrics")
-        self.assertRegex(metrics, r'(?m)^waypost_routed_generation 1$')
-        self.assertRegex(metrics, r'(?m)^waypost_routed_info\{site="S1",table="directory",.*\} 1$')
-        for line in metrics.splitlines():
-            self.assertRegex(line, r'^[a-z_]+(\{.*\})? \d+$')
         self.assertEqual(run("routectl", "status", "--config", config, "--json", "--metrics",
                              check=False)[0], 2)
+
+    # M28, and what each is called.
+    METRICS = {"table generation": "generation", "age": "age_s", "direct": "routes_direct",
+               "by the hub": "routes_connected", "without a route": "routes_none",
+               "held back": "routes_held", "of class system": "routes_system_connected",
+               "class system waits": "routes_system_none", "ignored objects": "ignored",
+               "recompute time": "compute_ms", "longest": "compute_max_ms",
+               "look-ups": "requests", "found": "ok", "not found": "notfound",
+               "temporary": "temp", "permanent": "perm", "DNS good": "dns_up",
+               "DNS bad": "dns_down", "DNS unknown": "dns_unconfirmed", "suppressed": "dampened",
+               "session": "directory_current", "lag": "directory_age_s", "sessions": "sessions",
+               "failures": "failures"}
+
+    def test_metrics(self):
+        net_n1(self.provider)
+        d = self.routed(**{"dns-check": "yes", "dns-server": "127.0.0.1:9", "dampen": "all"})
+        d.becomes(VIA_HUB)
+        with d.connect() as s:
+            s.sendall(frame("transport bob@s2.example.com") * 100)
+            read_frames(s, 100)
+        text = run("routectl", "status", "--config", d.path("routed.conf"), "--metrics")
+        types, values = {}, {}
+        for line in text.splitlines():
+            self.assertRegex(line, r'^(# TYPE [a-z_]+ (counter|gauge|histogram)'
+                                   r'|[a-z_]+(\{.*\})? \d+)$')
+            words = line.split(" ")
+            if words[0] == "#":
+                types[words[2]] = words[3]
+            else:
+                values[words[0]] = int(words[1])
+        self.assertRegex(text, r'(?m)^waypost_routed_info\{site="S1",table="directory",.*\} 1$')
+        for what, name in self.METRICS.items():
+            self.assertIn(f"waypost_routed_{name}", values, what)
+        for name, kind in (("generation", "counter"), ("requests", "counter"), ("age_s", "gauge"),
+                           ("lookup_us", "histogram"), ("info", "gauge")):
+            self.assertEqual(types[f"waypost_routed_{name}"], kind)
+        bare = {re.sub(r"\{.*", "", n) for n in values}
+        self.assertEqual({re.sub("lookup_us_.*", "lookup_us", n) for n in bare}, set(types))
+        self.assertEqual((values["waypost_routed_directory_current"],
+                          values["waypost_routed_routes_system_connected"]), (1, 2))
+        bounds = [(float(m[1]), n) for k, n in values.items()
+                  if (m := re.fullmatch(r'waypost_routed_lookup_us_bucket\{le="(.*)"\}', k))]
+        self.assertEqual([b for b, _ in bounds], sorted(b for b, _ in bounds))
+        self.assertEqual([n for _, n in bounds], sorted(n for _, n in bounds))
+        self.assertEqual(bounds[-1], (float("inf"), values["waypost_routed_requests"]))
+        self.assertIn(200.0, [b for b, _ in bounds])  # the bound of M12
+        self.assertEqual(values["waypost_routed_lookup_us_count"], bounds[-1][1])
+        self.assertGreater(values["waypost_routed_requests"], 100)
+        self.assertGreater(values["waypost_routed_lookup_us_sum"], 0)
 
     def test_no_daemon(self):
         d = self.routed(start=False)
