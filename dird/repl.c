@@ -20,8 +20,23 @@ void repl_link_enable(struct repl_link *l, bool enabled, uint64_t now_ms)
 
 void repl_link_hurry(struct repl_link *l, uint64_t now_ms)
 {
-	if (l->state == REPL_WAITING)
-		l->next_ms = now_ms;
+	if (l->state != REPL_WAITING && l->state != REPL_SCHEDULED)
+		return;
+	l->state = REPL_WAITING;
+	l->is_hurried = true;
+	l->next_ms = now_ms;
+}
+
+void repl_link_hours(struct repl_link *l, bool is_within, uint64_t now_ms, uint32_t random)
+{
+	l->is_off_hours = !is_within;
+	if (!is_within && l->state == REPL_WAITING && !l->is_hurried) {
+		l->state = REPL_SCHEDULED;
+	} else if (is_within && l->state == REPL_SCHEDULED) {
+		l->state = REPL_WAITING;
+		l->failures = 0;
+		l->next_ms = now_ms + random % (REPL_HOURS_SPREAD_MS + 1);
+	}
 }
 
 static bool is_open(const struct repl_link *l)
@@ -38,6 +53,8 @@ static uint64_t patience_ms(const struct repl_link *l)
 
 static enum repl_action tick_open(struct repl_link *l, uint64_t now_ms, bool is_paused)
 {
+	if (l->is_off_hours && !l->is_hurried)
+		return REPL_DO_END;
 	if (is_paused) {
 		repl_link_heard(l, now_ms);
 		return REPL_DO_NOTHING;
@@ -54,7 +71,7 @@ enum repl_action repl_link_tick(struct repl_link *l, uint64_t now_ms, bool is_pa
 {
 	if (is_open(l))
 		return tick_open(l, now_ms, is_paused);
-	if (l->state == REPL_DISABLED || now_ms < l->next_ms)
+	if (l->state != REPL_WAITING || now_ms < l->next_ms)
 		return REPL_DO_NOTHING;
 	l->state = REPL_CONNECTING;
 	l->heard_ms = now_ms;
@@ -66,13 +83,14 @@ uint64_t repl_link_due(const struct repl_link *l)
 {
 	switch (l->state) {
 	case REPL_DISABLED:
+	case REPL_SCHEDULED:
 		return UINT64_MAX;
 	case REPL_WAITING:
 		return l->next_ms;
 	case REPL_CONNECTING:
 	case REPL_REFRESHING:
 	case REPL_PERSISTING:
-		return l->heard_ms + patience_ms(l);
+		return l->is_off_hours && !l->is_hurried ? 0 : l->heard_ms + patience_ms(l);
 	}
 	return UINT64_MAX;
 }
@@ -92,6 +110,7 @@ void repl_link_refreshed(struct repl_link *l)
 {
 	l->state = REPL_PERSISTING;
 	l->failures = 0;
+	l->is_hurried = false;
 }
 
 static uint64_t backoff_bound_ms(unsigned failures)
@@ -114,9 +133,16 @@ void repl_link_lost(struct repl_link *l, uint64_t now_ms, uint32_t random)
 		return;
 	if (!had_caught_up)
 		l->failures++;
+	l->is_hurried = false;
 	bound = had_caught_up ? REPL_FIRST_RETRY_MS : backoff_bound_ms(l->failures);
 	l->state = REPL_WAITING;
 	l->next_ms = now_ms + random % (bound + 1);
+}
+
+void repl_link_ended(struct repl_link *l)
+{
+	if (l->state != REPL_DISABLED)
+		l->state = REPL_SCHEDULED;
 }
 
 const char *repl_state_name(enum repl_state s)
@@ -124,6 +150,8 @@ const char *repl_state_name(enum repl_state s)
 	switch (s) {
 	case REPL_DISABLED:
 		return "disabled";
+	case REPL_SCHEDULED:
+		return "scheduled";
 	case REPL_WAITING:
 		return "waiting";
 	case REPL_CONNECTING:

@@ -24,6 +24,7 @@ struct uuid;
 
 enum repl_state {
 	REPL_DISABLED,
+	REPL_SCHEDULED,  /* outside its hours */
 	REPL_WAITING,    /* for the next attempt */
 	REPL_CONNECTING, /* until the bind is answered */
 	REPL_REFRESHING, /* the session catches up */
@@ -36,19 +37,24 @@ enum repl_action {
 	REPL_DO_CONNECT,
 	REPL_DO_PROBE, /* ask for a sign of life */
 	REPL_DO_DROP,  /* the partner is silent: close, then repl_link_lost() */
+	REPL_DO_END,   /* its hours are over: close, then repl_link_ended() */
 };
 
 /**
  * The schedule of one link. Attempts are spread by full jitter: the wait is a random time between
  * nothing and a bound that doubles from 1 s to 60 s while attempts fail; after a session that had
  * caught up the first retry comes within REPL_FIRST_RETRY_MS. A partner that says nothing for one
- * heartbeat is probed, and given up when it stays silent for another one.
+ * heartbeat is probed, and given up when it stays silent for another one. A link may have hours:
+ * outside them it rests, but for one attempt, up to the end of its refresh stage, when it is
+ * hurried.
  */
 struct repl_link {
 	enum repl_state state;
 	unsigned heartbeat_ms;
 	unsigned failures; /* attempts in a row that did not catch up */
 	bool is_probed;    /* asked, no byte since */
+	bool is_off_hours; /* no attempt is made by itself */
+	bool is_hurried;   /* ... but one was asked for */
 	uint64_t next_ms;  /* WAITING: of the next attempt */
 	uint64_t heard_ms; /* last byte, or the begin of the attempt */
 };
@@ -56,13 +62,16 @@ struct repl_link {
 #define REPL_FIRST_RETRY_MS 250
 #define REPL_BACKOFF_MIN_MS 1000
 #define REPL_BACKOFF_MAX_MS 60000
+#define REPL_HOURS_SPREAD_MS 10000 /* partners with the same hours do not begin at once */
 
 void repl_link_init(struct repl_link *l, unsigned heartbeat_ms);
 
 /** Enabled: WAITING with an attempt due now, unless it runs already. Disabled: DISABLED. */
 void repl_link_enable(struct repl_link *l, bool enabled, uint64_t now_ms);
-/** An attempt is due now, if the link waits for one. */
+/** An attempt is due now, if there is no session; outside the link's hours, too. */
 void repl_link_hurry(struct repl_link *l, uint64_t now_ms);
+/** Is it within the link's hours? To be told before each tick; `random` spreads their begin. */
+void repl_link_hours(struct repl_link *l, bool is_within, uint64_t now_ms, uint32_t random);
 
 /** Due now? CONNECT makes the link CONNECTING. `is_paused`: we ourselves do not read at present. */
 enum repl_action repl_link_tick(struct repl_link *l, uint64_t now_ms, bool is_paused);
@@ -78,7 +87,10 @@ void repl_link_refreshed(struct repl_link *l);
 /** The attempt failed or the session ended; `random` spreads the next attempt. */
 void repl_link_lost(struct repl_link *l, uint64_t now_ms, uint32_t random);
 
-/** "connecting", "refreshing", "persisting", "waiting", "disabled". */
+/** The session was closed because the link's hours are over. */
+void repl_link_ended(struct repl_link *l);
+
+/** "connecting", "refreshing", "persisting", "waiting", "scheduled", "disabled". */
 const char *repl_state_name(enum repl_state s);
 
 /* --- all links: repl_in.c --- */

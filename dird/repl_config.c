@@ -111,6 +111,8 @@ static int read_site(struct server *s, struct store_txn *t, struct arena *a, str
 static const char *problem_of(const struct server *s, const struct repl_partner *p,
 			      bool uri_is_good)
 {
+	if (p->problem[0] != 0)
+		return p->problem;
 	if (s->tls == NULL)
 		return "this site has no TLS certificate";
 	if (uuid_is_zero(&p->site))
@@ -119,7 +121,27 @@ static const char *problem_of(const struct server *s, const struct repl_partner 
 		return "the partner's site entry has no valid siteKey";
 	if (!uri_is_good)
 		return "replicationURI is not ldaps://host:port";
-	return NULL;
+	return "";
+}
+
+static void read_hours(const struct entry *e, struct repl_partner *p)
+{
+	struct span type = SPAN_LIT("replicationSchedule"), rest, value;
+	char text[LOG_TEXT_BYTES];
+	struct hours_error bad;
+	struct entry_attr at;
+	unsigned i = 0;
+
+	while (entry_find(e, entry_type_hash(type), type, &i, &at)) {
+		rest = at.values;
+		p->has_hours = true;
+		while (tlv_expect(&rest, TLV_OCTETS, &value) == RC_OK) {
+			if (hours_add(&p->hours, value, &bad) != RC_OK)
+				snprintf(p->problem, sizeof(p->problem),
+					 "replicationSchedule \"%s\", column %u: %s",
+					 log_text(value, text), bad.column, bad.why);
+		}
+	}
 }
 
 /* One replicationConnector; is_link says whether it is one that can be named. */
@@ -127,6 +149,7 @@ static int read_link(struct server *s, struct store_txn *t, struct arena *a, con
 		     struct repl_partner *p, bool *is_link)
 {
 	struct span site, uri = {NULL, 0}, enabled;
+	const char *problem;
 	bool uri_is_good;
 	int rc;
 
@@ -139,8 +162,11 @@ static int read_link(struct server *s, struct store_txn *t, struct arena *a, con
 			!span_eq_nocase(enabled, SPAN_LIT("FALSE"));
 	uri_is_good = entry_first(e, "replicationURI", &uri) &&
 		      copy_text(uri, p->uri, sizeof(p->uri)) && repl_config_uri(p);
+	read_hours(e, p);
 	rc = read_site(s, t, a, p);
-	p->problem = problem_of(s, p, uri_is_good);
+	problem = problem_of(s, p, uri_is_good);
+	if (problem != p->problem)
+		snprintf(p->problem, sizeof(p->problem), "%s", problem);
 	return rc;
 }
 

@@ -101,6 +101,7 @@ static void check_refreshed(struct repl_conn *c)
 	c->told_refreshed = true;
 	repl_link_refreshed(&c->peer->link);
 	repl_note(c->peer, 0, 0, NULL);
+	repl_arm(c->repl);          /* outside its hours the session is over now */
 	repl_recover_told(c->peer); /* also by silence: it knows nothing of ours */
 	repl_recover_answered(c->peer);
 	log_info(&lc, "repl.refreshed", "entries=%llu ms=%llu", (unsigned long long)c->entries,

@@ -39,7 +39,7 @@ static void connect_peer(struct repl_peer *p)
 {
 	int rc;
 
-	if (p->partner.problem != NULL) {
+	if (p->partner.problem[0] != 0) {
 		repl_peer_lost(p, p->partner.problem);
 		return;
 	}
@@ -49,10 +49,31 @@ static void connect_peer(struct repl_peer *p)
 		repl_peer_lost(p, rc_text(rc));
 }
 
+static void end_session(struct repl_peer *p)
+{
+	struct log_ctx lc = {.site = p->partner.name};
+
+	if (p->conn != NULL)
+		repl_conn_drop(p);
+	repl_link_ended(&p->link);
+	repl_note(p, 0, 0, NULL);
+	log_info(&lc, "repl.ended", "uri=%s reason=\"outside its hours\"", p->partner.uri);
+}
+
+static void look_at_hours(struct repl_peer *p, uint64_t now)
+{
+	enum repl_state before = p->link.state;
+
+	repl_link_hours(&p->link, repl_hours_within(p), now, random32());
+	if (p->link.state != before)
+		repl_note(p, 0, 0, NULL);
+}
+
 static void tick_peer(struct repl_peer *p, uint64_t now)
 {
 	bool paused = p->conn != NULL && repl_conn_is_paused(p->conn);
 
+	look_at_hours(p, now);
 	switch (repl_link_tick(&p->link, now, paused)) {
 	case REPL_DO_NOTHING:
 		break;
@@ -66,6 +87,9 @@ static void tick_peer(struct repl_peer *p, uint64_t now)
 		if (p->conn != NULL)
 			repl_conn_drop(p);
 		repl_peer_lost(p, "no sign of life");
+		break;
+	case REPL_DO_END:
+		end_session(p);
 		break;
 	}
 }
@@ -112,19 +136,21 @@ static int add_peer(struct repl *r, const struct repl_partner *partner)
 static bool is_same_way(const struct repl_partner *a, const struct repl_partner *b)
 {
 	return strcmp(a->uri, b->uri) == 0 && uuid_eq(&a->site, &b->site) && a->npins == b->npins &&
-	       memcmp(a->pins, b->pins, sizeof(a->pins)) == 0 && a->problem == b->problem;
+	       memcmp(a->pins, b->pins, sizeof(a->pins)) == 0 &&
+	       strcmp(a->problem, b->problem) == 0;
 }
 
 static void update_peer(struct repl_peer *p, const struct repl_partner *partner)
 {
-	bool same = is_same_way(&p->partner, partner);
+	bool same =
+		is_same_way(&p->partner, partner) && partner->is_enabled == p->partner.is_enabled;
 
 	p->is_seen = true;
-	if (same && partner->is_enabled == p->partner.is_enabled)
-		return;
 	pthread_mutex_lock(&p->repl->mutex);
 	p->partner = *partner;
 	pthread_mutex_unlock(&p->repl->mutex);
+	if (same)
+		return;
 	if (p->conn != NULL)
 		repl_conn_drop(p);
 	repl_link_enable(&p->link, false, 0);
@@ -216,6 +242,9 @@ void repl_arm(struct repl *r)
 		return;
 	for (p = r->peers; p != NULL; p = p->next) {
 		d = repl_link_due(&p->link);
+		if (d < due)
+			due = d;
+		d = repl_hours_due(p, now);
 		if (d < due)
 			due = d;
 	}

@@ -4,6 +4,7 @@
  *   repl_in.c      links, timer, start and stop
  *   repl_conn.c    one connection to a partner: bind, search, batches to the writer
  *   repl_config.c  links as the directory has them
+ *   repl_hours.c   when a link may be used
  *   repl_recover.c was our own state put back to an older one?
  *   repl_twin.c    does another process run as this site?
  *   repl_status.c  what others may know: status, positions of partners
@@ -16,6 +17,7 @@
 #include "dird/repl_batch.h"
 #include "dird/server.h"
 #include "dird/stream.h"
+#include "lib/hours.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,7 +40,9 @@ struct repl_partner {
 	struct uuid site; /* zero: its site entry is not known */
 	uint8_t pins[REPL_MAX_PINS][TLS_PIN_BYTES];
 	unsigned npins;
-	const char *problem; /* why no connection can be tried; NULL: it can */
+	bool has_hours;
+	struct hours hours;             /* replicationSchedule; outside them the link rests */
+	char problem[REPL_ERROR_BYTES]; /* why no connection can be tried; empty: it can */
 };
 
 /** What status tells of a link; guarded by repl.mutex. */
@@ -121,6 +125,18 @@ int repl_config_read(struct server *s, struct arena *a, struct repl_partner **ou
 		     unsigned *n_out) WARN_UNUSED;
 /** Host and port of an ldaps URI; false if it is none. */
 bool repl_config_uri(struct repl_partner *p);
+
+/* --- repl_hours.c --- */
+
+/**
+ * May the link be used now? Hours do not keep a link from telling its problem, nor count until
+ * partners have said how far they have what we write, and given it back where it was lost here.
+ */
+bool repl_hours_within(const struct repl_peer *p);
+/** When the link's hours begin or end, seconds since 1970; INT64_MAX: never. */
+int64_t repl_hours_change(const struct repl_peer *p);
+/** When to look at them again, monotonic; UINT64_MAX: never. */
+uint64_t repl_hours_due(const struct repl_peer *p, uint64_t now_ms);
 
 /* --- repl_recover.c --- */
 

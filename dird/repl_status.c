@@ -20,6 +20,22 @@ static void keep_vector(struct repl_figures *f, const struct vector *v)
 	f->partner_n = v->n;
 }
 
+static int64_t next_attempt_us(const struct repl_peer *p)
+{
+	const struct clock *clock = p->repl->server->clock;
+	uint64_t now = clock->mono_ms(clock);
+	int64_t change;
+
+	if (p->link.state == REPL_SCHEDULED) {
+		change = repl_hours_change(p);
+		return change != INT64_MAX ? change * 1000000 : 0;
+	}
+	if (p->link.state != REPL_WAITING)
+		return 0;
+	return clock->wall_us(clock) +
+	       (p->link.next_ms > now ? (int64_t)(p->link.next_ms - now) * 1000 : 0);
+}
+
 void repl_note(struct repl_peer *p, uint64_t bytes, uint64_t entries, const struct vector *v)
 {
 	const struct clock *clock = p->repl->server->clock;
@@ -37,19 +53,8 @@ void repl_note(struct repl_peer *p, uint64_t bytes, uint64_t entries, const stru
 		f->last_error[0] = 0;
 		f->level_us = clock->wall_us(clock);
 	}
-	f->next_attempt_us = 0;
+	f->next_attempt_us = next_attempt_us(p);
 	pthread_mutex_unlock(&p->repl->mutex);
-}
-
-static int64_t next_attempt_us(const struct repl_peer *p)
-{
-	const struct clock *clock = p->repl->server->clock;
-	uint64_t now = clock->mono_ms(clock);
-
-	if (p->link.state != REPL_WAITING)
-		return 0;
-	return clock->wall_us(clock) +
-	       (p->link.next_ms > now ? (int64_t)(p->link.next_ms - now) * 1000 : 0);
 }
 
 void repl_note_error(struct repl_peer *p, const char *text)

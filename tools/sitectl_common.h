@@ -7,6 +7,55 @@
 	"(|(objectClass=imsConnector)(objectClass=siteConnector)(objectClass=x400Connector)"       \
 	"(objectClass=gatewayConnector))"
 
+/** What verbs that look after objects of a site are asked, and what they work with. */
+struct sitectl_request {
+	struct dirconn_options conn_options;
+	struct dirconn *conn;
+	struct arena arena;
+	const char *site;
+	bool json, dry_run, all;
+	const char *name; /* of the object; NULL: not given */
+	char **words;     /* arguments behind the name */
+	int nwords;
+};
+
+#define SITECTL_SITE_OPT(r)                                                                        \
+	{                                                                                          \
+		"site", 0, CLI_TEXT, &(r).site, "NAME", "site it belongs to (the server's own)",   \
+			false                                                                      \
+	}
+#define SITECTL_ALL_OPT(r)                                                                         \
+	{                                                                                          \
+		"all", 'a', CLI_FLAG, &(r).all, NULL, "those of all sites", false                  \
+	}
+#define SITECTL_JSON_OPT(r)                                                                        \
+	{                                                                                          \
+		"json", 0, CLI_FLAG, &(r).json, NULL, "as JSON, an object a line", false           \
+	}
+#define SITECTL_DRY_RUN_OPT(r)                                                                     \
+	{                                                                                          \
+		"dry-run", 'n', CLI_FLAG, &(r).dry_run, NULL,                                      \
+			"say what would change, change nothing", false                             \
+	}
+
+typedef int sitectl_work_fn(struct sitectl_request *r);
+
+/** Parse, connect, do the work, leave. Returns the exit status. */
+int sitectl_run(const struct cli_usage *usage, struct sitectl_request *r, int argc, char **argv,
+		sitectl_work_fn *work);
+
+struct sitectl_rows {
+	struct cli_table *table;
+	const char *root;
+};
+
+/** Print a table of what fits `filter` at the site, or anywhere; add gets a sitectl_rows. */
+int sitectl_list(struct sitectl_request *r, const struct cli_column *columns, const char *filter,
+		 int (*add)(const struct ldif_record *entry, void *rows)) WARN_UNUSED;
+
+/** Change an object as the request's words say. */
+int sitectl_set(struct sitectl_request *r, const struct ldif_record *object) WARN_UNUSED;
+
 /** "ou=SITE,root"; the server's own site when `site` is NULL. Says what is missing. */
 int sitectl_site_dn(struct dirconn *c, struct arena *a, const char *site,
 		    const char **dn) WARN_UNUSED;

@@ -9,54 +9,6 @@
 
 #include <stdio.h>
 
-/* What every verb here takes. */
-struct request {
-	struct dirconn_options conn_options;
-	struct dirconn *conn;
-	struct arena arena;
-	const char *site;
-	bool json, dry_run;
-	char **words; /* arguments behind the connector's name */
-	int nwords;
-	const char *name;
-};
-
-#define SITE_OPT(r)                                                                                \
-	{                                                                                          \
-		"site", 0, CLI_TEXT, &(r).site, "NAME",                                            \
-			"site of the connector (the server's own)", false                          \
-	}
-#define DRY_RUN_OPT(r)                                                                             \
-	{                                                                                          \
-		"dry-run", 'n', CLI_FLAG, &(r).dry_run, NULL,                                      \
-			"say what would change, change nothing", false                             \
-	}
-
-typedef int work_fn(struct request *r);
-
-/* Parse, connect, do it, leave. */
-static int run(const struct cli_usage *usage, struct request *r, int argc, char **argv,
-	       work_fn *work)
-{
-	int first, status, rc;
-
-	if (!cli_parse(usage, argc, argv, &first, &status))
-		return status;
-	if (first < argc) {
-		r->name = argv[first];
-		r->words = argv + first + 1;
-		r->nwords = argc - first - 1;
-	}
-	rc = dirconn_open(&r->conn_options, &r->conn);
-	if (rc == RC_OK)
-		rc = work(r);
-	if (rc == RC_NOMEM)
-		cli_error("out of memory");
-	dirconn_close(&r->conn);
-	arena_fini(&r->arena);
-	return rc == RC_OK ? CLI_DONE : CLI_FAILED;
-}
-
 static const struct {
 	const char *kind, *class_name;
 } kinds[] = {
@@ -86,7 +38,7 @@ static const char *folder_dn(struct arena *a, const char *site_dn)
 }
 
 /* By the name of its RDN below the site, or by its DN. */
-static int find_connector(struct request *r, struct ldif_record *out)
+static int find_connector(struct sitectl_request *r, struct ldif_record *out)
 {
 	struct sitectl_wanted w = {
 		.what = "connector", .name = r->name, .list = "sitectl connector list --all"};
@@ -120,14 +72,9 @@ static const struct cli_column columns[] = {
 	{0},
 };
 
-struct rows {
-	struct cli_table *table;
-	const char *root;
-};
-
 static int add_row(const struct ldif_record *entry, void *arg)
 {
-	struct rows *rows = arg;
+	struct sitectl_rows *rows = arg;
 	struct arena a = {0};
 	const char *on = dirconn_value(entry, "connectorEnabled");
 	const char *const cells[] = {
@@ -145,35 +92,19 @@ static int add_row(const struct ldif_record *entry, void *arg)
 	return rc;
 }
 
-static bool list_all;
-
-static int list_connectors(struct request *r)
+static int list_connectors(struct sitectl_request *r)
 {
-	struct dirconn_search s = {dirconn_root(r->conn), DIRCONN_SUB, SITECTL_CONNECTORS, NULL, 0};
-	struct rows rows = {.root = dirconn_root(r->conn)};
-	int rc = list_all ? RC_OK : sitectl_site_dn(r->conn, &r->arena, r->site, &s.base);
-
-	if (rc == RC_OK)
-		rc = cli_table_new(columns, r->json, &rows.table);
-	if (rc != RC_OK)
-		return rc;
-	rc = dirconn_search(r->conn, &s, add_row, &rows);
-	if (rc == RC_NOTFOUND)
-		cli_error("there is no %s", s.base);
-	if (rc == RC_OK)
-		rc = cli_table_print(rows.table);
-	cli_table_free(&rows.table);
-	return rc;
+	return sitectl_list(r, columns, SITECTL_CONNECTORS, add_row);
 }
 
 static int connector_list(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
-		SITE_OPT(r),
-		{"all", 'a', CLI_FLAG, &list_all, NULL, "the connectors of all sites", false},
-		{"json", 0, CLI_FLAG, &r.json, NULL, "one JSON object a line", false},
+		SITECTL_SITE_OPT(r),
+		SITECTL_ALL_OPT(r),
+		SITECTL_JSON_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -186,10 +117,10 @@ static int connector_list(int argc, char **argv)
 		0,
 	};
 
-	return run(&usage, &r, argc, argv, list_connectors);
+	return sitectl_run(&usage, &r, argc, argv, list_connectors);
 }
 
-static int show_connector(struct request *r)
+static int show_connector(struct sitectl_request *r)
 {
 	struct ldif_record connector;
 	int rc = find_connector(r, &connector);
@@ -199,11 +130,11 @@ static int show_connector(struct request *r)
 
 static int connector_show(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
-		SITE_OPT(r),
-		{"json", 0, CLI_FLAG, &r.json, NULL, "as a JSON object", false},
+		SITECTL_SITE_OPT(r),
+		SITECTL_JSON_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -217,7 +148,7 @@ static int connector_show(int argc, char **argv)
 		1,
 	};
 
-	return run(&usage, &r, argc, argv, show_connector);
+	return sitectl_run(&usage, &r, argc, argv, show_connector);
 }
 
 /* --- add and delete --- */
@@ -236,7 +167,7 @@ static const char *class_of(const char *kind)
 	return NULL;
 }
 
-static int add_connector(struct request *r)
+static int add_connector(struct sitectl_request *r)
 {
 	const struct ldif_record nothing = {0};
 	struct sitectl_edit edit = {.arena = &r->arena, .before = &nothing};
@@ -266,13 +197,13 @@ static int add_connector(struct request *r)
 
 static int connector_add(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
-		SITE_OPT(r),
+		SITECTL_SITE_OPT(r),
 		{"kind", 0, CLI_TEXT, &new_kind, "KIND", "ims (default), site, x400 or gateway",
 		 false},
-		DRY_RUN_OPT(r),
+		SITECTL_DRY_RUN_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -287,10 +218,10 @@ static int connector_add(int argc, char **argv)
 		-1,
 	};
 
-	return run(&usage, &r, argc, argv, add_connector);
+	return sitectl_run(&usage, &r, argc, argv, add_connector);
 }
 
-static int delete_connector(struct request *r)
+static int delete_connector(struct sitectl_request *r)
 {
 	struct ldif_record connector;
 	int rc = find_connector(r, &connector);
@@ -300,11 +231,11 @@ static int delete_connector(struct request *r)
 
 static int connector_delete(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
-		SITE_OPT(r),
-		DRY_RUN_OPT(r),
+		SITECTL_SITE_OPT(r),
+		SITECTL_DRY_RUN_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -317,29 +248,26 @@ static int connector_delete(int argc, char **argv)
 		1,
 	};
 
-	return run(&usage, &r, argc, argv, delete_connector);
+	return sitectl_run(&usage, &r, argc, argv, delete_connector);
 }
 
 /* --- set --- */
 
-static int set_connector(struct request *r)
+static int set_connector(struct sitectl_request *r)
 {
 	struct ldif_record connector;
-	struct sitectl_edit edit = {.arena = &r->arena, .before = &connector};
 	int rc = find_connector(r, &connector);
 
-	if (rc == RC_OK)
-		rc = sitectl_edit_words(&edit, r->nwords, r->words);
-	return rc == RC_OK ? sitectl_edit_commit(&edit, r->conn, r->dry_run) : rc;
+	return rc == RC_OK ? sitectl_set(r, &connector) : rc;
 }
 
 static int connector_set(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
-		SITE_OPT(r),
-		DRY_RUN_OPT(r),
+		SITECTL_SITE_OPT(r),
+		SITECTL_DRY_RUN_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -362,7 +290,7 @@ static int connector_set(int argc, char **argv)
 		-1,
 	};
 
-	return run(&usage, &r, argc, argv, set_connector);
+	return sitectl_run(&usage, &r, argc, argv, set_connector);
 }
 
 /* --- connect and disconnect --- */
@@ -395,7 +323,7 @@ static int drop_site(struct sitectl_edit *edit, const char *site, unsigned *n)
  * How the partner site writes its name, and its routing address. The site need not be known here
  * when --address is given.
  */
-static int look_up(struct request *r, const char **name, const char **address)
+static int look_up(struct sitectl_request *r, const char **name, const char **address)
 {
 	static const char *const attrs[] = {"siteSmtpDomain", NULL};
 	struct ldif_record entry = {0};
@@ -434,7 +362,7 @@ static const char *escaped_name(struct arena *a, const char *site)
 	return text;
 }
 
-static int connect_site(struct request *r)
+static int connect_site(struct sitectl_request *r)
 {
 	struct ldif_record connector;
 	struct sitectl_edit edit = {.arena = &r->arena, .before = &connector};
@@ -459,14 +387,14 @@ static int connect_site(struct request *r)
 
 static int connector_connect(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
-		SITE_OPT(r),
+		SITECTL_SITE_OPT(r),
 		{"cost", 0, CLI_UINT, &new_cost, "N", "1 (default) to 100", false},
 		{"address", 0, CLI_TEXT, &new_address, "TYPE:ADDRESS",
 		 "routing address (SMTP: and the site's domain)", false},
-		DRY_RUN_OPT(r),
+		SITECTL_DRY_RUN_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -482,10 +410,10 @@ static int connector_connect(int argc, char **argv)
 		2,
 	};
 
-	return run(&usage, &r, argc, argv, connect_site);
+	return sitectl_run(&usage, &r, argc, argv, connect_site);
 }
 
-static int disconnect_site(struct request *r)
+static int disconnect_site(struct sitectl_request *r)
 {
 	struct ldif_record connector;
 	struct sitectl_edit edit = {.arena = &r->arena, .before = &connector};
@@ -504,11 +432,11 @@ static int disconnect_site(struct request *r)
 
 static int connector_disconnect(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
-		SITE_OPT(r),
-		DRY_RUN_OPT(r),
+		SITECTL_SITE_OPT(r),
+		SITECTL_DRY_RUN_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -521,7 +449,7 @@ static int connector_disconnect(int argc, char **argv)
 		2,
 	};
 
-	return run(&usage, &r, argc, argv, disconnect_site);
+	return sitectl_run(&usage, &r, argc, argv, disconnect_site);
 }
 
 int sitectl_connector(int argc, char **argv)

@@ -1,4 +1,4 @@
-/* sitectl link: list, add, delete. */
+/* sitectl link: list, add, set, delete, sync-now. */
 #include "tools/sitectl.h"
 
 #include "dird/manage.h"
@@ -10,43 +10,6 @@
 
 #define LINKS "(objectClass=replicationConnector)"
 
-struct request {
-	struct dirconn_options conn_options;
-	struct dirconn *conn;
-	struct arena arena;
-	const char *site, *uri, *remote;
-	bool json, dry_run, all;
-};
-
-#define SITE_OPT(r)                                                                                \
-	{                                                                                          \
-		"site", 0, CLI_TEXT, &(r).site, "NAME", "site of the link (the server's own)",     \
-			false                                                                      \
-	}
-#define DRY_RUN_OPT(r)                                                                             \
-	{                                                                                          \
-		"dry-run", 'n', CLI_FLAG, &(r).dry_run, NULL,                                      \
-			"say what would change, change nothing", false                             \
-	}
-
-static int run(const struct cli_usage *usage, struct request *r, int argc, char **argv,
-	       int (*work)(struct request *r))
-{
-	int first, status, rc;
-
-	if (!cli_parse(usage, argc, argv, &first, &status))
-		return status;
-	r->remote = first < argc ? argv[first] : NULL;
-	rc = dirconn_open(&r->conn_options, &r->conn);
-	if (rc == RC_OK)
-		rc = work(r);
-	if (rc == RC_NOMEM)
-		cli_error("out of memory");
-	dirconn_close(&r->conn);
-	arena_fini(&r->arena);
-	return rc == RC_OK ? CLI_DONE : CLI_FAILED;
-}
-
 static const char *folder_dn(struct arena *a, const char *site_dn)
 {
 	const char *dn = dirconn_child_dn(a, "cn", "Configuration", site_dn);
@@ -57,19 +20,18 @@ static const char *folder_dn(struct arena *a, const char *site_dn)
 /* --- list --- */
 
 static const struct cli_column columns[] = {
-	{"LINK", "link", CLI_COL_TEXT},          {"SITE", "site", CLI_COL_TEXT},
-	{"ON", "enabled", CLI_COL_BOOL},         {"PARTNER", "remoteSite", CLI_COL_TEXT},
-	{"URI", "replicationURI", CLI_COL_TEXT}, {0},
-};
-
-struct rows {
-	struct cli_table *table;
-	const char *root;
+	{"LINK", "link", CLI_COL_TEXT},
+	{"SITE", "site", CLI_COL_TEXT},
+	{"ON", "enabled", CLI_COL_BOOL},
+	{"PARTNER", "remoteSite", CLI_COL_TEXT},
+	{"URI", "replicationURI", CLI_COL_TEXT},
+	{"HOURS (UTC)", "replicationSchedule", CLI_COL_LIST},
+	{0},
 };
 
 static int add_row(const struct ldif_record *entry, void *arg)
 {
-	struct rows *rows = arg;
+	struct sitectl_rows *rows = arg;
 	struct arena a = {0};
 	const char *on = dirconn_value(entry, "connectorEnabled");
 	const char *const cells[] = {
@@ -78,6 +40,7 @@ static int add_row(const struct ldif_record *entry, void *arg)
 		on != NULL ? on : "TRUE",
 		dirconn_value(entry, "remoteSite"),
 		dirconn_value(entry, "replicationURI"),
+		dirconn_values(&a, entry, "replicationSchedule"),
 	};
 	int rc = cli_table_add(rows->table, cells);
 
@@ -85,33 +48,19 @@ static int add_row(const struct ldif_record *entry, void *arg)
 	return rc;
 }
 
-static int list_links(struct request *r)
+static int list_links(struct sitectl_request *r)
 {
-	struct dirconn_search s = {dirconn_root(r->conn), DIRCONN_SUB, LINKS, NULL, 0};
-	struct rows rows = {.root = dirconn_root(r->conn)};
-	int rc = r->all ? RC_OK : sitectl_site_dn(r->conn, &r->arena, r->site, &s.base);
-
-	if (rc == RC_OK)
-		rc = cli_table_new(columns, r->json, &rows.table);
-	if (rc != RC_OK)
-		return rc;
-	rc = dirconn_search(r->conn, &s, add_row, &rows);
-	if (rc == RC_NOTFOUND)
-		cli_error("there is no %s", s.base);
-	if (rc == RC_OK)
-		rc = cli_table_print(rows.table);
-	cli_table_free(&rows.table);
-	return rc;
+	return sitectl_list(r, columns, LINKS, add_row);
 }
 
 static int link_list(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
-		SITE_OPT(r),
-		{"all", 'a', CLI_FLAG, &r.all, NULL, "the links of all sites", false},
-		{"json", 0, CLI_FLAG, &r.json, NULL, "one JSON object a line", false},
+		SITECTL_SITE_OPT(r),
+		SITECTL_ALL_OPT(r),
+		SITECTL_JSON_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -124,7 +73,7 @@ static int link_list(int argc, char **argv)
 		0,
 	};
 
-	return run(&usage, &r, argc, argv, list_links);
+	return sitectl_run(&usage, &r, argc, argv, list_links);
 }
 
 /* --- add --- */
@@ -151,36 +100,38 @@ static int note_uri(const struct ldif_record *entry, void *arg)
 }
 
 /* What the directory says of the partner's servers. */
-static int find_uri(struct request *r)
+static int find_uri(struct sitectl_request *r, const char **uri)
 {
 	static const char *const attrs[] = {"serverURI", NULL};
 	struct dirconn_search s = {NULL, DIRCONN_SUB, "(objectClass=directoryServer)", attrs, 0};
 	struct uri_search found = {.arena = &r->arena};
-	int rc = sitectl_site_dn(r->conn, &r->arena, r->remote, &s.base);
+	int rc = sitectl_site_dn(r->conn, &r->arena, r->name, &s.base);
 
 	if (rc == RC_OK)
 		rc = dirconn_search(r->conn, &s, note_uri, &found);
 	if (rc == RC_NOTFOUND || (rc == RC_OK && found.uri == NULL)) {
 		cli_error("no server of site \"%s\" with an ldaps:// address is known here",
-			  r->remote);
+			  r->name);
 		cli_hint("give --uri ldaps://HOST:PORT; `sitectl site list` names the sites");
 		return RC_NOTFOUND;
 	}
-	r->uri = found.uri;
+	*uri = found.uri;
 	return rc;
 }
 
-static int add_link(struct request *r)
+static const char *new_uri;
+
+static int add_link(struct sitectl_request *r)
 {
 	const struct ldif_record nothing = {0};
 	struct sitectl_edit edit = {.arena = &r->arena, .before = &nothing};
 	struct ldif_record entry = {.kind = LDIF_ADD, .attrs = edit.after};
-	const char *name = arena_printf(&r->arena, "To %s", r->remote);
+	const char *name = arena_printf(&r->arena, "To %s", r->name);
 	const char *site_dn, *folder, *dn;
 	int rc = sitectl_site_dn(r->conn, &r->arena, r->site, &site_dn);
 
-	if (rc == RC_OK && r->uri == NULL)
-		rc = find_uri(r);
+	if (rc == RC_OK && new_uri == NULL)
+		rc = find_uri(r, &new_uri);
 	if (rc != RC_OK)
 		return rc;
 	folder = folder_dn(&r->arena, site_dn);
@@ -195,68 +146,118 @@ static int add_link(struct request *r)
 		rc = sitectl_edit_step(&edit, SITECTL_SET, SPAN_LIT("cn"), span_of(name));
 	if (rc == RC_OK)
 		rc = sitectl_edit_step(&edit, SITECTL_SET, SPAN_LIT("remoteSite"),
-				       span_of(r->remote));
+				       span_of(r->name));
 	if (rc == RC_OK)
 		rc = sitectl_edit_step(&edit, SITECTL_SET, SPAN_LIT("replicationURI"),
-				       span_of(r->uri));
+				       span_of(new_uri));
 	if (rc == RC_OK)
 		rc = sitectl_edit_step(&edit, SITECTL_SET, SPAN_LIT("connectorEnabled"),
 				       SPAN_LIT("TRUE"));
+	if (rc == RC_OK)
+		rc = sitectl_edit_words(&edit, r->nwords, r->words);
 	entry.nattrs = edit.n;
 	return rc == RC_OK ? sitectl_add(r->conn, &entry, r->dry_run) : rc;
 }
 
 static int link_add(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
-		SITE_OPT(r),
-		{"uri", 0, CLI_TEXT, &r.uri, "URI",
+		SITECTL_SITE_OPT(r),
+		{"uri", 0, CLI_TEXT, &new_uri, "URI",
 		 "ldaps:// address of the partner (its server object)", false},
-		DRY_RUN_OPT(r),
+		SITECTL_DRY_RUN_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
 		"sitectl link add",
-		"PARTNER",
+		"PARTNER [ATTRIBUTE=VALUE]...",
 		"Lets the site take directory changes from PARTNER, a site that has joined. The "
 		"other\n"
-		"direction is a link of its own at the partner.",
+		"direction is a link of its own at the partner. Attributes as with `sitectl link "
+		"set`.",
 		opts,
 		"  sitectl link add --config site1/dird.conf Site2\n",
 		1,
-		1,
+		-1,
 	};
 
-	return run(&usage, &r, argc, argv, add_link);
+	return sitectl_run(&usage, &r, argc, argv, add_link);
 }
 
-/* --- delete --- */
+/* --- set and delete --- */
 
-static int delete_link(struct request *r)
+/* By its partner, or by its own name. */
+static int find_link(struct sitectl_request *r, struct ldif_record *out)
 {
-	struct sitectl_wanted w = {
-		.what = "link to", .name = r->remote, .list = "sitectl link list"};
-	const char *escaped = dirconn_filter_escape(&r->arena, r->remote);
-	struct ldif_record entry;
+	struct sitectl_wanted w = {.what = "link to", .name = r->name, .list = "sitectl link list"};
+	const char *escaped = dirconn_filter_escape(&r->arena, r->name);
 	int rc = sitectl_site_dn(r->conn, &r->arena, r->site, &w.base);
 
 	if (rc != RC_OK || escaped == NULL)
 		return rc != RC_OK ? rc : RC_NOMEM;
 	w.filter =
 		arena_printf(&r->arena, "(&" LINKS "(|(remoteSite=%s)(cn=%s)))", escaped, escaped);
-	rc = sitectl_find(r->conn, &r->arena, &w, &entry);
+	return w.filter != NULL ? sitectl_find(r->conn, &r->arena, &w, out) : RC_NOMEM;
+}
+
+static int set_link(struct sitectl_request *r)
+{
+	struct ldif_record entry;
+	int rc = find_link(r, &entry);
+
+	return rc == RC_OK ? sitectl_set(r, &entry) : rc;
+}
+
+static int link_set(int argc, char **argv)
+{
+	struct sitectl_request r = {0};
+	const struct cli_opt opts[] = {
+		DIRCONN_OPTS(r.conn_options),
+		SITECTL_SITE_OPT(r),
+		SITECTL_DRY_RUN_OPT(r),
+		{0},
+	};
+	const struct cli_usage usage = {
+		"sitectl link set",
+		"PARTNER ATTRIBUTE=VALUE...",
+		"Changes attributes of the link to PARTNER (a site, or the name of the link). "
+		"ATTRIBUTE=VALUE\n"
+		"sets it (several times: several values), ATTRIBUTE= removes it, ATTRIBUTE+=VALUE "
+		"and\n"
+		"ATTRIBUTE-=VALUE add and remove one value.\n"
+		"Attributes: replicationURI, connectorEnabled (FALSE: off), replicationSchedule: "
+		"the hours in\n"
+		"UTC in which the link may be used, \"DAYS HH:MM-HH:MM\" with DAYS daily or as in\n"
+		"Mon-Fri,Sun; none: always. `sitectl link sync-now` works outside them, too",
+		opts,
+		"  sitectl link set --config site1/dird.conf Hub 'replicationSchedule=daily "
+		"22:00-06:00' \\\n"
+		"      'replicationSchedule=Sat,Sun 00:00-24:00'\n"
+		"  sitectl link set --config site1/dird.conf Hub connectorEnabled=FALSE\n",
+		2,
+		-1,
+	};
+
+	return sitectl_run(&usage, &r, argc, argv, set_link);
+}
+
+static int delete_link(struct sitectl_request *r)
+{
+	struct ldif_record entry;
+	int rc = find_link(r, &entry);
+
 	return rc == RC_OK ? sitectl_delete(r->conn, entry.dn, r->dry_run) : rc;
 }
 
 static int link_delete(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
-		SITE_OPT(r),
-		DRY_RUN_OPT(r),
+		SITECTL_SITE_OPT(r),
+		SITECTL_DRY_RUN_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -269,15 +270,15 @@ static int link_delete(int argc, char **argv)
 		1,
 	};
 
-	return run(&usage, &r, argc, argv, delete_link);
+	return sitectl_run(&usage, &r, argc, argv, delete_link);
 }
 
 /* --- sync-now --- */
 
-static int hurry(struct request *r)
+static int hurry(struct sitectl_request *r)
 {
 	const char *text = "";
-	int rc = dirconn_manage(r->conn, MANAGE_SYNC_NOW, r->remote, &text);
+	int rc = dirconn_manage(r->conn, MANAGE_SYNC_NOW, r->name, &text);
 
 	if (rc == RC_OK)
 		printf("%s are attempted now\n", text);
@@ -286,7 +287,7 @@ static int hurry(struct request *r)
 
 static int link_sync_now(int argc, char **argv)
 {
-	struct request r = {0};
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {DIRCONN_OPTS(r.conn_options), {0}};
 	const struct cli_usage usage = {
 		"sitectl link sync-now",
@@ -300,7 +301,7 @@ static int link_sync_now(int argc, char **argv)
 		1,
 	};
 
-	return run(&usage, &r, argc, argv, hurry);
+	return sitectl_run(&usage, &r, argc, argv, hurry);
 }
 
 int sitectl_link(int argc, char **argv)
@@ -308,6 +309,7 @@ int sitectl_link(int argc, char **argv)
 	static const struct cli_verb verbs[] = {
 		{"list", link_list, "list links"},
 		{"add", link_add, "take directory changes from a site"},
+		{"set", link_set, "change a link: its hours, address, on or off"},
 		{"delete", link_delete, "do so no longer"},
 		{"sync-now", link_sync_now, "attempt links at once"},
 		{0},

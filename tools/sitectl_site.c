@@ -1,4 +1,4 @@
-/* sitectl site: list, show, set. */
+/* sitectl site: list, show, set, remove. */
 #include "tools/sitectl.h"
 
 #include "lib/arena.h"
@@ -46,17 +46,17 @@ static int add_row(const struct ldif_record *entry, void *arg)
 	return rc;
 }
 
-static int list_sites(struct dirconn *c, bool json)
+static int list_sites(struct sitectl_request *r)
 {
-	const struct dirconn_search s = {dirconn_root(c), DIRCONN_ONE, "(objectClass=mailSite)",
-					 NULL, 0};
-	struct list l = {.own = dirconn_site(c)};
-	int rc = cli_table_new(columns, json, &l.table);
+	const struct dirconn_search s = {dirconn_root(r->conn), DIRCONN_ONE,
+					 "(objectClass=mailSite)", NULL, 0};
+	struct list l = {.own = dirconn_site(r->conn)};
+	int rc = cli_table_new(columns, r->json, &l.table);
 
 	if (rc == RC_OK)
-		rc = dirconn_search(c, &s, add_row, &l);
+		rc = dirconn_search(r->conn, &s, add_row, &l);
 	if (rc == RC_NOTFOUND)
-		cli_error("the server does not hold %s", dirconn_root(c));
+		cli_error("the server does not hold %s", dirconn_root(r->conn));
 	if (rc == RC_OK)
 		rc = cli_table_print(l.table);
 	cli_table_free(&l.table);
@@ -65,13 +65,10 @@ static int list_sites(struct dirconn *c, bool json)
 
 static int site_list(int argc, char **argv)
 {
-	struct dirconn_options o = {0};
-	struct dirconn *c = NULL;
-	bool json = false;
-	int first, status, rc;
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
-		DIRCONN_OPTS(o),
-		{"json", 0, CLI_FLAG, &json, NULL, "one JSON object a line", false},
+		DIRCONN_OPTS(r.conn_options),
+		SITECTL_JSON_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -84,22 +81,16 @@ static int site_list(int argc, char **argv)
 		0,
 	};
 
-	if (!cli_parse(&usage, argc, argv, &first, &status))
-		return status;
-	rc = dirconn_open(&o, &c);
-	if (rc == RC_OK)
-		rc = list_sites(c, json);
-	dirconn_close(&c);
-	return rc == RC_OK ? CLI_DONE : CLI_FAILED;
+	return sitectl_run(&usage, &r, argc, argv, list_sites);
 }
 
-static int read_site(struct dirconn *c, struct arena *a, const char *name, struct ldif_record *out)
+static int read_site(struct sitectl_request *r, struct ldif_record *out)
 {
 	const char *dn;
-	int rc = sitectl_site_dn(c, a, name, &dn);
+	int rc = sitectl_site_dn(r->conn, &r->arena, r->name, &dn);
 
 	if (rc == RC_OK)
-		rc = dirconn_read(c, a, dn, NULL, out);
+		rc = dirconn_read(r->conn, &r->arena, dn, NULL, out);
 	if (rc == RC_NOTFOUND) {
 		cli_error("there is no site %s", dn);
 		cli_hint("`sitectl site list` tells which there are");
@@ -107,17 +98,20 @@ static int read_site(struct dirconn *c, struct arena *a, const char *name, struc
 	return rc;
 }
 
+static int show_site(struct sitectl_request *r)
+{
+	struct ldif_record site;
+	int rc = read_site(r, &site);
+
+	return rc == RC_OK ? show_record(&site, r->json) : rc;
+}
+
 static int site_show(int argc, char **argv)
 {
-	struct dirconn_options o = {0};
-	struct ldif_record site;
-	struct dirconn *c = NULL;
-	struct arena a = {0};
-	bool json = false;
-	int first, status, rc;
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
-		DIRCONN_OPTS(o),
-		{"json", 0, CLI_FLAG, &json, NULL, "as a JSON object", false},
+		DIRCONN_OPTS(r.conn_options),
+		SITECTL_JSON_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -130,43 +124,23 @@ static int site_show(int argc, char **argv)
 		1,
 	};
 
-	if (!cli_parse(&usage, argc, argv, &first, &status))
-		return status;
-	rc = dirconn_open(&o, &c);
-	if (rc == RC_OK)
-		rc = read_site(c, &a, first < argc ? argv[first] : NULL, &site);
-	if (rc == RC_OK)
-		rc = show_record(&site, json);
-	dirconn_close(&c);
-	arena_fini(&a);
-	return rc == RC_OK ? CLI_DONE : CLI_FAILED;
+	return sitectl_run(&usage, &r, argc, argv, show_site);
 }
 
-static int set_site(struct dirconn *c, const char *name, int nwords, char **words, bool dry_run)
+static int set_site(struct sitectl_request *r)
 {
-	struct arena a = {0};
 	struct ldif_record site;
-	struct sitectl_edit edit = {.arena = &a, .before = &site};
-	int rc = read_site(c, &a, name, &site);
+	int rc = read_site(r, &site);
 
-	if (rc == RC_OK)
-		rc = sitectl_edit_words(&edit, nwords, words);
-	if (rc == RC_OK)
-		rc = sitectl_edit_commit(&edit, c, dry_run);
-	arena_fini(&a);
-	return rc;
+	return rc == RC_OK ? sitectl_set(r, &site) : rc;
 }
 
 static int site_set(int argc, char **argv)
 {
-	struct dirconn_options o = {0};
-	struct dirconn *c = NULL;
-	bool dry_run = false;
-	int first, status, rc;
+	struct sitectl_request r = {0};
 	const struct cli_opt opts[] = {
-		DIRCONN_OPTS(o),
-		{"dry-run", 'n', CLI_FLAG, &dry_run, NULL, "say what would change, change nothing",
-		 false},
+		DIRCONN_OPTS(r.conn_options),
+		SITECTL_DRY_RUN_OPT(r),
 		{0},
 	};
 	const struct cli_usage usage = {
@@ -185,13 +159,7 @@ static int site_set(int argc, char **argv)
 		-1,
 	};
 
-	if (!cli_parse(&usage, argc, argv, &first, &status))
-		return status;
-	rc = dirconn_open(&o, &c);
-	if (rc == RC_OK)
-		rc = set_site(c, argv[first], argc - first - 1, argv + first + 1, dry_run);
-	dirconn_close(&c);
-	return rc == RC_OK ? CLI_DONE : CLI_FAILED;
+	return sitectl_run(&usage, &r, argc, argv, set_site);
 }
 
 int sitectl_site(int argc, char **argv)

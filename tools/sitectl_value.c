@@ -3,6 +3,7 @@
 
 #include "lib/arena.h"
 #include "lib/base64.h"
+#include "lib/hours.h"
 #include "routed/address.h"
 
 typedef int check_fn(struct arena *a, struct span value, struct address_error *err);
@@ -102,6 +103,16 @@ static int check_ldaps(struct arena *a, struct span value, struct address_error 
 	return RC_OK;
 }
 
+static int check_hours(struct arena *a, struct span value, struct address_error *err)
+{
+	struct hours hours = {{0}};
+	struct hours_error wrong = {0, NULL};
+	int rc = hours_add(&hours, value, &wrong);
+
+	(void)a;
+	return rc == RC_OK ? RC_OK : bad(err, wrong.why, wrong.column);
+}
+
 static const struct {
 	const char *type;
 	check_fn *check;
@@ -116,6 +127,7 @@ static const struct {
 	{"transferMode", check_mode},
 	{"siteKey", check_pin},
 	{"replicationURI", check_ldaps},
+	{"replicationSchedule", check_hours},
 };
 
 static int check_bool(struct span *value)

@@ -674,6 +674,8 @@ static void run_link(struct link *l)
 		else
 			lost(l->conn, "silent");
 		break;
+	case REPL_DO_END: /* links have no hours here */
+		break;
 	}
 }
 

@@ -5,7 +5,20 @@
 
 #define HEARTBEAT 10000
 
-enum event { TICK, PAUSED_TICK, HEARD, BOUND, REFRESHED, LOST, ENABLE, DISABLE };
+enum event {
+	TICK,
+	PAUSED_TICK,
+	HEARD,
+	BOUND,
+	REFRESHED,
+	LOST,
+	ENABLE,
+	DISABLE,
+	WITHIN,
+	OUTSIDE,
+	HURRY,
+	ENDED
+};
 
 struct step {
 	uint64_t at_ms;
@@ -40,6 +53,18 @@ static enum repl_action play(struct repl_link *l, const struct step *s)
 		break;
 	case DISABLE:
 		repl_link_enable(l, false, s->at_ms);
+		break;
+	case WITHIN:
+		repl_link_hours(l, true, s->at_ms, s->random);
+		break;
+	case OUTSIDE:
+		repl_link_hours(l, false, s->at_ms, s->random);
+		break;
+	case HURRY:
+		repl_link_hurry(l, s->at_ms);
+		break;
+	case ENDED:
+		repl_link_ended(l);
 		break;
 	}
 	return REPL_DO_NOTHING;
@@ -160,6 +185,67 @@ static void backoff(void **state)
 	assert_int_equal(repl_link_due(&l), now + REPL_BACKOFF_MIN_MS);
 }
 
+static void hours(void **state)
+{
+	static const struct step steps[] = {
+		{0, ENABLE, 0, REPL_DO_NOTHING, REPL_WAITING, 0},
+		{0, OUTSIDE, 0, REPL_DO_NOTHING, REPL_SCHEDULED, UINT64_MAX},
+		{0, TICK, 0, REPL_DO_NOTHING, REPL_SCHEDULED, UINT64_MAX},
+		{500, WITHIN, 70, REPL_DO_NOTHING, REPL_WAITING, 570},
+		{560, WITHIN, 9, REPL_DO_NOTHING, REPL_WAITING, 570},
+		{570, TICK, 0, REPL_DO_CONNECT, REPL_CONNECTING, 10570},
+		{580, BOUND, 0, REPL_DO_NOTHING, REPL_REFRESHING, 10570},
+		{590, REFRESHED, 0, REPL_DO_NOTHING, REPL_PERSISTING, 10570},
+		{600, OUTSIDE, 0, REPL_DO_NOTHING, REPL_PERSISTING, 0},
+		{600, TICK, 0, REPL_DO_END, REPL_PERSISTING, 0},
+		{600, ENDED, 0, REPL_DO_NOTHING, REPL_SCHEDULED, UINT64_MAX},
+	};
+
+	(void)state;
+	play_all(steps, UNIT_COUNT(steps));
+}
+
+static void hours_that_end_while_the_partner_is_away(void **state)
+{
+	static const struct step steps[] = {
+		{0, ENABLE, 0, REPL_DO_NOTHING, REPL_WAITING, 0},
+		{0, TICK, 0, REPL_DO_CONNECT, REPL_CONNECTING, 10000},
+		{5, LOST, 900, REPL_DO_NOTHING, REPL_WAITING, 905},
+		{6, OUTSIDE, 0, REPL_DO_NOTHING, REPL_SCHEDULED, UINT64_MAX},
+		{7, DISABLE, 0, REPL_DO_NOTHING, REPL_DISABLED, UINT64_MAX},
+		{8, ENDED, 0, REPL_DO_NOTHING, REPL_DISABLED, UINT64_MAX},
+		{9, WITHIN, 0, REPL_DO_NOTHING, REPL_DISABLED, UINT64_MAX},
+	};
+
+	(void)state;
+	play_all(steps, UNIT_COUNT(steps));
+}
+
+/* Outside its hours a hurried link catches up once. */
+static void hurried_outside_its_hours(void **state)
+{
+	static const struct step steps[] = {
+		{0, ENABLE, 0, REPL_DO_NOTHING, REPL_WAITING, 0},
+		{0, OUTSIDE, 0, REPL_DO_NOTHING, REPL_SCHEDULED, UINT64_MAX},
+		{10, HURRY, 0, REPL_DO_NOTHING, REPL_WAITING, 10},
+		{10, OUTSIDE, 0, REPL_DO_NOTHING, REPL_WAITING, 10},
+		{10, TICK, 0, REPL_DO_CONNECT, REPL_CONNECTING, 10010},
+		{20, BOUND, 0, REPL_DO_NOTHING, REPL_REFRESHING, 10010},
+		{30, OUTSIDE, 0, REPL_DO_NOTHING, REPL_REFRESHING, 10010},
+		{30, TICK, 0, REPL_DO_NOTHING, REPL_REFRESHING, 10010},
+		{40, REFRESHED, 0, REPL_DO_NOTHING, REPL_PERSISTING, 0},
+		{40, TICK, 0, REPL_DO_END, REPL_PERSISTING, 0},
+		{40, ENDED, 0, REPL_DO_NOTHING, REPL_SCHEDULED, UINT64_MAX},
+		{50, HURRY, 0, REPL_DO_NOTHING, REPL_WAITING, 50},
+		{50, TICK, 0, REPL_DO_CONNECT, REPL_CONNECTING, 10050},
+		{60, LOST, 800, REPL_DO_NOTHING, REPL_WAITING, 860},
+		{60, OUTSIDE, 0, REPL_DO_NOTHING, REPL_SCHEDULED, UINT64_MAX},
+	};
+
+	(void)state;
+	play_all(steps, UNIT_COUNT(steps));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -168,6 +254,9 @@ int main(void)
 		cmocka_unit_test(paused),
 		cmocka_unit_test(disabled_and_enabled),
 		cmocka_unit_test(backoff),
+		cmocka_unit_test(hours),
+		cmocka_unit_test(hours_that_end_while_the_partner_is_away),
+		cmocka_unit_test(hurried_outside_its_hours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
