@@ -7,6 +7,7 @@
 #define STEP_ROWS 4096
 #define ROUND_MIN_MS 500
 #define ROUND_MAX_MS (3600u * 1000)
+#define LIFETIME_MAX_DAYS 3653 /* as of dird.conf */
 
 struct upkeep {
 	struct server *server;
@@ -14,7 +15,8 @@ struct upkeep {
 	uv_timer_t timer;
 	uv_sem_t stopped;
 	bool is_stopping, is_writing, is_closed;
-	struct uuid at; /* the tombstone the last step came to */
+	struct uuid at;      /* the tombstone the last step came to */
+	uint64_t lifetime_s; /* of tombstones, in this round */
 	uint64_t collected;
 
 	struct write_req req;
@@ -64,17 +66,54 @@ static bool finish_write(struct upkeep *u)
 
 /* --- tombstones --- */
 
+/* tombstoneLifetime of an entry, in days as Active Directory has it; 0: none that can be used. */
+static uint64_t read_days(struct store_txn *t, uint64_t eid)
+{
+	uint64_t days = 0;
+	struct span text;
+	struct entry e;
+	size_t i;
+
+	if (store_entry(t, eid, &e) != RC_OK || !entry_first(&e, "tombstoneLifetime", &text))
+		return 0;
+	for (i = 0; i < text.n && days <= LIFETIME_MAX_DAYS; i++) {
+		if (text.p[i] < '0' || text.p[i] > '9')
+			return 0;
+		days = days * 10 + (uint64_t)(text.p[i] - '0');
+	}
+	return days <= LIFETIME_MAX_DAYS ? days : 0;
+}
+
+/* The site's own entry decides, then the organisation's, then dird.conf. */
+static uint64_t read_lifetime_s(const struct upkeep *u, struct store_txn *t)
+{
+	uint64_t days = 0, root = 0;
+	uint32_t number = 0;
+	struct store_nc nc;
+
+	if (store_root(t, &root) == RC_OK)
+		days = read_days(t, root);
+	while (store_nc_next(t, &number, &nc) == RC_OK) {
+		uint64_t own =
+			nc.is_own && nc.head != 0 && nc.head != root ? read_days(t, nc.head) : 0;
+
+		if (own != 0)
+			days = own;
+	}
+	return days != 0 ? days * 86400 : u->server->config.tombstone_lifetime_s;
+}
+
 /* A clock that jumps only makes this early or late: who misses a tombstone compares everything. */
 static int64_t begin_us(const struct upkeep *u)
 {
 	const struct clock *c = u->server->clock;
 
-	return c->wall_us(c) - (int64_t)u->server->config.tombstone_lifetime_s * 1000000;
+	return c->wall_us(c) - (int64_t)u->lifetime_s * 1000000;
 }
 
 static uint64_t round_ms(const struct upkeep *u)
 {
-	uint64_t ms = (uint64_t)u->server->config.tombstone_lifetime_s * 1000 / 4;
+	uint64_t ms = u->lifetime_s * 1000 / 4;
 
 	return ms < ROUND_MIN_MS ? ROUND_MIN_MS : ms > ROUND_MAX_MS ? ROUND_MAX_MS : ms;
 }
@@ -111,6 +150,8 @@ static void step(struct upkeep *u)
 	int rc = store_read_begin(u->server->store, &t);
 
 	if (rc == RC_OK) {
+		if (uuid_is_zero(&u->at))
+			u->lifetime_s = read_lifetime_s(u, t);
 		rc = store_tombstones_before(t, begin_us(u), STEP_ROWS, &u->at, u->old,
 					     STEP_TOMBSTONES, &n);
 		store_read_end(&t);
@@ -195,6 +236,7 @@ int upkeep_start(struct server *s, struct loop *home, struct upkeep **out)
 		return RC_NOMEM;
 	u->server = s;
 	u->home = home;
+	u->lifetime_s = s->config.tombstone_lifetime_s;
 	arena_init(&u->arena);
 	if (uv_sem_init(&u->stopped, 0) != 0) {
 		mem_free(u);

@@ -242,6 +242,17 @@ class Recovery(SitesCase):
             site.start("dird")
         self.one.modify(change("Site1", numbered("Short", 200), "delete"))
         self.converge(self.hub, self.one)
+        head = "dn: ou=Site1,o=Example\nchangetype: modify\n"
+        self.one.modify(head + "add: tombstoneLifetime\ntombstoneLifetime: 30\n\n")
+        self.one.stop("dird")
+        self.one.start("dird")
+        wait_for("the hub's tombstones go", lambda: "tombstones   0\n" in run(
+            "dirctl", "stat", "--config", self.hub.path("dird.conf")), 30)
+        self.assertNotIn("tombstones   0\n", run(
+            "dirctl", "stat", "--config", self.one.path("dird.conf")), "kept for 30 days")
+        self.one.modify(head + "delete: tombstoneLifetime\n\n")
+        self.one.stop("dird")
+        self.one.start("dird")
         for site in (self.hub, self.one):
             wait_for("no tombstones", lambda s=site: "tombstones   0\n" in run(
                 "dirctl", "stat", "--config", s.path("dird.conf")), 30)
