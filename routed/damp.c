@@ -25,6 +25,15 @@ void damp_flip(struct damp *d, const struct damp_config *c, uint64_t now_ms)
 		d->suppressed = true;
 }
 
+void damp_restore(struct damp *d, const struct damp_config *c, double penalty, bool suppressed,
+		  uint64_t age_ms, uint64_t now_ms)
+{
+	double left = penalty * exp2(-(double)age_ms / (double)c->half_life_ms);
+
+	*d = (struct damp){fmin(left, ceiling_of(c)), now_ms, suppressed};
+	(void)damp_release(d, c, now_ms);
+}
+
 bool damp_release(struct damp *d, const struct damp_config *c, uint64_t now_ms)
 {
 	if (!d->suppressed || damp_wait_ms(d, c, now_ms) != 0)

@@ -34,6 +34,10 @@ struct damp {
 /** The route has changed its state. */
 void damp_flip(struct damp *d, const struct damp_config *c, uint64_t now_ms);
 
+/** It had this penalty age_ms ago. */
+void damp_restore(struct damp *d, const struct damp_config *c, double penalty, bool suppressed,
+		  uint64_t age_ms, uint64_t now_ms);
+
 /** What is left of the penalty. */
 double damp_penalty(const struct damp *d, const struct damp_config *c, uint64_t now_ms);
 

@@ -2,6 +2,8 @@
 
 #include "lib/buf.h"
 
+#define DAMP_LINE_UNIT 1000 /* penalties are written in thousandths */
+#define DAMP_LINE_DIGITS 15
 #define JITTER_PARTS 10 /* a re-check comes up to a tenth of its interval early */
 
 struct health {
@@ -9,6 +11,7 @@ struct health {
 	struct map index; /* name -> place */
 	struct health_domain *domains;
 	size_t n, size;
+	unsigned long changes; /* of penalties */
 };
 
 int health_new(const struct health_config *config, struct health **out)
@@ -126,6 +129,7 @@ static bool forgettable(const struct health *h, const struct health_domain *d, u
 static void flip(struct health *h, struct health_domain *d, uint64_t now_ms)
 {
 	damp_flip(&d->damp, &h->config.damp, now_ms);
+	h->changes++;
 }
 
 /* Nobody asked for a while, so what was known of it in DNS is worth nothing. */
@@ -159,8 +163,10 @@ int health_want(struct health *h, const struct span *domains, size_t n, uint64_t
 		struct health_domain *d = &h->domains[i];
 		bool held = d->damp.suppressed;
 
-		if (d->wanted == before[i])
+		if (d->wanted == before[i] || d->restored) {
+			d->restored = false; /* what was wanted before is not known */
 			continue;
+		}
 		begin_anew(d, now_ms);
 		if (h->config.damping == HEALTH_DAMP_ALL)
 			flip(h, d, now_ms);
@@ -273,6 +279,7 @@ bool health_release(struct health *h, uint64_t now_ms, struct span *domain)
 		if (!damp_release(&h->domains[i].damp, &h->config.damp, now_ms))
 			continue;
 		*domain = h->domains[i].name;
+		h->changes++;
 		any = true;
 	}
 	return any;
@@ -296,6 +303,81 @@ uint64_t health_wait_ms(const struct health *h, uint64_t now_ms)
 	}
 	return least;
 }
+
+/* --- over a restart --- */
+
+unsigned long health_changes(const struct health *h)
+{
+	return h->changes;
+}
+
+void health_write_damping(const struct health *h, uint64_t now_ms, struct buf *out)
+{
+	size_t i;
+
+	for (i = 0; i < h->n; i++) {
+		const struct health_domain *d = &h->domains[i];
+		double penalty = damp_penalty(&d->damp, &h->config.damp, now_ms);
+
+		if (penalty >= 1)
+			buf_printf(out, "%.0f %s %.*s\n", penalty * DAMP_LINE_UNIT,
+				   d->damp.suppressed ? "suppressed" : "free", SPAN_ARG(d->name));
+	}
+}
+
+/* "2500000 suppressed s2.example.com" */
+static bool parse_line(struct span line, double *penalty, bool *suppressed, struct span *domain)
+{
+	struct span number, word;
+	size_t i;
+
+	if (!span_cut(&line, ' ', &number) || !span_cut(&line, ' ', &word) || number.n == 0 ||
+	    number.n > DAMP_LINE_DIGITS || line.n == 0)
+		return false;
+	*penalty = 0;
+	for (i = 0; i < number.n; i++) {
+		if (number.p[i] < '0' || number.p[i] > '9')
+			return false;
+		*penalty = *penalty * 10 + (number.p[i] - '0');
+	}
+	*penalty /= DAMP_LINE_UNIT;
+	*suppressed = span_eq(word, SPAN_LIT("suppressed"));
+	*domain = line;
+	return *suppressed || span_eq(word, SPAN_LIT("free"));
+}
+
+static int restore(struct health *h, struct span line, uint64_t age_ms, uint64_t now_ms)
+{
+	struct health_domain *d;
+	struct span domain;
+	double penalty;
+	bool suppressed;
+	int rc = RC_OK;
+
+	if (!parse_line(line, &penalty, &suppressed, &domain))
+		return RC_CORRUPT;
+	d = find(h, domain);
+	if (d == NULL) {
+		rc = add(h, domain, now_ms, &d);
+		if (rc != RC_OK)
+			return rc;
+		d->restored = true;
+	}
+	damp_restore(&d->damp, &h->config.damp, penalty, suppressed, age_ms, now_ms);
+	return rc;
+}
+
+int health_read_damping(struct health *h, struct span lines, uint64_t age_ms, uint64_t now_ms)
+{
+	struct span line;
+	int rc = RC_OK;
+
+	while (rc == RC_OK && lines.n != 0)
+		rc = span_cut(&lines, '\n', &line) ? restore(h, line, age_ms, now_ms) : RC_CORRUPT;
+	return rc;
+}
+
+/* --- for compute and people --- */
 
 bool health_checks(const struct health *h)
 {

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "lib/buf.h"
 #include "routed/damp.h"
 #include "routed/dnscheck.h"
 #include "routed/holds.h"
@@ -37,6 +38,7 @@ struct health_domain {
 	bool pending;     /* the last check says something new, and waits to be confirmed */
 	bool pending_good;
 	bool asking;
+	bool restored;                 /* by health_read_damping(), and not named since */
 	uint64_t pending_ms;           /* when that check was made */
 	uint64_t definite_ms;          /* last answer that says something */
 	uint64_t next_ms;              /* when to ask */
@@ -82,6 +84,20 @@ uint64_t health_wait_ms(const struct health *h, uint64_t now_ms);
 
 /** What compute has to know. Free *out with holds_fini(), also after an error. RC_NOMEM. */
 int health_holds(const struct health *h, struct holds *out) WARN_UNUSED;
+
+/** How often a penalty or a suppression has changed; decay is no change. */
+unsigned long health_changes(const struct health *h);
+
+/** Append what dampening has to remember, for people too: "2500000 suppressed DOMAIN", a line each.
+ */
+void health_write_damping(const struct health *h, uint64_t now_ms, struct buf *out);
+
+/**
+ * Take over what was written age_ms ago. A suppression whose time came meanwhile has ended.
+ * Returns  RC_OK; RC_CORRUPT (the lines before the odd one count); RC_NOMEM.
+ */
+int health_read_damping(struct health *h, struct span lines, uint64_t age_ms,
+			uint64_t now_ms) WARN_UNUSED;
 
 /** Is DNS asked at all? */
 bool health_checks(const struct health *h);

@@ -45,6 +45,7 @@ static void on_tick(uv_timer_t *timer)
 	gal_tick(s->gal, now);
 	if (s->publish != NULL)
 		publish_watch(s->publish, now);
+	server_damping_save(s);
 	log_age(s);
 }
 
@@ -309,7 +310,9 @@ static int prepare(struct server *s, bool takeover)
 
 	s->table_path = arena_printf(&s->arena, "%s/table", s->settings->state);
 	s->history.path = arena_printf(&s->arena, "%s/history", s->settings->state);
-	if (lock_path == NULL || s->table_path == NULL || s->history.path == NULL)
+	s->damping.path = arena_printf(&s->arena, "%s/dampening", s->settings->state);
+	if (lock_path == NULL || s->table_path == NULL || s->history.path == NULL ||
+	    s->damping.path == NULL)
 		return RC_NOMEM;
 	rc = file_mkdirs(s->settings->state, 0755);
 	if (rc == RC_OK)
@@ -330,6 +333,7 @@ static void destroy(struct server *s)
 {
 	server_history_fini(s);
 	server_recompute_fini(s);
+	server_damping_fini(s);
 	health_free(&s->health);
 	(void)inherit_close(&s->inherit);
 	buf_fini(&s->scratch);

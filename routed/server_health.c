@@ -136,6 +136,8 @@ int server_health_start(struct server *s)
 	rc = health_new(&config, &s->health);
 	if (rc == RC_OK)
 		rc = seed(s);
+	if (rc == RC_OK)
+		server_damping_load(s);
 	if (rc == RC_OK && c->dns_check)
 		rc = dns_new(&s->loop, &s->dns_config, on_verdict, s, &s->dns);
 	if (rc != RC_OK)

@@ -46,6 +46,17 @@ struct save {
 	int rc;
 };
 
+/* What dampening remembers, on the way to disk: server_damping.c. */
+struct damping_save {
+	uv_work_t work;
+	bool running, failed;
+	char *path;
+	struct buf file;
+	unsigned long
+		changes; /* health_changes() that is on disk, or was when the last try began */
+	int rc;
+};
+
 #define SERVER_CAUSES_BYTES ((size_t)1024 * 1024)
 
 struct history_item;
@@ -84,6 +95,7 @@ struct server {
 	struct ctl *ctl;
 	struct publish *publish;
 	struct health *health; /* NULL: nothing can hold a direct route back */
+	struct damping_save damping;
 	struct dns_config dns_config;
 	struct dns *dns;
 
@@ -161,6 +173,17 @@ const char *server_health_state(const struct server *s, const struct health_doma
 
 /** Append the counts as key=value lines. */
 void server_put_health(const struct server *s, struct buf *out);
+
+/* server_damping.c */
+
+/** Read what dampening remembers; what is wrong with it is logged, and is no obstacle. */
+void server_damping_load(struct server *s);
+
+/** Begin to write it, if it has changed. Called now and then. */
+void server_damping_save(struct server *s);
+
+/** The last time: the loop has ended. */
+void server_damping_fini(struct server *s);
 
 /* server_answer.c */
 

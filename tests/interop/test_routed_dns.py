@@ -305,6 +305,33 @@ class Dampening(DnsBase):
         self.assertRegex(d.control("explain user bob@s2.example.com text").decode(),
                          r"Dampening: penalty \d{4}, suppressed")
 
+    def test_restart_keeps_the_suppression(self):
+        """M21: neither an ordinary restart nor kill -9 is a way out; a damaged file is told and left."""
+        base.net_n1(self.provider, onlySystemMessagesUseCDs="TRUE")
+        d = self.routed(dampen="all")
+        d.becomes(base.DIRECT)
+        self.flap(d, lambda: int(d.status()["dampened"]) > 0)
+        base.put_ims(self.provider, "S1", "H", onlySystemMessagesUseCDs="TRUE")
+        self.reason(d, "DAMPENED", None, None)
+        saved = d.path("routed", "dampening")
+        wait_for("it is on disk", lambda: os.path.exists(saved))
+        d.process.kill()
+        d.process.wait()
+        d.start()
+        wait_for("read from the directory", lambda: d.status()["table"] == "directory")
+        self.reason(d, "DAMPENED", None, None)
+        d.stop()
+        d.start()
+        self.reason(d, "DAMPENED", None, None)
+        self.assertNotEqual(d.status()["dampened"], "0")
+        d.stop()
+        with open(saved, "r+b") as f:
+            f.seek(30)
+            f.write(b"x")
+        d.start()
+        d.becomes(base.DIRECT)
+        self.assertIn("dampening.load path=", d.log())
+
     def test_suppression_ends(self):
         base.net_n1(self.provider, onlySystemMessagesUseCDs="TRUE")
         d = self.routed(dampen="all", **{**self.QUICK_DAMP, "dampen-suppress": "1500"})

@@ -273,6 +273,140 @@ static void test_comes_back_unconfirmed(void **state)
 	health_free(&h);
 }
 
+/* Three flips of which the last was just now: DAMPENED. */
+static struct health *dampened(const struct health_config *config)
+{
+	struct health *h = begin(config, 0);
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		(void)want(h, i % 2, (i + 1) * SECOND);
+	assert_int_equal(hold(h), TABLE_DAMPENED);
+	return h;
+}
+
+static struct health *restarted(const struct health_config *config, const struct health *before,
+				uint64_t written, uint64_t age, uint64_t now)
+{
+	struct health *h = NULL;
+	struct buf b;
+
+	buf_init(&b, 4096);
+	health_write_damping(before, written, &b);
+	assert_int_equal(health_new(config, &h), RC_OK);
+	assert_int_equal(health_read_damping(h, buf_span(&b), age, now), RC_OK);
+	buf_fini(&b);
+	return h;
+}
+
+/* M21: a restart is no way out of a suppression, and no flip either. */
+static void test_dampening_survives_a_restart(void **state)
+{
+	struct health_config config = defaults;
+	struct health *h, *again;
+	uint64_t end;
+
+	(void)state;
+	config.damping = HEALTH_DAMP_ALL;
+	config.check = false;
+	h = dampened(&config);
+	end = health_wait_ms(h, 4 * SECOND);
+	/* A minute later, on a clock that began anew. */
+	again = restarted(&config, h, 4 * SECOND, MINUTE, 10);
+	assert_false(want(again, 1, 20));
+	assert_int_equal(hold(again), TABLE_DAMPENED);
+	assert_in_range(health_wait_ms(again, 10), end - MINUTE - 2, end - MINUTE + 2);
+	assert_float_equal(health_penalty(again, health_find(again, DOMAIN), 10),
+			   health_penalty(h, health_find(h, DOMAIN), 4 * SECOND + MINUTE), 1);
+	health_free(&again);
+	/* When its time is over while nobody runs. */
+	again = restarted(&config, h, 4 * SECOND, end + 1, 10);
+	assert_false(want(again, 1, 20));
+	assert_int_equal(hold(again), TABLE_OK);
+	assert_true(health_wait_ms(again, 20) == DAMP_NEVER);
+	health_free(&again);
+	health_free(&h);
+}
+
+/* What the settings allow now counts: nobody waits longer than `max`. */
+static void test_restored_penalty_has_a_ceiling(void **state)
+{
+	struct health *h = NULL;
+
+	(void)state;
+	assert_int_equal(health_new(&defaults, &h), RC_OK);
+	assert_int_equal(
+		health_read_damping(h, SPAN_LIT("999999999999999 suppressed x.example\n"), 0, 1000),
+		RC_OK);
+	assert_in_range(health_wait_ms(h, 1000), HOUR - 1, HOUR + 1);
+	health_free(&h);
+}
+
+static void test_changes_are_counted(void **state)
+{
+	struct health_config config = defaults;
+	struct health *h;
+	struct span domain;
+	unsigned long before;
+
+	(void)state;
+	config.damping = HEALTH_DAMP_ALL;
+	config.check = false;
+	h = dampened(&config);
+	before = health_changes(h);
+	assert_int_equal(before, 4);
+	assert_false(health_release(h, 5 * SECOND, &domain));
+	assert_int_equal(health_changes(h), before);
+	assert_true(health_release(h, HOUR + MINUTE, &domain));
+	assert_int_equal(health_changes(h), before + 1);
+	health_free(&h);
+}
+
+static void test_odd_lines(void **state)
+{
+	static const char *const rows[] = {
+		"1000 free",
+		"1000 free \n",
+		"1000  a.example\n",
+		"x free a.example\n",
+		" free a.example\n",
+		"1000 loose a.example\n",
+		"1000 free a.example",
+		"-1 free a.example\n",
+		"1000000000000000 free a.example\n",
+		"\n",
+	};
+	struct health *h = NULL;
+	size_t i, n;
+
+	(void)state;
+	assert_int_equal(health_new(&defaults, &h), RC_OK);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(health_read_damping(h, span_of(rows[i]), 0, 0), RC_CORRUPT);
+	health_list(h, &n);
+	assert_int_equal(n, 0);
+	health_free(&h);
+}
+
+static int restore_once(void *arg)
+{
+	struct health *h = NULL;
+	int rc = health_new(&defaults, &h);
+
+	(void)arg;
+	if (rc == RC_OK)
+		rc = health_read_damping(
+			h, SPAN_LIT("3000000 suppressed a.example\n1 free b.example\n"), 0, 0);
+	health_free(&h);
+	return rc;
+}
+
+static void test_restore_without_memory(void **state)
+{
+	(void)state;
+	unit_fail_allocations(restore_once, NULL);
+}
+
 static void test_many_domains(void **state)
 {
 	static char text[500][16];
@@ -314,6 +448,11 @@ int main(void)
 		cmocka_unit_test(test_dns_flips_are_dampened),
 		cmocka_unit_test(test_directory_flips),
 		cmocka_unit_test(test_comes_back_unconfirmed),
+		unit_heap_test(test_dampening_survives_a_restart),
+		unit_heap_test(test_restored_penalty_has_a_ceiling),
+		unit_heap_test(test_changes_are_counted),
+		unit_heap_test(test_odd_lines),
+		unit_heap_test(test_restore_without_memory),
 		cmocka_unit_test(test_many_domains),
 	};
 
