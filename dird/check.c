@@ -2,6 +2,7 @@
 
 #include "dird/apply.h"
 #include "dird/be.h"
+#include "dird/check_digest.h"
 #include "dird/check_view.h"
 #include "dird/store_int.h"
 #include "lib/dn.h"
@@ -16,6 +17,7 @@ struct work {
 	struct check *c;
 	struct arena arena; /* of one entry */
 	uint64_t root;
+	struct check_digest *digests;
 	uint64_t placed; /* entries that need a row in the tree */
 };
 
@@ -149,7 +151,9 @@ static int check_entry(void *ctx, struct span key, struct span value)
 	check_uuid(w, eid, &e);
 	check_place(w, eid, &e);
 	check_order(w, eid, &e);
-	rc = check_index(w, eid, &e);
+	rc = check_digest_add(w->digests, &e);
+	if (rc == RC_OK)
+		rc = check_index(w, eid, &e);
 	if (rc == RC_CORRUPT) {
 		problem(w, "entry %" PRIu64 ": an attribute is damaged", eid);
 		rc = RC_OK;
@@ -227,6 +231,10 @@ static int check_quarantine(struct work *w)
 		uuid_write(&u, text);
 		if (!uuid_eq(&q.e.head.uuid, &u))
 			problem(w, "quarantine: the row of %s holds another entry's change", text);
+		if (!q.is_removal)
+			rc = check_digest_add_quarantined(w->digests, &q.e);
+		if (rc != RC_OK)
+			return rc;
 		n++;
 	}
 	if (rc == RC_CORRUPT || (rc == RC_DONE && n != w->c->quarantined))
@@ -244,12 +252,19 @@ static int check_contexts(struct work *w)
 {
 	uint32_t number = 0;
 	struct store_nc nc;
+	bool right;
 	int rc;
 
 	while ((rc = store_nc_next(w->t, &number, &nc)) == RC_OK) {
 		w->c->contexts++;
 		if (nc.floor > nc.position.usn)
 			problem(w, "context %" PRIu32 ": tombstone floor above its position",
+				number);
+		rc = check_digest_is_right(w->digests, &nc.position.nc, &right);
+		if (rc != RC_OK)
+			return rc;
+		if (!right)
+			problem(w, "context %" PRIu32 ": its digest is not that of its entries",
 				number);
 	}
 	return rc == RC_DONE ? RC_OK : rc;
@@ -269,7 +284,9 @@ int check_database(struct store_txn *t, const struct schema *schema, struct chec
 		c->problems = 0;
 	c->quarantined = store_quarantine_count(t);
 	arena_init(&w.arena);
-	rc = store_root(t, &w.root);
+	rc = check_digest_new(t, &w.digests);
+	if (rc == RC_OK)
+		rc = store_root(t, &w.root);
 	if (rc == RC_OK || rc == RC_NOTFOUND)
 		rc = store_scan(t, STORE_ENTRY, check_entry, &w);
 	if (rc == RC_OK)
@@ -290,6 +307,7 @@ int check_database(struct store_txn *t, const struct schema *schema, struct chec
 			    c->entries + c->tombstones + c->quarantined);
 		check_count(&w, "index", store_rows(t, STORE_INDEX), c->index_rows);
 	}
+	check_digest_free(&w.digests);
 	arena_fini(&w.arena);
 	return rc;
 }

@@ -1,5 +1,6 @@
 #include "dird/store.h"
 
+#include "dird/store_digest.h"
 #include "dird/store_gram.h"
 #include "dird/store_mdb.h"
 #include "dird/store_view.h"
@@ -397,6 +398,7 @@ int store_write_commit(struct store_txn **t)
 
 	must(txn->is_write);
 	store_gram_settle(txn);
+	store_digest_settle(txn);
 	rc = txn->rc;
 	if (rc == RC_OK) {
 		err = write_error(mdb_txn_commit(txn->txn));
@@ -410,6 +412,7 @@ int store_write_commit(struct store_txn **t)
 		rc = rc == RC_OK ? RC_MORE : rc;
 	}
 	buf_fini(&txn->fresh);
+	store_digest_close(txn);
 	mem_free(txn);
 	*t = NULL;
 	return rc;
@@ -422,6 +425,7 @@ void store_write_abort(struct store_txn **t)
 	must((*t)->is_write);
 	mdb_txn_abort((*t)->txn);
 	buf_fini(&(*t)->fresh);
+	store_digest_close(*t);
 	mem_free(*t);
 	*t = NULL;
 }

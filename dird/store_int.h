@@ -93,6 +93,8 @@ int store_limbo_next(struct store_txn *t, const struct uuid *parent, uint64_t af
 /** Quarantine: put the change's rows, and forget them if they are there. */
 void store_quarantine_put(struct store_txn *t, uint32_t nc, const struct store_quarantined *q);
 void store_quarantine_del(struct store_txn *t, uint32_t nc, const struct uuid *u);
+/** Does a change of the context for this entry wait there? */
+bool store_is_quarantined(struct store_txn *t, const struct uuid *nc, const struct uuid *u);
 /** The next one behind (*nc, *u) that waits for a change of entry `awaited`; RC_DONE. */
 int store_quarantine_waiting(struct store_txn *t, const struct uuid *awaited, uint32_t *nc,
 			     struct uuid *u) WARN_UNUSED;

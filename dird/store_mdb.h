@@ -8,7 +8,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 
-#define STORE_FORMAT 4
+#define STORE_FORMAT 5
 #define STORE_EID_BYTES 8
 
 struct store {
@@ -34,8 +34,9 @@ struct store_txn {
 	int rc;           /* sticks in a write transaction */
 	struct buf fresh; /* values for the n-gram index: see store_gram.c */
 	uint64_t fresh_entries, fresh_values, fresh_last;
-	uint64_t root;          /* cached; 0: not looked up yet */
-	struct store_txn *next; /* in the pool */
+	struct store_digests *digests; /* store_digest.c; NULL: none was changed */
+	uint64_t root;                 /* cached; 0: not looked up yet */
+	struct store_txn *next;        /* in the pool */
 };
 
 static inline MDB_val store_val(struct span s)

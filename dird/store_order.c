@@ -1,7 +1,8 @@
+#include "dird/store_digest.h"
 #include "dird/store_mdb.h"
 
 /* nc table: 'n' number -> row, 'u' id -> number. Row: flags id epoch invocation usn floor, and of
- * the life before: epoch invocation usn. */
+ * the life before: epoch invocation usn. 'd': store_digest.c */
 #define NC_KEY_BYTES 5
 #define NC_ID_KEY_BYTES 17
 #define NC_ROW_BYTES (1 + 16 + 4 + 16 + 8 + 8 + 4 + 16 + 8)
@@ -137,6 +138,7 @@ void store_nc_del(struct store_txn *t, const struct store_nc *nc)
 
 	store_del(t, STORE_NC, nc_id_key(&nc->position.nc, id_key), span_make(NULL, 0));
 	store_del(t, STORE_NC, nc_key(nc->number, key), span_make(NULL, 0));
+	store_digest_del(t, &nc->position.nc);
 }
 
 /* --- change order --- */

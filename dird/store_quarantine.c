@@ -1,3 +1,4 @@
+#include "dird/store_digest.h"
 #include "dird/store_mdb.h"
 
 /*
@@ -72,11 +73,47 @@ static void put_order_row(struct store_txn *t, uint32_t nc, const struct store_q
 	buf_fini(&row);
 }
 
+/* The digest counts what waits in the place of what readers see. */
+static void count_instead(struct store_txn *t, const struct store_quarantined *q, bool waits)
+{
+	struct entry live;
+	uint64_t eid;
+	int rc;
+
+	if (!q->is_removal && waits)
+		store_digest_add(t, &q->e);
+	else if (!q->is_removal)
+		store_digest_sub(t, &q->e);
+	rc = store_by_uuid(t, &q->e.head.uuid, &eid);
+	if (rc == RC_OK)
+		rc = store_entry(t, eid, &live);
+	if (rc == RC_NOTFOUND ||
+	    (rc == RC_OK && !uuid_eq(&live.head.stamp.nc, &q->e.head.stamp.nc)))
+		return;
+	if (rc != RC_OK)
+		store_fail(t, rc);
+	else if (waits)
+		store_digest_sub(t, &live);
+	else
+		store_digest_add(t, &live);
+}
+
+bool store_is_quarantined(struct store_txn *t, const struct uuid *nc, const struct uuid *u)
+{
+	uint8_t key[KEY_BYTES];
+	struct store_nc row;
+
+	return store_rows(t, STORE_QUARANTINE) != 0 && store_nc_find(t, nc, &row) == RC_OK &&
+	       store_has(t, STORE_QUARANTINE, quarantine_key(row.number, u, key),
+			 span_make(NULL, 0));
+}
+
 void store_quarantine_put(struct store_txn *t, uint32_t nc, const struct store_quarantined *q)
 {
 	const struct entry_head *head = &q->e.head;
 	uint8_t key[KEY_BYTES], wait[WAIT_KEY_BYTES], usn[8];
 
+	count_instead(t, q, true);
 	be_put64(usn, head->stamp.usn);
 	store_put(t, STORE_QUARANTINE, quarantine_key(nc, &head->uuid, key),
 		  span_make(usn, sizeof(usn)));
@@ -120,6 +157,7 @@ void store_quarantine_del(struct store_txn *t, uint32_t nc, const struct uuid *u
 		store_fail(t, rc);
 		return;
 	}
+	count_instead(t, &q, false);
 	awaited = q.awaited; /* the row's bytes go with the first delete */
 	usn = q.e.head.stamp.usn;
 	store_order_del(t, nc, usn, u);

@@ -1,5 +1,6 @@
 #include "dird/update.h"
 
+#include "dird/store_digest.h"
 #include "dird/update_int.h"
 #include "lib/dn.h"
 
@@ -54,6 +55,19 @@ int update_index(struct update *u, uint64_t eid, const struct attr_list *old,
 	return apply_differences(u->ctx->schema, old, now, u->a, put_delta, &d);
 }
 
+/* What waits in quarantine for the entry counts in its place. */
+static void count(struct update *u, const struct entry *old, const struct entry *now)
+{
+	const struct entry_head *head = now != NULL ? &now->head : &old->head;
+
+	if (store_is_quarantined(u->t, &head->stamp.nc, &head->uuid))
+		return;
+	if (old != NULL)
+		store_digest_sub(u->t, old);
+	if (now != NULL)
+		store_digest_add(u->t, now);
+}
+
 int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 		 const struct apply_entry *content, const struct update_old *old)
 {
@@ -74,6 +88,8 @@ int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 		rc = store_error(u->t);
 	if (rc == RC_OK)
 		rc = entry_open(buf_span(&record), &now);
+	if (rc == RC_OK)
+		count(u, old != NULL ? &old->e : NULL, &now);
 	if (rc == RC_OK)
 		rc = update_views(u, eid, old != NULL ? &old->e : NULL, &now);
 	buf_fini(&record);
@@ -98,6 +114,7 @@ void update_erase(struct update *u, const struct update_old *old)
 	static const struct attr_list none;
 	int rc = update_index(u, old->eid, &old->attrs, &none);
 
+	count(u, &old->e, NULL);
 	store_uuid_del(u->t, &old->e.head.uuid);
 	store_entry_del(u->t, old->eid);
 	if (rc == RC_OK)

@@ -1,6 +1,7 @@
 /* dirctl stat: sizes, and how far each naming context is. */
 #include "tools/dirctl.h"
 
+#include "dird/store_digest.h"
 #include "lib/dn.h"
 
 #include <inttypes.h>
@@ -36,7 +37,13 @@ static int add_context(struct cli_table *table, struct store_txn *t, const struc
 		       struct buf *b)
 {
 	char id[UUID_TEXT_BYTES], invocation[UUID_TEXT_BYTES], epoch[12], usn[24], floor[24];
+	char digest_text[DIGEST_TEXT_BYTES];
+	uint8_t digest[DIGEST_BYTES];
+	int rc = store_digest(t, &nc->position.nc, digest);
 
+	if (rc != RC_OK)
+		return rc;
+	digest_write(digest, digest_text);
 	uuid_write(&nc->position.nc, id);
 	uuid_write(&nc->position.invocation, invocation);
 	snprintf(epoch, sizeof(epoch), "%" PRIu32, nc->position.epoch);
@@ -44,16 +51,20 @@ static int add_context(struct cli_table *table, struct store_txn *t, const struc
 	snprintf(floor, sizeof(floor), "%" PRIu64, nc->floor);
 	return cli_table_add(table, (const char *const[]){context_name(t, nc, b),
 							  nc->is_own ? "TRUE" : "FALSE", epoch, usn,
-							  floor, id, invocation});
+							  floor, id, invocation, digest_text});
 }
 
 static int print_contexts(struct store_txn *t, bool json)
 {
-	static const struct cli_column columns[] = {
-		{"CONTEXT", "context", CLI_COL_TEXT},       {"OWN", "own", CLI_COL_BOOL},
-		{"EPOCH", "epoch", CLI_COL_NUMBER},         {"USN", "usn", CLI_COL_NUMBER},
-		{"FLOOR", "floor", CLI_COL_NUMBER},         {"ID", "id", CLI_COL_TEXT},
-		{"INVOCATION", "invocation", CLI_COL_TEXT}, {0}};
+	static const struct cli_column columns[] = {{"CONTEXT", "context", CLI_COL_TEXT},
+						    {"OWN", "own", CLI_COL_BOOL},
+						    {"EPOCH", "epoch", CLI_COL_NUMBER},
+						    {"USN", "usn", CLI_COL_NUMBER},
+						    {"FLOOR", "floor", CLI_COL_NUMBER},
+						    {"ID", "id", CLI_COL_TEXT},
+						    {"INVOCATION", "invocation", CLI_COL_TEXT},
+						    {"DIGEST", "digest", CLI_COL_TEXT},
+						    {0}};
 	struct cli_table *table;
 	struct store_nc nc;
 	uint32_t number = 0;
@@ -88,7 +99,9 @@ int dirctl_stat(int argc, char **argv)
 		"dirctl stat",
 		"",
 		"Prints the sizes of the database, and for each naming context the position up to "
-		"which it is here.",
+		"which it is here and the digest of its entries: sites at the same position have "
+		"the "
+		"same digest.",
 		opts,
 		"  dirctl stat --config site1/dird.conf\n",
 		0,

@@ -11,6 +11,7 @@
 #include "dird/op_impl.h"
 #include "dird/repl_batch.h"
 #include "dird/server.h"
+#include "dird/store_digest.h"
 
 #define SITES 4
 #define ROOT "o=Example"
@@ -317,7 +318,23 @@ static void put_printable(struct buf *b, struct span s)
 		buf_putc(b, s.p[i] < ' ' || s.p[i] > '~' ? '.' : s.p[i]);
 }
 
-/* uuid, stamp, DN, attributes in order: one line an entry, lines in order. */
+static unsigned dump_digests(struct store_txn *t, struct span *lines, struct arena *a)
+{
+	char text[DIGEST_TEXT_BYTES];
+	uint8_t digest[DIGEST_BYTES];
+	struct store_nc nc;
+	uint32_t number = 0;
+	unsigned n = 0;
+
+	while (store_nc_next(t, &number, &nc) == RC_OK) {
+		assert_int_equal(store_digest(t, &nc.position.nc, digest), RC_OK);
+		digest_write(digest, text);
+		lines[n++] = arena_span(a, span_of(text));
+	}
+	return n;
+}
+
+/* uuid, stamp, DN, attributes in order: one line an entry; digests; lines in order. */
 static struct span dump(struct site *s, struct arena *a)
 {
 	struct store_iter *it;
@@ -358,6 +375,7 @@ static struct span dump(struct site *s, struct arena *a)
 		lines[n++] = arena_span(a, buf_span(&b));
 	}
 	store_iter_free(&it);
+	n += dump_digests(t, lines + n, a);
 	store_read_end(&t);
 	qsort(lines, n, sizeof(*lines), by_bytes);
 	buf_clear(&b);

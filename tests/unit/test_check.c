@@ -1,6 +1,8 @@
 /* The self-check (dird/check.h) finds each kind of damage and says what it is. */
 #include "tests/unit/base.h"
 
+#include "dird/store_digest.h"
+
 #define PERSON "cn=Ada,cn=Recipients,ou=S1,o=Example"
 
 static int setup(void **state)
@@ -124,6 +126,10 @@ static void damage(void **state)
 	nc.position.usn = 1;
 	store_nc_put(b->t, &nc);
 	expect(b, "above the counter");
+
+	base_begin(b);
+	store_digest_add(b->t, &e);
+	expect(b, "its digest is not that of its entries");
 
 	base_begin(b);
 	store_limbo_put(b->t, &u, eid);

@@ -1,0 +1,185 @@
+/*
+ * Digests of naming contexts (digest.h): table nc, 'd' id -> state. A write transaction keeps the
+ * states that it changes beside it, and puts each once, before the commit.
+ */
+#include "dird/store_digest.h"
+
+#include "dird/store_mdb.h"
+
+#define DIGEST_KEY_BYTES (1 + UUID_BYTES)
+
+struct state {
+	struct state *next;
+	struct uuid nc;
+	uint8_t bytes[DIGEST_STATE_BYTES];
+};
+
+struct store_digests {
+	struct digester *digester;
+	struct state *first;
+};
+
+static struct span digest_key(const struct uuid *nc, uint8_t key[static DIGEST_KEY_BYTES])
+{
+	key[0] = 'd';
+	memcpy(key + 1, nc->b, UUID_BYTES);
+	return span_make(key, DIGEST_KEY_BYTES);
+}
+
+static int read_state(struct store_txn *t, const struct uuid *nc, uint8_t *out)
+{
+	uint8_t key[DIGEST_KEY_BYTES];
+	struct span v;
+	int rc = store_get(t, STORE_NC, digest_key(nc, key), &v);
+
+	if (rc == RC_OK && v.n != DIGEST_STATE_BYTES)
+		return RC_CORRUPT;
+	if (rc == RC_OK)
+		memcpy(out, v.p, DIGEST_STATE_BYTES);
+	else if (rc == RC_NOTFOUND)
+		memset(out, 0, DIGEST_STATE_BYTES);
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+static struct state *find_state(const struct store_txn *t, const struct uuid *nc)
+{
+	struct state *s = t->digests != NULL ? t->digests->first : NULL;
+
+	while (s != NULL && !uuid_eq(&s->nc, nc))
+		s = s->next;
+	return s;
+}
+
+static int open_digests(struct store_txn *t)
+{
+	int rc;
+
+	if (t->digests != NULL)
+		return RC_OK;
+	t->digests = mem_zalloc(1, sizeof(*t->digests));
+	if (t->digests == NULL)
+		return RC_NOMEM;
+	rc = digester_new(&t->digests->digester);
+	if (rc != RC_OK) {
+		mem_free(t->digests);
+		t->digests = NULL;
+	}
+	return rc;
+}
+
+/* The state that this transaction changes. */
+static int open_state(struct store_txn *t, const struct uuid *nc, struct state **out)
+{
+	struct state *s;
+	int rc = open_digests(t);
+
+	if (rc != RC_OK)
+		return rc;
+	*out = find_state(t, nc);
+	if (*out != NULL)
+		return RC_OK;
+	s = mem_zalloc(1, sizeof(*s));
+	if (s == NULL)
+		return RC_NOMEM;
+	s->nc = *nc;
+	rc = read_state(t, nc, s->bytes);
+	if (rc != RC_OK) {
+		mem_free(s);
+		return rc;
+	}
+	s->next = t->digests->first;
+	t->digests->first = s;
+	*out = s;
+	return RC_OK;
+}
+
+typedef int change_fn(struct digester *d, uint8_t *state, const struct entry *e);
+
+static void change(struct store_txn *t, const struct entry *e, change_fn *fn)
+{
+	struct state *s;
+	int rc;
+
+	if (t->rc != RC_OK || uuid_eq(&e->head.stamp.nc, &POSITION_LOCAL_NC))
+		return;
+	rc = open_state(t, &e->head.stamp.nc, &s);
+	if (rc == RC_OK)
+		rc = fn(t->digests->digester, s->bytes, e);
+	if (rc != RC_OK)
+		store_fail(t, rc);
+}
+
+void store_digest_add(struct store_txn *t, const struct entry *e)
+{
+	change(t, e, digest_add);
+}
+
+void store_digest_sub(struct store_txn *t, const struct entry *e)
+{
+	change(t, e, digest_sub);
+}
+
+int store_digest_state(struct store_txn *t, const struct uuid *nc, uint8_t *out)
+{
+	const struct state *s = find_state(t, nc);
+
+	if (s == NULL)
+		return read_state(t, nc, out);
+	memcpy(out, s->bytes, DIGEST_STATE_BYTES);
+	return RC_OK;
+}
+
+int store_digest(struct store_txn *t, const struct uuid *nc, uint8_t out[static DIGEST_BYTES])
+{
+	uint8_t state[DIGEST_STATE_BYTES];
+	struct digester *d = NULL;
+	int rc = store_digest_state(t, nc, state);
+
+	if (rc == RC_OK)
+		rc = digester_new(&d);
+	if (rc == RC_OK)
+		rc = digest_of(d, state, out);
+	digester_free(&d);
+	return rc;
+}
+
+void store_digest_del(struct store_txn *t, const struct uuid *nc)
+{
+	uint8_t key[DIGEST_KEY_BYTES];
+	struct span k = digest_key(nc, key);
+	struct state *s = find_state(t, nc), **at;
+
+	if (store_has(t, STORE_NC, k, span_make(NULL, 0)))
+		store_del(t, STORE_NC, k, span_make(NULL, 0));
+	if (s == NULL)
+		return;
+	for (at = &t->digests->first; *at != s; at = &(*at)->next)
+		;
+	*at = s->next;
+	mem_free(s);
+}
+
+void store_digest_settle(struct store_txn *t)
+{
+	uint8_t key[DIGEST_KEY_BYTES];
+	struct state *s = t->digests != NULL ? t->digests->first : NULL;
+
+	for (; s != NULL; s = s->next)
+		store_put(t, STORE_NC, digest_key(&s->nc, key),
+			  span_make(s->bytes, DIGEST_STATE_BYTES));
+}
+
+void store_digest_close(struct store_txn *t)
+{
+	struct state *s, *next;
+
+	if (t->digests == NULL)
+		return;
+	for (s = t->digests->first; s != NULL; s = next) {
+		next = s->next;
+		mem_free(s);
+	}
+	digester_free(&t->digests->digester);
+	mem_free(t->digests);
+	t->digests = NULL;
+}

@@ -1,0 +1,26 @@
+/*
+ * The digest of each naming context that leaves the site, as of a transaction. What counts is the
+ * last state of each live entry: a change that waits in quarantine counts as it came, in the place
+ * of what readers still see of the entry.
+ */
+#pragma once
+
+#include "dird/digest.h"
+#include "dird/store_int.h"
+
+/** An entry comes or goes; an error sticks. */
+void store_digest_add(struct store_txn *t, const struct entry *e);
+void store_digest_sub(struct store_txn *t, const struct entry *e);
+
+/** The digest, and the state behind it (DIGEST_STATE_BYTES). */
+int store_digest(struct store_txn *t, const struct uuid *nc,
+		 uint8_t out[static DIGEST_BYTES]) WARN_UNUSED;
+int store_digest_state(struct store_txn *t, const struct uuid *nc, uint8_t *out) WARN_UNUSED;
+
+/** The context goes. */
+void store_digest_del(struct store_txn *t, const struct uuid *nc);
+
+/** Before the commit: put what has changed. */
+void store_digest_settle(struct store_txn *t);
+/** At the end of the transaction. */
+void store_digest_close(struct store_txn *t);
