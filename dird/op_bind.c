@@ -348,7 +348,7 @@ static int external_site(struct op *op, const struct tls_peer *peer, struct iden
 	struct buf key;
 	int rc;
 
-	if (!peer->is_tls13 || at == NULL || !at->is_indexed)
+	if (!peer->is_tls13 || peer->is_weak || at == NULL || !at->is_indexed)
 		return RC_NOTFOUND;
 	tls_pin_write(peer->pin, pin);
 	buf_init(&key, 256);
@@ -409,6 +409,29 @@ static int external_tls(struct op *op, struct identity *id)
 	return rc == RC_NOTFOUND ? external_subject(op, &peer, id) : rc;
 }
 
+/* Why nobody was found by EXTERNAL. */
+static const char *stranger(struct op *op)
+{
+	struct tls_peer peer;
+	const char *text;
+
+	if (stream_is_local(op->conn->stream))
+		return "EXTERNAL on the local socket is for root and the server's own user";
+	stream_tls_peer(op->conn->stream, &peer);
+	if (!peer.has_certificate)
+		return "the client has given no certificate";
+	if (peer.is_weak)
+		return "the key of the client's certificate is too weak";
+	if (peer.is_trusted)
+		return "no site has the client certificate's key pinned, and no entry its "
+		       "subject's name";
+	text = arena_printf(&op->arena,
+			    "no site has the client certificate's key pinned, and the certificate "
+			    "is not trusted: %s",
+			    peer.distrust);
+	return text != NULL ? text : rc_text(RC_NOMEM);
+}
+
 /* An authorization identity may only repeat who the client is. */
 static bool is_same_identity(struct op *op, struct span authzid, const struct identity *id)
 {
@@ -433,12 +456,7 @@ static void start_external(struct op *op)
 	else
 		rc = external_tls(op, &id);
 	if (rc == RC_NOTFOUND)
-		refuse(op, LR_INVALID_CREDENTIALS,
-		       stream_is_local(op->conn->stream)
-			       ? "EXTERNAL on the local socket is for root and the server's own "
-				 "user"
-			       : "no site has the client certificate's key pinned, and no trusted "
-				 "certificate names an entry");
+		refuse(op, LR_INVALID_CREDENTIALS, stranger(op));
 	else if (rc == RC_CONFLICT)
 		refuse(op, LR_INVALID_CREDENTIALS, "two sites have this key pinned");
 	else if (rc != 0)

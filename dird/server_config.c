@@ -45,7 +45,8 @@ static int with_keys(struct server_config *c, int (*fn)(const struct conf_key *k
 		 .help = "PEM file, with the chain"},
 		{"tls-key", CONF_PATH, &c->tls.key, .help = "PEM file of mode 0600"},
 		{"tls-ca", CONF_PATH, &c->tls.ca,
-		 .help = "PEM file of the authority that signs client certificates"},
+		 .help = "PEM file of the authority that signs client certificates, with its "
+			 "revocation list if it has one"},
 		{"admin-password-file", CONF_PATH, &c->admin_password_file,
 		 .help = "file with the hash of the administrator's password"},
 		{"anonymous-read", CONF_BOOL, &c->anonymous_read,

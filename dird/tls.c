@@ -27,7 +27,8 @@ struct tls {
 	unsigned npins;
 	bool is_trusted;
 	bool is_ready;
-	bool is_pin_wrong;
+	const char *distrust; /* why its chain is not trusted */
+	const char *refusal;  /* why this side ended the handshake; NULL: it did not */
 	char error[160];
 };
 
@@ -68,6 +69,22 @@ static bool has_pin(const struct tls *t, X509 *cert)
 	return false;
 }
 
+static bool is_weak(X509 *cert)
+{
+	EVP_PKEY *key = cert != NULL ? X509_get0_pubkey(cert) : NULL;
+
+	return key == NULL || EVP_PKEY_get_security_bits(key) < TLS_KEY_MIN_BITS;
+}
+
+static const char *refusal_of(const struct tls *t, X509 *cert)
+{
+	if (!has_pin(t, cert))
+		return "the key of the other side is not the one pinned for its site";
+	if (is_weak(cert))
+		return "the key of the other side is too weak";
+	return NULL;
+}
+
 /*
  * Instead of OpenSSL's own verification. A server takes every certificate here and remembers if its
  * chain is good; a client takes only a pinned key, whoever signed it.
@@ -79,14 +96,32 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
 
 	(void)arg;
 	if (t->npins != 0) {
-		if (has_pin(t, X509_STORE_CTX_get0_cert(ctx)))
-			return 1;
-		t->is_pin_wrong = true;
-		X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
-		return 0;
+		t->refusal = refusal_of(t, X509_STORE_CTX_get0_cert(ctx));
+		if (t->refusal != NULL)
+			X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
+		return t->refusal == NULL;
 	}
 	t->is_trusted = t->context->has_ca && X509_verify_cert(ctx) == 1;
+	t->distrust = t->context->has_ca
+			      ? X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx))
+			      : "no CA is configured here";
 	return 1;
+}
+
+/* Revocation lists in the CA file are there to be looked at. */
+static void look_at_lists(struct tls_context *c)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(c->ssl);
+	STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(store);
+	int i;
+
+	for (i = 0; i < sk_X509_OBJECT_num(all); i++) {
+		if (X509_OBJECT_get_type(sk_X509_OBJECT_value(all, i)) == X509_LU_CRL) {
+			(void)X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK |
+								  X509_V_FLAG_CRL_CHECK_ALL);
+			return;
+		}
+	}
 }
 
 static int load_files(struct tls_context *c, const struct tls_config *cfg, struct buf *why)
@@ -119,6 +154,7 @@ static int load_files(struct tls_context *c, const struct tls_config *cfg, struc
 		return RC_INVALID;
 	}
 	c->has_ca = true;
+	look_at_lists(c);
 	return 0;
 }
 
@@ -268,8 +304,8 @@ static void remember_error(struct tls *t)
 	unsigned long e = ERR_peek_error();
 	const char *reason = e != 0 ? ERR_reason_error_string(e) : NULL;
 
-	if (t->is_pin_wrong)
-		reason = "the key of the other side is not the one pinned for its site";
+	if (t->refusal != NULL)
+		reason = t->refusal;
 	if (t->error[0] == '\0')
 		snprintf(t->error, sizeof(t->error), "%s", reason != NULL ? reason : "TLS failure");
 	ERR_clear_error();
@@ -435,7 +471,9 @@ void tls_peer(const struct tls *t, struct tls_peer *out)
 	if (cert == NULL || spki_pin(cert, out->pin) != 0)
 		return;
 	out->has_certificate = true;
+	out->is_weak = is_weak(cert);
 	out->is_trusted = t->is_trusted;
+	out->distrust = t->distrust;
 	subject_text(cert, out->subject, sizeof(out->subject));
 }
 

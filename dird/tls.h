@@ -10,6 +10,7 @@
 
 #define TLS_PIN_BYTES 32      /* SHA-256 of the DER SubjectPublicKeyInfo */
 #define TLS_PIN_TEXT_BYTES 52 /* "sha256:" + base64 + NUL */
+#define TLS_KEY_MIN_BITS 112  /* of security (NIST SP 800-57): RSA of 2048 bits, P-256 */
 
 struct tls_context; /* certificate, key, trust; shared by many streams, replaceable while they live
 		     */
@@ -18,7 +19,8 @@ struct tls;         /* one stream */
 struct tls_config {
 	const char *certificate; /* PEM files */
 	const char *key;
-	const char *ca; /* NULL: no chain is trusted, only pins identify */
+	const char *ca; /* NULL: no chain is trusted, only pins identify. If the file holds
+			   revocation lists (RFC 5280 §5), every issuer must have one there */
 };
 
 /** Refuses a key file that others may read. `why` gets a sentence. */
@@ -33,7 +35,8 @@ int tls_accept_new(struct tls_context *c, struct tls **out) WARN_UNUSED;
 
 /**
  * Client side towards another site: TLS 1.3 only, own certificate offered, and the handshake fails
- * unless the peer's key has one of the pins.
+ * unless the peer's key has one of the pins and TLS_KEY_MIN_BITS. Nothing else of its certificate
+ * counts: neither issuer nor names nor dates.
  */
 int tls_connect_new(struct tls_context *c, const char *host, const uint8_t (*pins)[TLS_PIN_BYTES],
 		    unsigned npins, struct tls **out) WARN_UNUSED;
@@ -53,7 +56,9 @@ const char *tls_error(const struct tls *t);
 
 struct tls_peer {
 	bool has_certificate;
-	bool is_trusted; /* chain to the configured CA */
+	bool is_weak;         /* its key has fewer than TLS_KEY_MIN_BITS */
+	bool is_trusted;      /* chain to the configured CA */
+	const char *distrust; /* why it is not; static text */
 	bool is_tls13;
 	uint8_t pin[TLS_PIN_BYTES];
 	char subject[512]; /* RFC 2253 text; "" without a certificate */
