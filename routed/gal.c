@@ -1,235 +1,12 @@
 #include "routed/gal.h"
 
-#include "lib/clock.h"
 #include "lib/log.h"
+#include "routed/encap.h"
+#include "routed/gal_private.h"
 
-#include <stdatomic.h>
-
-#define BUCKETS 4096u
 #define MAX_WAITING 1000
-#define RETRY_MS 1000
 #define REPLY_MAX_BYTES 4096
 #define HANG_FACTOR 2
-
-enum entry_state {
-	ENTRY_QUEUED,   /* a question for the thread */
-	ENTRY_ANSWERED, /* reply is valid until expires_ms */
-};
-
-struct gal_entry {
-	char *address;
-	enum entry_state state;
-	bool stale; /* do not keep the answer */
-	uint64_t asked_ms, expires_ms;
-	struct buf reply;
-	struct gal_request *waiters;
-	struct gal_entry *chain;         /* of its bucket */
-	struct gal_entry *older, *newer; /* answered ones, by age */
-	struct gal_entry *queue;         /* next question, or next finding */
-
-	/* what the thread found; the loop reads it afterwards */
-	int found_rc;
-	struct arena arena;
-	struct span dn;
-	struct span *values;
-	unsigned nvalues;
-};
-
-struct gal {
-	struct gal_config config;
-	gal_resolve *resolve;
-	void *arg;
-	void (*on_closed)(void *arg);
-	void *closed_arg;
-	uv_async_t async;
-	uv_thread_t thread;
-	atomic_bool stop;
-
-	pthread_mutex_t lock; /* guards the two queues */
-	pthread_cond_t wake;
-	struct gal_entry *questions, *last_question;
-	struct gal_entry *findings;
-
-	/* of the loop alone */
-	struct gal_entry *buckets[BUCKETS];
-	struct gal_entry *oldest, *newest;
-	struct gal_entry *undecided; /* findings that the resolver cannot judge yet */
-	unsigned waiting;
-	struct gal_stats stats;
-
-	/* of the thread alone */
-	struct session session;
-	uint64_t retry_at_ms;
-};
-
-static uint64_t now_ms(void)
-{
-	return clock_system.mono_ms(&clock_system);
-}
-
-/* --- the thread --- */
-
-/* RFC 4515 §3 */
-static void put_escaped(struct buf *b, struct span s)
-{
-	size_t i;
-
-	for (i = 0; i < s.n; i++) {
-		if (memchr("*()\\", s.p[i], 4) != NULL || s.p[i] < ' ')
-			buf_printf(b, "\\%02x", s.p[i]);
-		else
-			buf_putc(b, s.p[i]);
-	}
-}
-
-static int connect_now(struct gal *g)
-{
-	char why[SESSION_WHY_BYTES];
-	int rc;
-
-	if (g->session.ld != NULL)
-		return RC_OK;
-	if (now_ms() < g->retry_at_ms)
-		return RC_CLOSED;
-	rc = session_open(&g->session, &g->config.session, why);
-	if (rc != RC_OK) {
-		g->retry_at_ms = now_ms() + RETRY_MS;
-		log_warn(NULL, "gal.down", "why=\"%s\"", why);
-	}
-	return rc;
-}
-
-static int keep_values(struct gal_entry *e, struct berval **from)
-{
-	unsigned n = (unsigned)ldap_count_values_len(from);
-	struct span *values = arena_zalloc(&e->arena, e->nvalues + n, sizeof(*values));
-	unsigned i;
-
-	if (values == NULL)
-		return RC_NOMEM;
-	if (e->nvalues != 0)
-		memcpy(values, e->values, e->nvalues * sizeof(*values));
-	for (i = 0; i < n; i++) {
-		values[e->nvalues] =
-			arena_span(&e->arena, span_make(from[i]->bv_val, from[i]->bv_len));
-		if (values[e->nvalues++].p == NULL)
-			return RC_NOMEM;
-	}
-	e->values = values;
-	return RC_OK;
-}
-
-static int keep_entry(LDAP *ld, LDAPMessage *msg, struct gal_entry *e)
-{
-	static const char *const names[] = {"proxyAddresses", "mail"};
-	char *dn = ldap_get_dn(ld, msg);
-	unsigned i;
-	int rc = RC_OK;
-
-	if (dn == NULL)
-		return RC_INVALID;
-	e->dn = arena_span(&e->arena, span_of(dn));
-	ldap_memfree(dn);
-	if (e->dn.p == NULL)
-		return RC_NOMEM;
-	for (i = 0; i < 2 && rc == RC_OK; i++) {
-		struct berval **values = ldap_get_values_len(ld, msg, names[i]);
-
-		if (values != NULL)
-			rc = keep_values(e, values);
-		ldap_value_free_len(values);
-	}
-	return rc;
-}
-
-/* RC_OK: exactly one recipient has the address. RC_NOTFOUND: none. Else: doubt. */
-static int search(struct gal *g, struct gal_entry *e)
-{
-	static const char *const attributes[] = {"proxyAddresses", "mail", NULL};
-	char why[SESSION_WHY_BYTES];
-	char text[LOG_TEXT_BYTES];
-	LDAPMessage *res = NULL;
-	struct buf filter;
-	int count;
-	int rc;
-
-	buf_init(&filter, 64 * 1024);
-	buf_puts(&filter, "(|(proxyAddresses=smtp:");
-	put_escaped(&filter, span_of(e->address));
-	buf_puts(&filter, ")(mail=");
-	put_escaped(&filter, span_of(e->address));
-	buf_puts(&filter, "))");
-	rc = buf_rc(&filter) != RC_OK ? LDAP_NO_MEMORY : LDAP_SUCCESS;
-	session_enter(&g->session);
-	if (rc == LDAP_SUCCESS)
-		rc = ldap_search_ext_s(g->session.ld, g->config.base, LDAP_SCOPE_SUBTREE,
-				       buf_cstr(&filter), (char **)(uintptr_t)attributes, 0, NULL,
-				       NULL, NULL, 2, &res);
-	session_leave(&g->session);
-	count = res != NULL ? ldap_count_entries(g->session.ld, res) : 0;
-	rc = session_rc(&g->session, rc, NULL, why);
-	if (rc == RC_OK && count == 0)
-		rc = RC_NOTFOUND;
-	else if (rc == RC_OK || count > 1)
-		rc = count == 1 ? keep_entry(g->session.ld, ldap_first_entry(g->session.ld, res), e)
-				: RC_CONFLICT;
-	if (rc == RC_CONFLICT)
-		log_warn(NULL, "gal.ambiguous", "address=%s several entries have it",
-			 log_text(span_of(e->address), text));
-	else if (rc != RC_OK && rc != RC_NOTFOUND)
-		log_warn(NULL, "gal.failed", "why=\"%s\"", why[0] != '\0' ? why : rc_text(rc));
-	ldap_msgfree(res);
-	buf_fini(&filter);
-	return rc;
-}
-
-static int try_once(struct gal *g, struct gal_entry *e)
-{
-	int rc = connect_now(g);
-
-	if (rc == RC_OK)
-		rc = search(g, e);
-	if (rc != RC_OK && rc != RC_NOTFOUND && rc != RC_CONFLICT)
-		session_close(&g->session);
-	return rc;
-}
-
-/* The directory may have closed an idle connection meanwhile; that alone is no failure. */
-static void answer(struct gal *g, struct gal_entry *e)
-{
-	bool was_open = g->session.ld != NULL;
-
-	e->found_rc = try_once(g, e);
-	if (e->found_rc == RC_CLOSED && was_open && !atomic_load(&g->stop))
-		e->found_rc = try_once(g, e);
-}
-
-static void run(void *arg)
-{
-	struct gal *g = arg;
-
-	pthread_mutex_lock(&g->lock);
-	while (!atomic_load(&g->stop)) {
-		struct gal_entry *e = g->questions;
-
-		if (e == NULL) {
-			pthread_cond_wait(&g->wake, &g->lock);
-			continue;
-		}
-		g->questions = e->queue;
-		if (g->questions == NULL)
-			g->last_question = NULL;
-		pthread_mutex_unlock(&g->lock);
-		answer(g, e);
-		pthread_mutex_lock(&g->lock);
-		e->queue = g->findings;
-		g->findings = e;
-		(void)uv_async_send(&g->async);
-	}
-	pthread_mutex_unlock(&g->lock);
-}
-
-/* --- the cache, on the loop --- */
 
 static unsigned bucket_of(struct span address)
 {
@@ -238,7 +15,7 @@ static unsigned bucket_of(struct span address)
 
 	for (i = 0; i < address.n; i++)
 		h = (h ^ address.p[i]) * 16777619u;
-	return h % BUCKETS;
+	return h % GAL_BUCKETS;
 }
 
 static struct gal_entry *find(struct gal *g, struct span address)
@@ -255,6 +32,7 @@ static void entry_free(struct gal_entry *e)
 	buf_fini(&e->reply);
 	arena_fini(&e->arena);
 	mem_free(e->address);
+	mem_free(e->asked_dn);
 	mem_free(e);
 }
 
@@ -272,7 +50,7 @@ static void drop(struct gal *g, struct gal_entry *e)
 	while (*at != e)
 		at = &(*at)->chain;
 	*at = e->chain;
-	if (e->state == ENTRY_ANSWERED)
+	if (e->state == GAL_ANSWERED)
 		unlink_age(g, e);
 	g->stats.cached--;
 	entry_free(e);
@@ -284,22 +62,31 @@ static void shrink(struct gal *g, unsigned to)
 		drop(g, g->oldest);
 }
 
-static struct gal_entry *ask(struct gal *g, struct span address)
+static char *copy_of(struct span text)
+{
+	char *copy = mem_zalloc(1, text.n + 1);
+
+	if (copy != NULL)
+		memcpy(copy, text.p, text.n);
+	return copy;
+}
+
+static struct gal_entry *ask(struct gal *g, const struct gal_question *q)
 {
 	struct gal_entry *e = mem_zalloc(1, sizeof(*e));
-	unsigned bucket = bucket_of(address);
+	unsigned bucket = bucket_of(q->address);
 
 	if (e == NULL)
 		return NULL;
 	arena_init(&e->arena);
 	buf_init(&e->reply, REPLY_MAX_BYTES);
-	e->address = mem_zalloc(1, address.n + 1);
-	if (e->address == NULL) {
+	e->address = copy_of(q->address);
+	e->asked_dn = q->dn.n != 0 ? copy_of(q->dn) : NULL;
+	if (e->address == NULL || (q->dn.n != 0 && e->asked_dn == NULL)) {
 		entry_free(e);
 		return NULL;
 	}
-	memcpy(e->address, address.p, address.n);
-	e->asked_ms = now_ms();
+	e->asked_ms = gal_now_ms();
 	e->chain = g->buckets[bucket];
 	g->buckets[bucket] = e;
 	g->stats.cached++;
@@ -311,12 +98,14 @@ static struct gal_entry *ask(struct gal *g, struct span address)
 	return e;
 }
 
-/* "OK bob@s2.example.com" with the extension: "OK bob+tag@s2.example.com" */
+/* "OK bob@s2.example.com" with the extension: "OK bob+tag@s2.example.com". An encapsulated DN has
+ * no place for one. */
 static void put_extended(struct span reply, const struct gal_request *r, struct buf *out)
 {
 	size_t at = reply.n;
 
-	if (r->extension_n == 0 || !span_starts(reply, SPAN_LIT("OK "))) {
+	if (r->extension_n == 0 || !span_starts(reply, SPAN_LIT("OK ")) ||
+	    encap_is(span_from(reply, 3))) {
 		buf_put(out, reply);
 		return;
 	}
@@ -328,16 +117,17 @@ static void put_extended(struct span reply, const struct gal_request *r, struct 
 	buf_put(out, span_from(reply, at - 1));
 }
 
-int gal_lookup(struct gal *g, struct span address, struct gal_request *r, struct buf *reply)
+int gal_lookup(struct gal *g, const struct gal_question *q, struct gal_request *r,
+	       struct buf *reply)
 {
-	struct gal_entry *e = find(g, address);
+	struct gal_entry *e = find(g, q->address);
 
 	g->stats.asked++;
-	if (e != NULL && e->state == ENTRY_ANSWERED && e->expires_ms <= now_ms()) {
+	if (e != NULL && e->state == GAL_ANSWERED && e->expires_ms <= gal_now_ms()) {
 		drop(g, e);
 		e = NULL;
 	}
-	if (e != NULL && e->state == ENTRY_ANSWERED) {
+	if (e != NULL && e->state == GAL_ANSWERED) {
 		g->stats.from_cache++;
 		put_extended(buf_span(&e->reply), r, reply);
 		return buf_rc(reply);
@@ -346,7 +136,7 @@ int gal_lookup(struct gal *g, struct span address, struct gal_request *r, struct
 		return RC_FULL;
 	if (e == NULL) {
 		shrink(g, g->config.max_entries - 1);
-		e = ask(g, address);
+		e = ask(g, q);
 		g->stats.searched++;
 	}
 	if (e == NULL)
@@ -398,9 +188,10 @@ void gal_cancel(struct gal_request *r)
 static void finish(struct gal *g, struct gal_entry *e)
 {
 	int rc = e->found_rc;
+	struct gal_finding found = {e->asked_dn != NULL, e->dn, e->values, e->nvalues};
 
 	if (rc == RC_OK)
-		rc = g->resolve(g->arg, e->dn, e->values, e->nvalues, &e->reply);
+		rc = g->resolve(g->arg, &found, &e->reply);
 	if (rc == RC_BUSY) {
 		buf_clear(&e->reply);
 		e->queue = g->undecided;
@@ -423,8 +214,8 @@ static void finish(struct gal *g, struct gal_entry *e)
 		drop(g, e);
 		return;
 	}
-	e->state = ENTRY_ANSWERED;
-	e->expires_ms = now_ms() + g->config.keep_ms;
+	e->state = GAL_ANSWERED;
+	e->expires_ms = gal_now_ms() + g->config.keep_ms;
 	e->older = g->newest;
 	*(g->newest != NULL ? &g->newest->newer : &g->oldest) = e;
 	g->newest = e;
@@ -487,11 +278,11 @@ void gal_forget(struct gal *g)
 	unsigned i;
 
 	shrink(g, 0);
-	for (i = 0; i < BUCKETS; i++) {
+	for (i = 0; i < GAL_BUCKETS; i++) {
 		struct gal_entry *e;
 
 		for (e = g->buckets[i]; e != NULL; e = e->chain)
-			e->stale = e->state == ENTRY_QUEUED;
+			e->stale = e->state == GAL_QUEUED;
 	}
 }
 
@@ -501,7 +292,7 @@ void gal_tick(struct gal *g, uint64_t now)
 	unsigned waiting = 0;
 	unsigned i;
 
-	for (i = 0; i < BUCKETS; i++) {
+	for (i = 0; i < GAL_BUCKETS; i++) {
 		struct gal_entry *e;
 		const struct gal_request *r;
 
@@ -532,7 +323,7 @@ static void destroy(struct gal *g)
 {
 	unsigned i;
 
-	for (i = 0; i < BUCKETS; i++) {
+	for (i = 0; i < GAL_BUCKETS; i++) {
 		while (g->buckets[i] != NULL) {
 			struct gal_entry *e = g->buckets[i];
 
@@ -576,7 +367,7 @@ int gal_new(uv_loop_t *loop, const struct gal_config *config, gal_resolve *resol
 		return RC_IO;
 	}
 	g->async.data = g;
-	if (uv_thread_create(&g->thread, run, g) != 0) {
+	if (uv_thread_create(&g->thread, gal_search_run, g) != 0) {
 		uv_close((uv_handle_t *)&g->async, on_async_closed);
 		return RC_IO;
 	}

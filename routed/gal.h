@@ -1,10 +1,11 @@
 /*
- * Recipients of shared domains, looked up in the global address list.
+ * Recipients of shared domains, and of addresses that encapsulate a DN, looked up in the global
+ * address list.
  *
  * Mail for a domain that several sites share goes to the recipient's home site at the domain that
- * is that site's alone (docs/routing.md R10). The search runs on a thread with a session of its
- * own; callers on the loop never wait. Answers are kept for a short while in a bounded cache.
- * Whenever the directory does not say it clearly, the answer is TEMP.
+ * is that site's alone (docs/routing.md R10, home.h, encap.h). The search runs on a thread with a
+ * session of its own; callers on the loop never wait. Answers are kept for a short while in a
+ * bounded cache. Whenever the directory does not say it clearly, the answer is TEMP.
  */
 #pragma once
 
@@ -21,10 +22,22 @@ struct gal_config {
 	unsigned max_entries; /* of the cache */
 };
 
+struct gal_question {
+	struct span address; /* lower case */
+	struct span dn;      /* that the address encapsulates; n = 0: none */
+};
+
+/** Exactly one recipient fits the question. */
+struct gal_finding {
+	bool by_dn;
+	struct span dn;
+	const struct span *values; /* proxyAddresses and mail */
+	unsigned nvalues;
+};
+
 /** Loop side: turn what was found into a socketmap reply. RC_OK, RC_BUSY: ask again with
  * gal_decide(), or an error = TEMP. */
-typedef int gal_resolve(void *arg, struct span dn, const struct span *values, unsigned nvalues,
-			struct buf *reply);
+typedef int gal_resolve(void *arg, const struct gal_finding *found, struct buf *reply);
 
 struct gal_entry;
 
@@ -57,11 +70,11 @@ int gal_new(uv_loop_t *loop, const struct gal_config *config, gal_resolve *resol
 void gal_close(struct gal **g, void (*on_closed)(void *arg), void *arg);
 
 /**
- * Ask for an address (lower case).
+ * Ask for a recipient.
  * Returns  RC_OK with the reply appended: it was known. RC_MORE: on_reply follows, unless
  *          gal_cancel() comes first. RC_FULL: too many questions wait. RC_NOMEM.
  */
-int gal_lookup(struct gal *g, struct span address, struct gal_request *r,
+int gal_lookup(struct gal *g, const struct gal_question *q, struct gal_request *r,
 	       struct buf *reply) WARN_UNUSED;
 
 /** The caller goes away. Harmless after the reply. */

@@ -1,6 +1,5 @@
 #include "routed/lookup.h"
 
-#include "lib/dn.h"
 #include "lib/idna.h"
 #include "lib/text.h"
 #include "routed/address.h"
@@ -401,94 +400,4 @@ void lookup_tls_policy(const struct table *t, struct span key, struct buf *scrat
 		buf_puts(reply, "OK ");
 		buf_put(reply, policy);
 	}
-}
-
-/* --- recipients of shared domains --- */
-
-/* The name of the site whose subtree holds the DN: the RDN just below the root. */
-static int site_name_of(struct arena *a, struct span root, struct span dn, struct span *out)
-{
-	struct dn name;
-	struct dn top;
-	struct span root_normal, dn_normal;
-	int rc = dn_parse(a, dn, &name, NULL);
-
-	*out = span_make(NULL, 0);
-	if (rc == RC_OK)
-		rc = dn_parse(a, root, &top, NULL);
-	if (rc == RC_OK)
-		rc = dn_normalize_text(a, root, &root_normal);
-	if (rc == RC_OK)
-		rc = dn_normalize_text(a, dn, &dn_normal);
-	if (rc != RC_OK)
-		return rc;
-	if (name.n > top.n && dn_is_within(dn_normal, root_normal) &&
-	    name.rdns[name.n - top.n - 1].n == 1)
-		*out = name.rdns[name.n - top.n - 1].avas[0].value;
-	return RC_OK;
-}
-
-/* The mail address in a value of proxyAddresses or mail; empty for another address type. */
-static struct span smtp_address(struct span value)
-{
-	struct span rest = value;
-	struct span type;
-
-	if (memchr(value.p, ':', value.n) == NULL)
-		return value;
-	(void)span_cut(&rest, ':', &type);
-	return span_eq_nocase(type, SPAN_LIT("smtp")) ? rest : span_make(NULL, 0);
-}
-
-static bool is_at(struct span address, struct span domain)
-{
-	size_t at = last_at(address);
-
-	return at < address.n && span_eq_nocase(span_from(address, at + 1), domain);
-}
-
-/* Values come in no order: the primary address (SMTP: in capitals) wins, else the first bytewise.
- */
-static void prefer(struct span value, struct span domain, struct span *best)
-{
-	if (domain.n == 0 || !is_at(smtp_address(value), domain))
-		return;
-	if (best->n == 0 || span_cmp(value, *best) < 0)
-		*best = value;
-}
-
-int lookup_unique(const struct model *m, struct span own_site, struct span root, struct span dn,
-		  const struct span *values, unsigned nvalues, enum lookup_home *home,
-		  struct buf *out)
-{
-	struct span best = {NULL, 0};
-	struct arena a;
-	struct span name;
-	uint32_t site, own = MODEL_NONE;
-	unsigned i;
-	int rc;
-
-	*home = LOOKUP_HOME_HERE;
-	arena_init(&a);
-	rc = site_name_of(&a, root, dn, &name);
-	if (rc != RC_OK || name.n == 0)
-		goto out;
-	rc = model_find_site(m, name, &site);
-	if (rc == RC_OK)
-		rc = model_find_site(m, own_site, &own);
-	if (rc == RC_NOTFOUND)
-		rc = RC_OK;
-	if (rc != RC_OK || site == MODEL_NONE || site == own)
-		goto out;
-	*home = LOOKUP_HOME_NO_MAIL;
-	for (i = 0; i < nvalues; i++)
-		prefer(values[i], m->sites[site].domain, &best);
-	if (best.n == 0)
-		goto out;
-	buf_put(out, smtp_address(best));
-	*home = LOOKUP_HOME_OTHER;
-	rc = buf_rc(out);
-out:
-	arena_fini(&a);
-	return rc;
 }

@@ -91,18 +91,3 @@ void lookup_relay_domain(const struct table *t, struct span key, struct buf *scr
  */
 void lookup_tls_policy(const struct table *t, struct span key, struct buf *scratch,
 		       struct buf *reply);
-
-enum lookup_home {
-	LOOKUP_HOME_OTHER,   /* `reply` got the address */
-	LOOKUP_HOME_HERE,    /* a recipient of this site, or of none */
-	LOOKUP_HOME_NO_MAIL, /* of another site, but without an address at that site's own domain */
-};
-
-/**
- * The address that is unique to the home site of a recipient: its proxy at siteSmtpDomain
- * (docs/routing.md R10). `dn` is the recipient's, `values` its proxyAddresses and mail.
- * Needs    a committed model. Returns RC_OK, RC_INVALID (the DN is none), RC_NOMEM.
- */
-int lookup_unique(const struct model *m, struct span own_site, struct span root, struct span dn,
-		  const struct span *values, unsigned nvalues, enum lookup_home *home,
-		  struct buf *out) WARN_UNUSED;

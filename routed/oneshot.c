@@ -1,5 +1,6 @@
 #include "routed/oneshot.h"
 
+#include "routed/encap.h"
 #include "routed/lookup.h"
 
 int oneshot_read(struct span in, struct span *line, size_t *used)
@@ -96,7 +97,8 @@ static void put_route(const struct table *t, const struct lookup_answer *a, stru
 	}
 }
 
-static int put_answer(const struct table *t, const struct lookup_answer *a, struct buf *reply)
+static int put_answer(const struct table *t, const struct lookup_key *k,
+		      const struct lookup_answer *a, struct buf *reply)
 {
 	switch (a->verdict) {
 	case LOOKUP_ROUTE:
@@ -108,6 +110,8 @@ static int put_answer(const struct table *t, const struct lookup_answer *a, stru
 		lookup_put_line(table_text(t, a->result.row->target), reply);
 		break;
 	case LOOKUP_LOCAL:
+		if (encap_is(k->full))
+			return RC_MORE;
 		buf_puts(reply, "local");
 		break;
 	case LOOKUP_SHARED:
@@ -137,7 +141,7 @@ int oneshot_answer(const struct table *t, const struct oneshot_request *q, bool 
 	if (rc == RC_OK)
 		rc = lookup_route(t, &k, cls, &answer);
 	if (rc == RC_OK)
-		return put_answer(t, &answer, reply);
+		return put_answer(t, &k, &answer, reply);
 	if (rc == RC_NOMEM)
 		return rc;
 	buf_puts(reply, "none");

@@ -32,8 +32,8 @@ int oneshot_parse(struct span line, struct oneshot_request *out) WARN_UNUSED;
 
 /**
  * Append the answer, without line end. A NULL table means that none was ever complete.
- * Returns  RC_OK; RC_MORE: a domain of several sites, ask for the recipient's own address;
- * RC_NOMEM.
+ * Returns  RC_OK; RC_MORE: a domain of several sites, or a DN encapsulated at this one: ask for the
+ *          recipient's own address. RC_NOMEM.
  */
 int oneshot_answer(const struct table *t, const struct oneshot_request *q, bool null_is_system,
 		   struct buf *scratch, struct buf *reply) WARN_UNUSED;

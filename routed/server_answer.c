@@ -1,6 +1,9 @@
 #include "routed/server_private.h"
 
+#include "lib/dn.h"
+#include "routed/encap.h"
 #include "routed/explain.h"
+#include "routed/home.h"
 
 /* What lookup_key() cut out of the local part. */
 static void keep_extension(const struct lookup_key *k, struct gal_request *r)
@@ -9,6 +12,45 @@ static void keep_extension(const struct lookup_key *k, struct gal_request *r)
 
 	r->extension_n = n <= sizeof(r->extension) ? n : 0;
 	memcpy(r->extension, k->full.p + k->domain_at - 1, r->extension_n);
+}
+
+/* true: the address encapsulates the DN of somebody in this organisation, for a domain of ours. */
+static bool has_dn(const struct server *s, const struct lookup_key *k,
+		   const struct lookup_answer *answer, struct arena *a, struct span *dn)
+{
+	size_t at = k->full.n - (k->address.n - k->domain_at) - 1;
+	struct span name, root;
+
+	return encap_is(k->full) && answer->verdict == LOOKUP_LOCAL &&
+	       encap_read(a, span_head(k->full, at), dn) == RC_OK &&
+	       dn_normalize_text(a, *dn, &name) == RC_OK &&
+	       dn_normalize_text(a, span_of(s->settings->organisation), &root) == RC_OK &&
+	       dn_is_within(name, root);
+}
+
+static int ask_directory(struct server *s, const struct lookup_key *k,
+			 const struct lookup_answer *answer, struct gal_request *r,
+			 struct buf *reply)
+{
+	struct gal_question q = {.address = answer->address};
+	struct arena a;
+	int rc;
+
+	arena_init(&a);
+	if (has_dn(s, k, answer, &a, &q.dn))
+		q.address = k->full;
+	else if (answer->verdict == LOOKUP_SHARED)
+		keep_extension(k, r);
+	else
+		q.address = span_make(NULL, 0);
+	if (q.address.n != 0) {
+		rc = gal_lookup(s->gal, &q, r, reply);
+	} else {
+		buf_puts(reply, "NOTFOUND ");
+		rc = RC_OK;
+	}
+	arena_fini(&a);
+	return rc;
 }
 
 int server_on_recipient(void *arg, struct span key, struct gal_request *r, struct buf *reply)
@@ -32,22 +74,36 @@ int server_on_recipient(void *arg, struct span key, struct gal_request *r, struc
 	}
 	if (rc == RC_OK)
 		rc = lookup_route(s->table, &k, TABLE_USER, &answer);
-	if (rc == RC_OK && answer.verdict == LOOKUP_SHARED) {
-		keep_extension(&k, r);
-		return gal_lookup(s->gal, answer.address, r, reply);
-	}
-	if (rc == RC_OK)
-		buf_puts(reply, "NOTFOUND ");
-	return rc;
+	return rc == RC_OK ? ask_directory(s, &k, &answer, r, reply) : rc;
+}
+
+/* RC_INVALID: there is somebody, but no address to give; the mail waits until there is one. */
+static int put_home(struct server *s, const struct gal_finding *found, struct buf *reply)
+{
+	const struct home_recipient recipient = {found->dn, found->values, found->nvalues};
+	char text[LOG_TEXT_BYTES];
+	enum home home;
+	int rc = home_address(s->model, span_of(s->settings->site),
+			      span_of(s->settings->organisation), &recipient, &home, reply);
+
+	if (rc != RC_OK || home == HOME_OTHER)
+		return rc;
+	if (home == HOME_HERE && !found->by_dn)
+		return RC_NOTFOUND;
+	if (home == HOME_HERE)
+		rc = home_mailbox(s->table, &recipient, reply);
+	if (home == HOME_HERE && rc != RC_NOTFOUND)
+		return rc;
+	log_warn(NULL, "gal.no-address", "dn=\"%s\" the recipient has no address at %s",
+		 log_text(found->dn, text),
+		 home == HOME_HERE ? "a domain of this site" : "a domain of its site alone");
+	return RC_INVALID;
 }
 
 /* What the directory found, turned into a reply. */
-int server_on_resolve(void *arg, struct span dn, const struct span *values, unsigned nvalues,
-		      struct buf *reply)
+int server_on_resolve(void *arg, const struct gal_finding *found, struct buf *reply)
 {
 	struct server *s = arg;
-	char text[LOG_TEXT_BYTES];
-	enum lookup_home home = LOOKUP_HOME_HERE;
 	int rc;
 
 	if (!s->model_loaded)
@@ -56,22 +112,7 @@ int server_on_resolve(void *arg, struct span dn, const struct span *values, unsi
 	if (rc != RC_OK)
 		return rc;
 	buf_puts(reply, "OK ");
-	rc = lookup_unique(s->model, span_of(s->settings->site), span_of(s->settings->organisation),
-			   dn, values, nvalues, &home, reply);
-	if (rc != RC_OK)
-		return rc;
-	switch (home) {
-	case LOOKUP_HOME_OTHER:
-		return RC_OK;
-	case LOOKUP_HOME_HERE:
-		return RC_NOTFOUND;
-	case LOOKUP_HOME_NO_MAIL:
-		log_warn(NULL, "gal.no-address",
-			 "dn=\"%s\" the recipient has no address at its site's own domain",
-			 log_text(dn, text));
-		return RC_INVALID;
-	}
-	return RC_INVALID;
+	return put_home(s, found, reply);
 }
 
 /* --- control requests --- */

@@ -191,8 +191,7 @@ void server_damping_fini(struct server *s);
 int server_on_recipient(void *arg, struct span key, struct gal_request *r, struct buf *reply);
 
 /** gal's resolver: what the directory found becomes a reply. */
-int server_on_resolve(void *arg, struct span dn, const struct span *values, unsigned nvalues,
-		      struct buf *reply);
+int server_on_resolve(void *arg, const struct gal_finding *found, struct buf *reply);
 
 /** ctl's handler. */
 void server_on_control(void *arg, struct span line, struct buf *out);

@@ -211,6 +211,27 @@ static void log_ignored(struct server *s)
 	arena_fini(&a);
 }
 
+/* R12: user mail may still find an address space, system mail waits until somebody acts. */
+static void log_unreachable(const struct table *t)
+{
+	char text[LOG_TEXT_BYTES];
+	struct span first = {NULL, 0};
+	unsigned n = 0;
+	uint32_t i;
+
+	for (i = 0; i < t->nrows; i++) {
+		if (t->rows[i].cls != TABLE_SYSTEM || t->rows[i].mode != TABLE_NO_ROUTE)
+			continue;
+		if (n++ == 0)
+			first = table_text(t, t->rows[i].target);
+	}
+	if (n != 0)
+		log_warn(NULL, "table.unreachable",
+			 "sites=%u first=%s why=\"no chain of connected domains\" "
+			 "system_mail=waits",
+			 n, log_text(first, text));
+}
+
 static void log_swap(struct server *s, const char *event)
 {
 	const struct table *t = s->table;
@@ -218,6 +239,7 @@ static void log_swap(struct server *s, const char *event)
 
 	log_info(NULL, event, "generation=%lu rows=%u routes=%u ignored=%zu ms=%llu", s->generation,
 		 t->nrows, table_routes(t), s->nignored, ms);
+	log_unreachable(t);
 }
 
 static void start_save(struct server *s);

@@ -312,6 +312,12 @@ class Provider:
         if base.startswith("cn=routes"):
             self._list_routes(s, message_id, base)
             return
+        if elements(op)[1][1] == b"\0":      # baseObject
+            there = [e for e in self.recipients if e.dn.lower() == base]
+            for e in there:
+                s.message(entry_op(e.dn, e.attributes), message_id=message_id)
+            s.message(result_op(0x65, 0 if there else 32), message_id=message_id)
+            return
         for e in self.recipients:
             if any(a.lower() in op.lower() for a in self._addresses(e)):
                 s.message(entry_op(e.dn, e.attributes), message_id=message_id)

@@ -297,7 +297,9 @@ class Answers(Base):
         """M9"""
         d = self.n1()
         self.provider.remove(ims_dn("S1"))
+        self.assertNotIn("table.unreachable", d.log())
         d.becomes("OK retry:4.4.4 no mail route to site S2")
+        wait_for("the event (R12)", lambda: "table.unreachable sites=2 first=H" in d.log())
         self.provider.remove(site_dn("S2"))
         self.provider.remove(ims_dn("S2"))
         self.provider.remove(ims_dn("H"))
@@ -686,6 +688,10 @@ class Misbehaviour(Base):
         self.routed().becomes(VIA_HUB)
 
 
+S1_PEOPLE = "IMCEAEX-_o=Example_ou=S1_cn=Recipients_cn="
+S2_PEOPLE = "IMCEAEX-_o=Example_ou=S2_cn=Recipients_cn="
+
+
 class Recipients(Base):
     """R10: recipients of shared domains."""
 
@@ -699,6 +705,7 @@ class Recipients(Base):
     def start(self):
         for name in ("S1", "S2", "H"):
             put_site(self.provider, name, siteSharedDomain=self.SHARED)
+        self.provider.put(site_dn("Bare"), objectClass=["mailSite"], ou="Bare", siteSharedDomain=self.SHARED)
         put_ims(self.provider, "S1", "H")
         put_ims(self.provider, "H", "S1", "S2")
         d = self.routed()
@@ -711,6 +718,7 @@ class Recipients(Base):
         self.person("Cid", "H", "smtp:C.Id@Hub.example.com", "X400:c=us;s=cid",
                     mail="cid@example.com")
         self.person("Dan", "S2", "SMTP:dan@example.com")
+        self.person("Fay", "Bare", "SMTP:fay@example.com")
         self.person("Eve1", "S2", "smtp:eve@example.com")
         self.person("Eve2", "H", "smtp:eve@example.com")
         d = self.start()
@@ -722,13 +730,41 @@ class Recipients(Base):
                 ("ada@example.com", NOTFOUND), ("nobody@example.com", NOTFOUND),
                 ("bob@s2.example.com", NOTFOUND), ("x@elsewhere.org", NOTFOUND),
                 ("example.com", NOTFOUND), ("*", NOTFOUND), ("<>", NOTFOUND),
-                ("dan@example.com", "TEMP the directory gives no clear answer now"),
+                ("dan@example.com", f"OK {S2_PEOPLE}Dan@s2.example.com"),
+                ("dan+x@example.com", f"OK {S2_PEOPLE}Dan@s2.example.com"),
+                ("fay@example.com", "TEMP the directory gives no clear answer now"),
                 ("eve@example.com", "TEMP the directory gives no clear answer now")]:
             with self.subTest(key=key):
                 self.assertEqual(d.ask(key, "recipient"), answer)
         self.assertEqual(d.ask("bob@example.com"), NOTFOUND)
         self.assertIn("gal.no-address", d.log())
         self.assertIn("gal.ambiguous", d.log())
+
+    def test_encapsulated_names(self):
+        """R10 at the home site: the person's mailbox here, or the way to where the person is now."""
+        self.person("Ada Hill", "S1", "SMTP:ada.hill@example.com", "smtp:ada@elsewhere.org")
+        self.person("Bob", "S2", "SMTP:bob@example.com", "smtp:bob@s2.example.com")
+        self.person("Dan", "S2", "SMTP:dan@example.com")
+        self.person("Out", "S1", "SMTP:out@elsewhere.org")
+        d = self.start()
+        here = "@s1.example.com"
+        for local, answer in [
+                (S1_PEOPLE + "Ada+20Hill", "OK ada.hill@example.com"),
+                ((S1_PEOPLE + "ada+20hill").lower(), "OK ada.hill@example.com"),
+                (S2_PEOPLE + "Bob", "OK bob@s2.example.com"),
+                (S2_PEOPLE + "Dan", f"OK {S2_PEOPLE}Dan@s2.example.com"),
+                (S1_PEOPLE + "Out", "TEMP the directory gives no clear answer now"),
+                (S1_PEOPLE + "Nobody", NOTFOUND),
+                ("IMCEAEX-_cn=config", NOTFOUND), ("IMCEAEX-_o=Other_cn=Ada", NOTFOUND),
+                ("IMCEAEX-_o=Example_cn=x+2a+29+28cn=+2a", NOTFOUND),
+                ("IMCEAEX-nothing", NOTFOUND), ("IMCEAEX-_o=Example_ou=S1_cn=+zz", NOTFOUND)]:
+            with self.subTest(local=local):
+                self.assertEqual(d.ask(local + here, "recipient"), answer)
+        self.assertEqual(d.ask(S1_PEOPLE + "Ada+20Hill@s2.example.com", "recipient"), NOTFOUND)
+        self.assertEqual(d.ask(S1_PEOPLE + "Ada+20Hill@example.com", "recipient"), NOTFOUND)
+        searched = d.status()["recipients_searched"]
+        self.assertEqual(d.ask(S1_PEOPLE + "Ada+20Hill" + here, "recipient"), "OK ada.hill@example.com")
+        self.assertEqual(d.status()["recipients_searched"], searched)
 
     def test_waits_for_the_model_after_a_start(self):
         """M15: with the last table and the directory at hand, nobody is told to come again."""

@@ -113,7 +113,7 @@ biff = no
 
 transport_maps = {transport}
 recipient_canonical_maps = {recipient}
-virtual_mailbox_domains = {domain}
+virtual_mailbox_domains = {domain} {shared}
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = static:all/
 virtual_uid_maps = static:{uid}
@@ -150,11 +150,12 @@ postlog   unix-dgram n - n - 1 postlogd
 class Postfix(Child):
     """A Postfix of its own on one host. All users of its domain share one Maildir.
 
+    shared                 a domain of other sites, too
     transport, recipient   tables of routed
     policy                 its policy service: "unix:PATH" or "inet:ADDRESS:PORT"
     """
 
-    def __init__(self, folder, host, domain, transport, recipient, policy):
+    def __init__(self, folder, host, domain, shared, transport, recipient, policy):
         self.folder, self.host, self.domain = folder, host, domain
         etc = os.path.join(folder, "etc")
         mail = os.path.join(folder, "mail")
@@ -163,7 +164,7 @@ class Postfix(Child):
         shutil.chown(os.path.join(folder, "data"), "postfix")
         os.chown(mail, MAILBOX_UID, MAILBOX_UID)
         write(os.path.join(etc, "main.cf"), MAIN_CF.format(
-            folder=folder, domain=domain, transport=transport, recipient=recipient, policy=policy,
+            folder=folder, domain=domain, shared=shared, transport=transport, recipient=recipient, policy=policy,
             daemons=DAEMONS, uid=MAILBOX_UID))
         write(os.path.join(etc, "master.cf"), MASTER_CF)
         for name in ("postfix-files", "postfix-script", "post-install", "dynamicmaps.cf"):

@@ -33,6 +33,15 @@ SHARED_DOMAIN = "example.org"
 POLICY_PORT = 2601
 SYSTEM_ADDRESS = "system-attendant@site2.example.com"
 SYSTEM_SENDER = "directory@site1.example.com"
+# Somebody without an address at the site's own domain.
+CID = f"""dn: cn=Cid \\+ Co,cn=Recipients,ou=Site2,o=Example
+changetype: add
+objectClass: inetOrgPerson
+objectClass: mailRecipient
+sn: Site2
+mail: cid@{SHARED_DOMAIN}
+proxyAddresses: SMTP:cid@{SHARED_DOMAIN}
+"""
 ARRIVES_S = 60
 CHANGES_S = 120
 FLIGHT, SENDERS = 1000, 4
@@ -96,6 +105,7 @@ class World:
             self.sites[name].modify(site_ldif(name, ("Ada", "Bob")))
         self.sites["Site2"].modify("dn: ou=Site2,o=Example\nchangetype: modify\n"
                                    f"add: systemAddress\nsystemAddress: {SYSTEM_ADDRESS}\n")
+        self.sites["Site2"].modify(CID)
         self.sites["Site1"].modify("dn: ou=Site1,o=Example\nchangetype: modify\n"
                                    f"add: systemAddress\nsystemAddress: {SYSTEM_SENDER}\n")
         for name in NAMES:
@@ -125,7 +135,7 @@ class World:
                 else f"socketmap:inet:127.0.0.1:{SOCKETMAP_PORT}")
         transport = "lmdb:" + site.path("maps", "transport") if name == "Hub" else maps + ":transport"
         postfix = servers.Postfix(os.path.join(self.folder, name + "-postfix"), self.hosts[name],
-                                  domain(name), transport, maps + ":recipient",
+                                  domain(name), SHARED_DOMAIN, transport, maps + ":recipient",
                                   f"inet:127.0.0.1:{POLICY_PORT}")
         self.postfix[name] = postfix
         self.children.append(postfix)
@@ -143,7 +153,7 @@ class World:
     def replicated(self):
         """Does every site hold the connectors and people of all?"""
         wanted = "(|(objectClass=imsConnector)(mail=*)(systemAddress=*))"
-        return all(s.count("o=Example", wanted) == 11
+        return all(s.count("o=Example", wanted) == 12
                    for s in self.sites.values())
 
     def set_flag(self, *values):
@@ -195,12 +205,16 @@ class Mail(unittest.TestCase):
     def way(self, recipient="bob@" + domain("Site2"), timeout=ARRIVES_S,
             sender="ada@" + domain("Site1")):
         """Send one message from Site1; the mail hosts it crossed, in order."""
+        return self.letter(recipient, timeout, sender)[0]
+
+    def letter(self, recipient, timeout=ARRIVES_S, sender="ada@" + domain("Site1")):
+        """The same, and the message as it arrived."""
         Mail.number += 1
         subject = f"message {Mail.number}"
         world.postfix["Site1"].send(sender, recipient, subject)
         message = wait_for(f"{subject} arrives at Site2",
                            lambda: world.postfix["Site2"].delivered(subject), timeout)
-        return hosts(message)
+        return hosts(message), message
 
     def becomes(self, *names):
         """Send until a message goes this way."""
@@ -243,6 +257,14 @@ class Mail(unittest.TestCase):
         """A domain of all three sites, without an MX: only the address list tells where bob is."""
         self.assertEqual(self.way(f"bob.site2@{SHARED_DOMAIN}"), [mx("Site1"), mx("Site2")])
 
+    def test_5b_name_in_place_of_an_address(self):
+        """R10: the DN travels as an address of the home site, which gives the mailbox its own again."""
+        way, message = self.letter(f"cid+tag@{SHARED_DOMAIN}")
+        self.assertEqual(way, [mx("Site1"), mx("Site2")])
+        self.assertEqual(message["Delivered-To"], f"cid@{SHARED_DOMAIN}")
+        self.assertEqual(message["X-Original-To"],
+                         f"IMCEAEX-_o=Example_ou=Site2_cn=Recipients_cn=Cid+20+5c+2b+20Co@{domain('Site2')}")
+
     def test_6_flag_cleared_two_hops(self):
         world.set_flag()
         self.becomes("Site1", "Hub", "Site2")
@@ -281,6 +303,7 @@ class Mail(unittest.TestCase):
             wait_for(f"Exim's messages go over {way}", lambda w=way: self.way_of_exim() == w, CHANGES_S)
         self.assertEqual(self.way_of_exim(SYSTEM_ADDRESS), [mx("Hub"), mx("Site2")])
         self.assertEqual(self.way_of_exim(f"bob.site2@{SHARED_DOMAIN}"), [mx("Site2")])
+        self.assertEqual(self.way_of_exim(f"cid@{SHARED_DOMAIN}"), [mx("Site2")])
 
     def way_of_exim(self, recipient="bob@" + domain("Site2")):
         """The hosts after Exim's own."""

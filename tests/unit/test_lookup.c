@@ -317,70 +317,6 @@ static void test_class_of_the_sender(void **state)
 	model_free(&m);
 }
 
-/* docs/routing.md R10 */
-static const struct {
-	const char *dn;
-	const char *values[4];
-	enum lookup_home home;
-	const char *address;
-} homes[] = {
-	{"cn=Bob,cn=Recipients,ou=S2,o=Example",
-	 {"SMTP:bob@example.com", "smtp:Bob@s2.example.com"},
-	 LOOKUP_HOME_OTHER,
-	 "Bob@s2.example.com"},
-	{"CN=Bob,CN=Recipients,OU=s2,O=example",
-	 {"bob@S2.example.com"},
-	 LOOKUP_HOME_OTHER,
-	 "bob@S2.example.com"},
-	{"cn=Bob,ou=S2,o=Example",
-	 {"smtp:z@s2.example.com", "SMTP:b@s2.example.com"},
-	 LOOKUP_HOME_OTHER,
-	 "b@s2.example.com"},
-	{"cn=Bob,ou=S2,o=Example",
-	 {"smtp:z@s2.example.com", "smtp:c@s2.example.com"},
-	 LOOKUP_HOME_OTHER,
-	 "c@s2.example.com"},
-	{"cn=Bob,ou=S2,o=Example",
-	 {"SMTP:bob@example.com", "X400:c=us;bob@s2.example.com"},
-	 LOOKUP_HOME_NO_MAIL,
-	 ""},
-	{"cn=Ada,ou=S1,o=Example", {"smtp:ada@s1.example.com"}, LOOKUP_HOME_HERE, ""},
-	{"cn=Eve,ou=Unknown,o=Example", {"smtp:eve@s2.example.com"}, LOOKUP_HOME_HERE, ""},
-	{"cn=Eve,o=Example", {"smtp:eve@s2.example.com"}, LOOKUP_HOME_HERE, ""},
-	{"cn=Eve,ou=S2,o=Other", {"smtp:eve@s2.example.com"}, LOOKUP_HOME_HERE, ""},
-};
-
-static void test_unique(void **state)
-{
-	struct model *m = routing_model((const char *const[]){net, NULL});
-	enum lookup_home home;
-	struct buf out;
-	size_t i;
-
-	(void)state;
-	buf_init(&out, 4096);
-	for (i = 0; i < UNIT_COUNT(homes); i++) {
-		struct span values[4];
-		unsigned n = 0;
-
-		for (; n < 4 && homes[i].values[n] != NULL; n++)
-			values[n] = span_of(homes[i].values[n]);
-		buf_clear(&out);
-		assert_int_equal(lookup_unique(m, SPAN_LIT("S1"), SPAN_LIT("o=Example"),
-					       span_of(homes[i].dn), values, n, &home, &out),
-				 RC_OK);
-		if (home != homes[i].home)
-			fail_msg("%s: home %d", homes[i].dn, home);
-		unit_assert_span(buf_span(&out), span_of(homes[i].address));
-	}
-	assert_int_equal(lookup_unique(m, SPAN_LIT("S1"), SPAN_LIT("o=Example"), SPAN_LIT("no dn"),
-				       NULL, 0, &home, &out),
-			 RC_INVALID);
-	buf_fini(&out);
-	model_free(&m);
-	assert_int_equal(mem_live_blocks(), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,7 +324,6 @@ int main(void)
 		cmocka_unit_test(test_transport),     cmocka_unit_test(test_hosts_below_a_site),
 		cmocka_unit_test(test_relay_domains), cmocka_unit_test(test_tls_policy),
 		cmocka_unit_test(test_no_table),      cmocka_unit_test(test_class_of_the_sender),
-		cmocka_unit_test(test_unique),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,8 @@ static const struct {
 	{"route x@elsewhere.org", "none"},
 	{"route \xff@s2.example.com", "none"},
 	{"route bob@example.com", NULL},
+	{"route IMCEAEX-_o=Example_ou=S1_cn=Ada@s1.example.com", NULL},
+	{"route IMCEAEX-_o=Example_ou=S2_cn=Bob@s2.example.com", "route s2.example.com/mx"},
 };
 
 static void test_answers(void **state)
