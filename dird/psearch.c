@@ -1,27 +1,8 @@
 #include "dird/psearch.h"
 
-#include "dird/conn.h"
+#include "dird/psearch_int.h"
 
 #define SLICE_ROWS 256
-
-/* How far one context is. */
-struct place {
-	uint32_t number;
-	uint64_t sent;    /* rows up to it were looked at */
-	uint64_t settled; /* the same, when a snapshot had nothing left */
-};
-
-struct psearch {
-	struct op *op; /* once it is linked */
-	struct psearch *next, *prev;
-	bool is_linked, is_busy;
-	struct place *places;
-	unsigned nplaces;
-	uint64_t newest;     /* entries with this number or a higher one are new since `settled` */
-	struct eid_set sent; /* beginnings of entryUUIDs; of ordinary readers only */
-	struct buf base_normal;
-	bool base_is_gone;
-};
 
 static _Thread_local struct psearch *first;
 static unsigned count; /* of all threads */
@@ -43,11 +24,13 @@ int psearch_read(struct span value, struct op_psearch *out)
 	return RC_OK;
 }
 
-void psearch_note(enum psearch_change type, struct buf *out)
+void psearch_note(enum psearch_change type, struct span was, struct buf *out)
 {
 	size_t mark = tlv_open(out, TLV_SEQUENCE);
 
 	tlv_put_int(out, TLV_ENUM, type);
+	if (was.n != 0)
+		tlv_put(out, TLV_OCTETS, was);
 	tlv_close(out, mark);
 }
 
@@ -71,6 +54,7 @@ bool psearch_admit(struct op *op, struct search *s)
 		return false;
 	}
 	buf_init(&p->base_normal, 4 * DN_MAX_BYTES);
+	buf_init(&p->below.top_was, 4 * DN_MAX_BYTES);
 	s->psearch = p;
 	return true;
 }
@@ -90,25 +74,27 @@ void psearch_free(struct psearch **pp)
 		p->next->prev = p->prev;
 	__atomic_sub_fetch(&count, 1, __ATOMIC_RELAXED);
 	buf_fini(&p->base_normal);
+	buf_fini(&p->below.top_was);
+	store_iter_free(&p->below.iter);
 	eid_set_fini(&p->sent);
 	mem_free(p->places);
 	mem_free(p);
 }
 
-static struct place *place_of(struct psearch *p, uint32_t number)
+struct psearch_place *psearch_place(struct psearch *p, uint32_t nc)
 {
-	struct place *more;
+	struct psearch_place *more;
 	unsigned i;
 
 	for (i = 0; i < p->nplaces; i++) {
-		if (p->places[i].number == number)
+		if (p->places[i].number == nc)
 			return &p->places[i];
 	}
 	more = mem_realloc(p->places, (p->nplaces + 1) * sizeof(*more));
 	if (more == NULL)
 		return NULL;
 	p->places = more;
-	more[p->nplaces] = (struct place){.number = number};
+	more[p->nplaces] = (struct psearch_place){.number = nc};
 	return &more[p->nplaces++];
 }
 
@@ -125,13 +111,13 @@ int psearch_begin(struct op *op, struct search *s, struct store_txn *t)
 {
 	struct psearch *p = s->psearch;
 	struct store_nc nc;
-	struct place *at;
+	struct psearch_place *at;
 	uint32_t number = 0;
 	int rc;
 
 	p->op = op;
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
-		at = place_of(p, nc.number);
+		at = psearch_place(p, nc.number);
 		if (at == NULL)
 			return RC_NOMEM;
 		at->sent = nc.position.usn;
@@ -140,160 +126,11 @@ int psearch_begin(struct op *op, struct search *s, struct store_txn *t)
 	return rc == RC_DONE ? RC_OK : rc;
 }
 
-/* --- what is told --- */
-
-static bool sees_all(const struct op *op)
-{
-	return op->identity.kind == IDENTITY_ADMIN || op->identity.kind == IDENTITY_SITE;
-}
-
-static uint64_t name_of(const struct uuid *u)
-{
-	uint64_t n;
-
-	memcpy(&n, u->b, sizeof(n));
-	return n;
-}
-
-int psearch_sent(struct op *op, const struct entry *e)
-{
-	struct eid_set *sent = &search_of(op)->psearch->sent;
-	int rc;
-
-	if (sees_all(op))
-		return RC_OK;
-	if (sent->n >= PSEARCH_MAX_SENT)
-		return RC_TOOBIG;
-	rc = eid_set_add(sent, name_of(&e->head.uuid));
-	return rc == RC_EXISTS ? RC_OK : rc;
-}
-
-static int send_note(struct op *op, size_t message, enum psearch_change type, struct buf *out)
-{
-	struct msg_control note = {.oid = SPAN_LIT(OP_OID_ENTRY_CHANGE), .has_value = true};
-	struct buf value;
-
-	buf_init(&value, 32);
-	psearch_note(type, &value);
-	note.value = buf_span(&value);
-	msg_write_controls(out, &note, op->controls.psearch->with_notes ? 1 : 0);
-	buf_fini(&value);
-	tlv_close(out, message);
-	op->nsent++;
-	return search_flush(op, out);
-}
-
-static int send_entry(struct op *op, struct op_sight *v, uint64_t eid, const struct entry *e,
-		      enum psearch_change type)
-{
-	struct buf *out = conn_scratch(op->conn);
-	size_t message = tlv_open(out, TLV_SEQUENCE);
-	struct buf dn;
-	int rc;
-
-	buf_init(&dn, 2 * DN_MAX_BYTES);
-	rc = store_dn(v->t, eid, &dn);
-	tlv_put_int(out, TLV_INTEGER, op->msg.id);
-	if (rc == RC_OK)
-		rc = op_entry_write_named(v, eid, e, buf_span(&dn), search_of(op)->selection, out);
-	buf_fini(&dn);
-	if (rc == RC_OK)
-		rc = psearch_sent(op, e);
-	if (rc != RC_OK)
-		return rc == RC_NOTFOUND ? RC_OK : rc;
-	return send_note(op, message, type, out);
-}
-
-static int send_deleted(struct op *op, struct span dn)
-{
-	struct buf *out = conn_scratch(op->conn);
-	size_t message = tlv_open(out, TLV_SEQUENCE), entry;
-
-	tlv_put_int(out, TLV_INTEGER, op->msg.id);
-	entry = tlv_open(out, TLV_APP_CONS(MSG_SEARCH_ENTRY));
-	tlv_put(out, TLV_OCTETS, dn);
-	tlv_put(out, TLV_SEQUENCE, (struct span){NULL, 0});
-	tlv_close(out, entry);
-	return send_note(op, message, PSEARCH_DELETE, out);
-}
-
-/* Levels of `normal` below the base's name; -1: it is not below. */
-static int levels_below(struct span normal, struct span base)
-{
-	size_t i;
-	int n = 0;
-
-	if (!dn_is_within(normal, base))
-		return -1;
-	for (i = 0; i < normal.n - base.n; i++)
-		n += normal.p[i] == ',';
-	return n;
-}
-
-static bool was_in_scope(const struct search *s, struct span old_dn)
-{
-	struct arena a;
-	struct span normal;
-	int n = -1;
-
-	arena_init(&a);
-	if (dn_normalize_text(&a, old_dn, &normal) == RC_OK)
-		n = levels_below(normal, buf_span(&s->psearch->base_normal));
-	arena_fini(&a);
-	switch (s->scope) {
-	case STORE_BASE:
-		return n == 0;
-	case STORE_ONE:
-		return n == 1;
-	case STORE_SUB:
-		return n >= 0;
-	case STORE_CHILDREN:
-		return n > 0;
-	}
-	return false;
-}
-
-static int tell_deleted(struct op *op, const struct store_change *row)
-{
-	struct search *s = search_of(op);
-
-	if ((op->controls.psearch->types & PSEARCH_DELETE) == 0 || !was_in_scope(s, row->old_dn))
-		return RC_OK;
-	if (!sees_all(op) && !eid_set_has(&s->psearch->sent, name_of(&row->uuid)))
-		return RC_OK;
-	return send_deleted(op, row->old_dn);
-}
-
-static int tell(struct op *op, struct store_txn *t, const struct store_change *row,
-		const struct place *at, struct op_view *view)
-{
-	struct search *s = search_of(op);
-	unsigned types = op->controls.psearch->types;
-	enum psearch_change type = PSEARCH_MODIFY;
-	bool matches = false;
-	struct entry e;
-	int rc;
-
-	if (row->is_tombstone)
-		return tell_deleted(op, row);
-	rc = store_entry(t, row->eid, &e);
-	if (rc != RC_OK)
-		return rc == RC_NOTFOUND ? RC_OK : rc;
-	if (row->eid >= s->psearch->newest)
-		type = PSEARCH_ADD;
-	else if (e.head.moved_usn > at->settled)
-		type = PSEARCH_MODDN;
-	if ((types & type) == 0)
-		return RC_OK;
-	rc = search_matches(op, t, row->eid, &e, view, &matches);
-	return rc == RC_OK && matches ? send_entry(op, &view->sight, row->eid, &e, type) : rc;
-}
-
 /* RC_DONE: nothing is left of this context. */
 static int slice_context(struct op *op, struct store_txn *t, const struct store_nc *nc,
 			 struct op_view *view, unsigned *budget)
 {
-	struct place *at = place_of(search_of(op)->psearch, nc->number);
+	struct psearch_place *at = psearch_place(search_of(op)->psearch, nc->number);
 	uint64_t here = nc->position.usn;
 	struct store_change row;
 	int rc;
@@ -307,22 +144,26 @@ static int slice_context(struct op *op, struct store_txn *t, const struct store_
 		if (rc == RC_DONE)
 			at->sent = here;
 		if (rc == RC_OK)
-			rc = tell(op, t, &row, at, view);
+			rc = psearch_tell(op, t, &row, at, view);
 		if (rc != RC_OK)
 			return rc;
 		at->sent = row.usn;
 		(*budget)--;
+		rc = psearch_tell_below(op, t, view, budget);
+		if (rc != RC_DONE)
+			return rc;
 	}
 	return RC_OK;
 }
 
-static void find_base(struct search *s, struct store_txn *t)
+static void find_base(struct search *s, struct store_txn *t, struct op_sight *sight)
 {
 	struct psearch *p = s->psearch;
 	struct buf normal;
 
 	buf_init(&normal, 4 * DN_MAX_BYTES);
-	p->base_is_gone = store_dn_normal(t, s->base, &normal) != RC_OK;
+	p->base_is_gone =
+		store_dn_normal(t, s->base, &normal) != RC_OK || !op_sees_eid(sight, s->base, NULL);
 	if (!p->base_is_gone) {
 		buf_clear(&p->base_normal);
 		buf_put(&p->base_normal, buf_span(&normal));
@@ -339,8 +180,12 @@ static int slice(struct op *op, struct store_txn *t)
 	uint32_t number = 0;
 	int rc;
 
-	find_base(s, t);
 	op_view_init(&view, op, &s->value);
+	op_view_set(&view, t, s->base, SPAN_LIT(""));
+	find_base(s, t, &view.sight);
+	rc = psearch_tell_below(op, t, &view, &budget);
+	if (rc != RC_DONE)
+		return rc;
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
 		rc = slice_context(op, t, &nc, &view, &budget);
 		if (rc != RC_DONE)

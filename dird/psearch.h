@@ -3,7 +3,9 @@
  *
  * A search that does not end: behind its ordinary answers it reads the change order after every
  * commit, as content synchronization does, and sends what its client asks for. Nothing is kept but
- * the place reached in each context. Runs on the thread of its connection's loop.
+ * the place reached in each context and, of ordinary readers, which entries they were sent. What an
+ * entry was before comes from the writer's memory (trail.h). Runs on the thread of its connection's
+ * loop.
  */
 #pragma once
 
@@ -29,8 +31,8 @@ struct op_psearch {
 
 /** Read PersistentSearch. RC_INVALID. */
 int psearch_read(struct span value, struct op_psearch *out) WARN_UNUSED;
-/** Append the value of an entry change notification. */
-void psearch_note(enum psearch_change type, struct buf *out);
+/** Append the value of an entry change notification. `was`: previousDN; empty: none. */
+void psearch_note(enum psearch_change type, struct span was, struct buf *out);
 
 /**
  * May this operation be a persistent search? Answers it if not: 50, 51, 53. Else it counts as one

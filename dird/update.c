@@ -1,6 +1,7 @@
 #include "dird/update.h"
 
 #include "dird/store_digest.h"
+#include "dird/trail.h"
 #include "dird/update_int.h"
 #include "lib/dn.h"
 
@@ -68,6 +69,25 @@ static void count(struct update *u, const struct entry *old, const struct entry 
 		store_digest_add(u->t, now);
 }
 
+void update_trail(struct update *u, const struct update_old *old, uint64_t usn)
+{
+	struct buf dn;
+
+	if (u->ctx->trail == NULL)
+		return;
+	buf_init(&dn, 4 * DN_MAX_BYTES);
+	if (store_dn(u->t, old->eid, &dn) == RC_OK)
+		trail_add(u->ctx->trail, &old->e.head.uuid, usn, update_is_hidden(u, &old->e),
+			  buf_span(&dn));
+	buf_fini(&dn);
+}
+
+static bool is_step(const struct entry_head *old, const struct entry_head *now)
+{
+	return ((old->flags ^ now->flags) & ENTRY_HIDDEN) != 0 || old->parent != now->parent ||
+	       !span_eq(old->rdn, now->rdn);
+}
+
 int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 		 const struct apply_entry *content, const struct update_old *old)
 {
@@ -78,6 +98,8 @@ int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 	int rc;
 
 	flagged.flags = apply_flags(u->ctx->schema, &content->attrs);
+	if (old != NULL && is_step(&old->e.head, &flagged))
+		update_trail(u, old, head->stamp.usn);
 	buf_init(&record, UINT32_MAX);
 	rc = entry_build(&flagged, &content->attrs, content->runs, &record);
 	if (rc == RC_OK) {
@@ -507,6 +529,7 @@ static int del(struct update *u)
 	struct store_nc nc;
 	struct stamp s;
 	struct buf dn;
+	bool is_hidden;
 	int rc = update_find(u, &old);
 
 	if (rc == RC_OK)
@@ -520,13 +543,16 @@ static int del(struct update *u)
 				  "entry has entries below it");
 	buf_init(&dn, 4 * DN_MAX_BYTES);
 	rc = update_names_note(u, old.eid, false, &names);
-	if (rc == RC_OK && !update_is_hidden(u, &old.e))
+	is_hidden = update_is_hidden(u, &old.e);
+	if (rc == RC_OK && !is_hidden)
 		rc = store_dn(u->t, old.eid, &dn);
 	if (rc == RC_OK) {
+		s = update_next_stamp(u, &nc);
+		if (is_hidden) /* its tombstone tells no name */
+			update_trail(u, &old, s.usn);
 		store_order_del(u->t, nc.number, old.e.head.stamp.usn, &old.e.head.uuid);
 		store_child_del(u->t, old.e.head.parent, old.e.head.rdn_normal, old.eid);
 		update_erase(u, &old);
-		s = update_next_stamp(u, &nc);
 		store_tombstone_put(u->t, nc.number, &s, &old.e.head.uuid, buf_span(&dn),
 				    u->ctx->wall_us);
 		rc = update_names_mend(u, &names, true);

@@ -24,6 +24,7 @@ struct update_context {
 	 * known: the first change begins a new life. NULL: confirmed. */
 	const struct vector *unconfirmed;
 	const char *stopped; /* why own contexts are not to be changed; NULL */
+	struct trail *trail; /* of renames, for persistent searches; NULL: nobody asks */
 };
 
 /** What became of a replicated change (R6, R8, R16). */

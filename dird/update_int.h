@@ -34,6 +34,9 @@ int update_load(struct update *u, uint64_t eid, struct update_old *out) WARN_UNU
 int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 		 const struct apply_entry *content, const struct update_old *old) WARN_UNUSED;
 
+/** The entry is about to get another name, or to be hidden or shown, by the change `usn`. */
+void update_trail(struct update *u, const struct update_old *old, uint64_t usn);
+
 /** The rows of the indexes by which two contents of an entry differ. */
 int update_index(struct update *u, uint64_t eid, const struct attr_list *old,
 		 const struct attr_list *now) WARN_UNUSED;

@@ -1,5 +1,6 @@
 #include "dird/write.h"
 
+#include "dird/trail.h"
 #include "lib/log.h"
 
 #include <pthread.h>
@@ -361,6 +362,10 @@ int writer_start(struct store *s, const struct schema *schema, struct dn root,
 		return RC_NOMEM;
 	w->store = s;
 	w->ctx = (struct update_context){.schema = schema, .root = root, .random = random_bytes};
+	if (trail_new(&w->ctx.trail) != RC_OK) {
+		mem_free(w);
+		return RC_NOMEM;
+	}
 	w->has_views_to_build = true; /* or so: definitions are looked at once */
 	w->clock = clock;
 	w->last = &w->first;
@@ -369,11 +374,17 @@ int writer_start(struct store *s, const struct schema *schema, struct dn root,
 	if (pthread_create(&w->thread, NULL, run, w) != 0) {
 		pthread_cond_destroy(&w->wake);
 		pthread_mutex_destroy(&w->mutex);
+		trail_free(&w->ctx.trail);
 		mem_free(w);
 		return RC_NOMEM;
 	}
 	*out = w;
 	return RC_OK;
+}
+
+struct trail *writer_trail(struct writer *w)
+{
+	return w->ctx.trail;
 }
 
 void writer_limit_values(struct writer *w, unsigned max)
@@ -467,6 +478,7 @@ void writer_stop(struct writer **w)
 	}
 	pthread_cond_destroy(&wr->wake);
 	pthread_mutex_destroy(&wr->mutex);
+	trail_free(&wr->ctx.trail);
 	mem_free(wr);
 	*w = NULL;
 }

@@ -59,6 +59,9 @@ struct write_req {
 int writer_start(struct store *s, const struct schema *schema, struct dn root,
 		 const struct clock *clock, struct writer **out) WARN_UNUSED;
 
+/** What entries were before their latest changes (trail.h). */
+struct trail *writer_trail(struct writer *w);
+
 /** Values that a client may give to one attribute; 0: no limit (and at first). Before requests. */
 void writer_limit_values(struct writer *w, unsigned max);
 

@@ -91,6 +91,12 @@ static inline bool span_starts(struct span s, struct span prefix)
 	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
+/** Does s end with these bytes? */
+static inline bool span_ends(struct span s, struct span end)
+{
+	return s.n >= end.n && (end.n == 0 || memcmp(s.p + s.n - end.n, end.p, end.n) == 0);
+}
+
 /** Without leading and trailing blanks, tabs and line ends. */
 static inline struct span span_trim(struct span s)
 {

@@ -89,16 +89,23 @@ class Case(unittest.TestCase):
 
     def told(self):
         """The next notification: (type, first RDN value, attributes)"""
+        number, dn, attributes, _ = self.notice()
+        return number, dn.split(",")[0].split("=")[1], attributes
+
+    def notice(self):
+        """The next notification: (type, DN, attributes, previousDN)"""
         a = self.watcher.answer()
         self.assertEqual((a.id, a.op), (7, 0x64), a.code and a.text)
         dn, attributes = ber.entry(a.body)
         note = a.controls.get(NOTE)
-        number = None
+        number = previous = None
         if note is not None:
-            [(tag, value)] = ber.elements(ber.split(note)[1])
+            (tag, value), *rest = ber.elements(ber.split(note)[1])
             self.assertEqual(tag, 0x0a)
             number = value[0]
-        return number, dn.split(",")[0].split("=")[1], attributes
+            self.assertIn([t for t, _ in rest], ([], [0x04]))
+            previous = rest[0][1].decode() if rest else None
+        return number, dn, attributes, previous
 
     def mark(self, name="mark"):
         """An entry that ends a list of notifications."""
@@ -180,6 +187,47 @@ class Changes(Case):
         self.mark()
         self.assertEqual(self.until_mark(), [])
 
+    def test_previous_name(self):
+        """§3: previousDN comes with modDN, and with nothing else."""
+        self.watch()
+        self.do(ber.add, f"cn=Bob,{BASE}", person("Bob"))
+        self.assertEqual(self.notice()[3], None)
+        self.do(ber.moddn, f"cn=Bob,{BASE}", "cn=Rob", superior=f"ou=below,{BASE}")
+        self.assertEqual(self.notice(), (MODDN, f"cn=Rob,ou=below,{BASE}", {"sn": [b"Bob"]},
+                                         f"cn=Bob,{BASE}"))
+        self.do(ber.modify, f"cn=Rob,ou=below,{BASE}", [(2, "sn", ["Other"])])
+        self.assertEqual(self.notice()[::3], (MODIFY, None))
+        self.do(ber.moddn, f"ou=below,{BASE}", "ou=under")
+        self.assertEqual(self.notice()[::3], (MODDN, f"ou=below,{BASE}"))
+        self.do(ber.delete, f"cn=Rob,ou=under,{BASE}")
+        self.assertEqual(self.notice(), (DELETE, f"cn=Rob,ou=under,{BASE}", {}, None))
+
+    def test_previous_names_of_many(self):
+        """Renamed by one transaction's neighbours, twice each: the name that was told."""
+        for i in range(300):
+            self.do(ber.add, f"cn=m{i},{BASE}", person(f"m{i}"))
+        self.watch()
+        self.writer.send(*(ber.moddn(1000 + i, f"cn=m{i},{BASE}", f"cn=n{i}") for i in range(300)),
+                         *(ber.moddn(2000 + i, f"cn=n{i},{BASE}", f"cn=o{i}") for i in range(300)))
+        for _ in range(600):
+            self.assertEqual(self.writer.answer().code, 0)
+        self.mark()
+        seen, names = {}, {f"m{i}": f"cn=m{i},{BASE}" for i in range(300)}
+        while True:
+            number, dn, _, previous = self.notice()
+            if dn.startswith("cn=mark"):
+                break
+            self.assertEqual(number, MODDN)
+            seen[previous] = dn
+        for i in range(300):
+            now = seen[names[f"m{i}"]]
+            self.assertEqual(seen.get(now, now), f"cn=o{i},{BASE}")
+
+    def test_previous_name_without_notes(self):
+        self.watch(control=psearch(notes=False))
+        self.do(ber.moddn, f"cn=Ann,{BASE}", "cn=Rob")
+        self.assertEqual(self.notice(), (None, f"cn=Rob,{BASE}", {"sn": [b"Ann"]}, None))
+
     def test_special_entries(self):
         referral = {"objectClass": ["referral", "extensibleObject"], "ou": ["away"],
                     "ref": ["ldap://b.example.com/"]}
@@ -218,11 +266,162 @@ class Changes(Case):
         number = c.search_ext(BASE, ldap.SCOPE_SUBTREE, "(objectClass=*)", ["sn"],
                               serverctrls=[control])
         c.whoami_s()
+
+        def told():
+            _, [(dn, _, controls)], _, _, _, _ = c.result4(number, all=0, timeout=20, add_ctrls=1)
+            return [(dn, x.changeType, x.previousDN) for x in controls]
+
         self.mark("Bob")
-        _, [(dn, _, controls)], _, _, _, _ = c.result4(number, all=0, timeout=20, add_ctrls=1)
-        self.assertEqual(dn, f"cn=Bob,{BASE}")
-        self.assertEqual([x.changeType for x in controls], [ADD])
+        self.assertEqual(told(), [(f"cn=Bob,{BASE}", ADD, None)])
+        self.do(ber.moddn, f"cn=Bob,{BASE}", "cn=Rob")
+        self.assertEqual(told(), [(f"cn=Rob,{BASE}", MODDN, f"cn=Bob,{BASE}")])
         c.unbind_s()
+
+
+HIDDEN = "hideFromAddressLists"
+
+
+class Hidden(Case):
+    """S12: hidden from a reader is gone for him, and shown is new."""
+
+    def setUp(self):
+        super().setUp()
+        self.do(ber.add, "cn=Eve,ou=other,o=Example", person("Eve", userPassword=["hunter2"]))
+        self.do(ber.modify, "ou=below," + BASE, [(0, "objectClass", ["mailRecipient"])])
+        for i in range(5):
+            self.do(ber.add, f"cn=m{i},ou=below,{BASE}", self.recipient(f"m{i}"))
+        self.reader = Raw(SITE.path("ldapi"))
+        self.addCleanup(self.reader.__exit__)
+        self.reader.send(ber.bind(1, "cn=Eve,ou=other,o=Example", "hunter2"))
+        self.assertEqual(self.reader.result(1).code, 0)
+        self.admin_watcher, self.watcher = self.watcher, self.reader
+
+    def watch(self, base=BASE, control=None, what=ber.PRESENT, attributes=("sn", "ou")):
+        return super().watch(base, 2, what, control, attributes)
+
+    @staticmethod
+    def recipient(name, **more):
+        return dict(person(name, **more), objectClass=["inetOrgPerson", "mailRecipient"])
+
+    def hide(self, dn, yes=True):
+        self.do(ber.modify, dn, [(2, HIDDEN, ["TRUE"] if yes else [])])
+
+    def notices(self):
+        """Up to the mark, without order."""
+        self.mark()
+        out = []
+        while True:
+            number, dn, attributes, previous = self.notice()
+            if dn.startswith("cn=mark,"):
+                self.do(ber.delete, f"cn=mark,{BASE}")
+                self.assertEqual(self.notice()[:2], (DELETE, f"cn=mark,{BASE}"))
+                return sorted(out)
+            if number is not None:  # what was there when the search began
+                self.assertEqual(bool(attributes), number != DELETE)
+                out.append((number, dn, previous))
+
+    def test_one_entry(self):
+        dn = f"cn=m1,ou=below,{BASE}"
+        self.watch(control=psearch(changes_only=False))
+        self.hide(dn)
+        self.assertEqual(self.notices(), [(DELETE, dn, None)])
+        self.do(ber.modify, dn, [(2, "sn", ["Secret"])])
+        self.do(ber.moddn, dn, "cn=secret")
+        self.assertEqual(self.notices(), [])
+        self.hide(f"cn=secret,ou=below,{BASE}", False)
+        self.assertEqual(self.notices(), [(ADD, f"cn=secret,ou=below,{BASE}", None)])
+        self.do(ber.delete, f"cn=secret,ou=below,{BASE}")
+        self.assertEqual(self.notices(), [(DELETE, f"cn=secret,ou=below,{BASE}", None)])
+
+    def test_what_lies_below(self):
+        names = sorted((DELETE, dn, None) for dn in
+                       [f"cn=m{i},ou=below,{BASE}" for i in range(5)] + [f"ou=below,{BASE}"])
+        self.watch(control=psearch(changes_only=False))
+        self.hide(f"ou=below,{BASE}")
+        self.assertEqual(self.notices(), names)
+        self.do(ber.add, f"cn=new,ou=below,{BASE}", person("new"))
+        self.do(ber.delete, f"cn=m0,ou=below,{BASE}")
+        self.assertEqual(self.notices(), [])
+        self.hide(f"ou=below,{BASE}", False)
+        self.assertEqual(self.notices(), sorted((ADD, dn, None) for dn in
+                         [f"cn=m{i},ou=below,{BASE}" for i in range(1, 5)] +
+                         [f"ou=below,{BASE}", f"cn=new,ou=below,{BASE}"]))
+
+    def test_moved_below_a_hidden_entry(self):
+        """Gone under the names that the reader knew, and come from nowhere."""
+        names = [f"cn=m{i},ou=below,{BASE}" for i in range(5)] + [f"ou=below,{BASE}"]
+        self.do(ber.add, "ou=attic,o=Example", dict(unit("attic"), **{
+            "objectClass": ["organizationalUnit", "mailRecipient"], HIDDEN: ["TRUE"]}))
+        self.addCleanup(self.do, ber.delete, "ou=attic,o=Example", TREE_DELETE)
+        self.watch(ROOT, control=psearch(changes_only=False))
+        self.do(ber.moddn, f"ou=below,{BASE}", "ou=x", superior="ou=attic,o=Example")
+        self.assertEqual(self.notices(), sorted((DELETE, dn, None) for dn in names))
+        self.do(ber.moddn, "cn=m0,ou=x,ou=attic,o=Example", "cn=m9")
+        self.do(ber.moddn, "ou=x,ou=attic,o=Example", "ou=back", superior=BASE)
+        self.assertEqual(self.notices(), sorted((ADD, dn, None) for dn in
+                         [f"cn=m{i},ou=back,{BASE}" for i in (9, 1, 2, 3, 4)] + [f"ou=back,{BASE}"]))
+
+    def test_only_deletions(self):
+        dn = f"cn=m1,ou=below,{BASE}"
+        self.watch(control=psearch(types=DELETE | ADD, changes_only=False))
+        self.hide(dn)
+        self.assertEqual(self.notices(), [(DELETE, dn, None)])
+        self.watcher.send(ber.message(9, tlv(0x50, b"\x07")))
+        self.watch(control=psearch(types=ADD, changes_only=False))
+        self.hide(f"cn=m2,ou=below,{BASE}")
+        self.do(ber.add, f"cn=Bob,{BASE}", person("Bob"))
+        self.assertEqual(self.told()[:2], (ADD, "Bob"))
+
+    def test_never_sent(self):
+        """With changesOnly he is told of the end of what he was sent, as of other deletions."""
+        self.watch(control=psearch(changes_only=True))
+        self.hide(f"cn=m1,ou=below,{BASE}")
+        self.assertEqual(self.notices(), [])
+        self.do(ber.modify, f"cn=m2,ou=below,{BASE}", [(2, "sn", ["x"])])
+        self.hide(f"cn=m2,ou=below,{BASE}")
+        self.assertEqual(self.notices(), [(DELETE, f"cn=m2,ou=below,{BASE}", None),
+                                          (MODIFY, f"cn=m2,ou=below,{BASE}", None)][-2:])
+
+    def test_filter_and_scope(self):
+        """What the client was never shown for its filter is not told gone."""
+        self.do(ber.modify, f"cn=m1,ou=below,{BASE}", [(2, "sn", ["Wanted"])])
+        self.watch(control=psearch(changes_only=False), what=ber.equal("sn", "Wanted"))
+        self.hide(f"ou=below,{BASE}")
+        self.do(ber.add, f"cn=Bob,{BASE}", person("Bob", sn=["Wanted"]))
+        self.assertEqual([self.notice()[:2] for _ in range(2)],
+                         [(DELETE, f"cn=m1,ou=below,{BASE}"), (ADD, f"cn=Bob,{BASE}")])
+
+    def test_the_base_is_hidden(self):
+        self.watch(f"ou=below,{BASE}", control=psearch(changes_only=False))
+        self.hide(f"ou=below,{BASE}")
+        gone = {self.notice()[:2] for _ in range(6)}
+        self.assertEqual(gone, {(DELETE, f"ou=below,{BASE}")} |
+                         {(DELETE, f"cn=m{i},ou=below,{BASE}") for i in range(5)})
+        self.assertEqual(self.watcher.result(7).code, 32)
+
+    def test_the_administrator_sees_changes(self):
+        self.watcher = self.admin_watcher
+        self.watch()
+        self.hide(f"cn=m1,ou=below,{BASE}")
+        self.assertEqual(self.notice()[:2], (MODIFY, f"cn=m1,ou=below,{BASE}"))
+        self.hide(f"ou=below,{BASE}")
+        self.assertEqual(self.notice()[:2], (MODIFY, f"ou=below,{BASE}"))
+        self.do(ber.delete, f"cn=m1,ou=below,{BASE}")
+        self.assertEqual(self.notice()[:2], (DELETE, f"cn=m1,ou=below,{BASE}"))
+        self.do(ber.delete, f"cn=m2,ou=below,{BASE}")
+        self.assertEqual(self.notice()[:2], (DELETE, f"cn=m2,ou=below,{BASE}"))
+
+    def test_many(self):
+        """More than one slice, to a client that reads late."""
+        big = "x" * 3000
+        for i in range(600):
+            self.do(ber.add, f"cn=n{i},ou=below,{BASE}", self.recipient(f"n{i}", description=[big]))
+        seen = self.watch(control=psearch(changes_only=False), attributes=("description", "ou", "sn"))
+        for _ in range(608 - len(seen)):
+            self.assertIsNone(self.notice()[0])
+        for yes, kind in ((True, DELETE), (False, ADD)):
+            self.hide(f"ou=below,{BASE}", yes)
+            self.assertEqual(len({dn for k, dn, _ in self.notices() if k == kind}), 606)
 
 
 class End(Case):

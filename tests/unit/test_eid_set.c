@@ -37,11 +37,33 @@ static void collisions(void **state)
 	eid_set_fini(&s);
 }
 
+/* Deleting in any order leaves all others where they are found. */
+static void deletions(void **state)
+{
+	struct eid_set s = {.at = NULL};
+	uint64_t i, k;
+
+	(void)state;
+	eid_set_del(&s, 1);
+	for (i = 1; i <= 500; i++)
+		assert_int_equal(eid_set_add(&s, i % 2 != 0 ? i << 40 : i), RC_OK);
+	for (i = 1; i <= 500; i += 3) {
+		eid_set_del(&s, i % 2 != 0 ? i << 40 : i);
+		eid_set_del(&s, 1000);
+		for (k = 1; k <= 500; k++)
+			assert_int_equal(eid_set_has(&s, k % 2 != 0 ? k << 40 : k),
+					 k > i || k % 3 != 1);
+	}
+	assert_int_equal(s.n, 333);
+	eid_set_fini(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members),
 		cmocka_unit_test(collisions),
+		cmocka_unit_test(deletions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,9 +43,12 @@ static void notes(void **state)
 
 	(void)state;
 	buf_init(&b, 16);
-	psearch_note(PSEARCH_MODDN, &b);
-	assert_int_equal(b.n, 5);
-	assert_memory_equal(b.p, "\x30\x03\x0a\x01\x08", 5);
+	psearch_note(PSEARCH_MODIFY, SPAN_LIT(""), &b);
+	unit_assert_span(buf_span(&b), SPAN_LIT("\x30\x03\x0a\x01\x04"));
+	buf_clear(&b);
+	psearch_note(PSEARCH_MODDN, SPAN_LIT("cn=a"), &b);
+	unit_assert_span(buf_span(&b), SPAN_LIT("\x30\x09\x0a\x01\x08\x04\x04"
+						"cn=a"));
 	buf_fini(&b);
 }
 
