@@ -2,8 +2,6 @@
 
 #include "dird/view_set.h"
 
-#include <stdio.h>
-
 struct op_list {
 	uint32_t view;
 	unsigned kind;
@@ -324,6 +322,43 @@ int list_choose(struct op *op, struct store_txn *t, struct search *s)
 	return rc;
 }
 
+/* Any view of everything in this order, however far above the base of the search. */
+static const struct view_def *find_wider(const struct wish *w)
+{
+	const struct search *s = w->s;
+	unsigned i;
+
+	if (!is_sorting(s) || s->vlv != NULL || s->derefs || wants_others(w))
+		return NULL;
+	for (i = 0; i < w->set->n; i++) {
+		const struct view_def *d = &w->set->defs[i];
+
+		if (d->state == VIEW_READY && is_whole(&d->view) && !d->view.is_one_level &&
+		    fits_order(s->sort, &d->view.order) && d->base != 0 &&
+		    store_is_within(w->t, s->base, d->base))
+			return d;
+	}
+	return NULL;
+}
+
+int list_choose_late(struct op *op, struct store_txn *t, struct search *s)
+{
+	const struct view_def *d;
+	struct view_set *set = NULL;
+	struct wish w;
+	int rc = view_set_get(t, op->server->schema, &set);
+
+	if (rc != RC_OK || set == NULL)
+		return rc != RC_OK ? rc : RC_NOTFOUND;
+	rc = wish_init(&w, op, t, s, set);
+	d = rc == RC_OK ? find_wider(&w) : NULL;
+	if (rc == RC_OK)
+		rc = d != NULL ? use(&w, d, -1, true) : RC_NOTFOUND;
+	buf_fini(&w.same);
+	view_set_put(op->server->store, &set);
+	return rc;
+}
+
 bool list_is_second_choice(const struct op_list *l)
 {
 	return l->is_second_choice;
@@ -464,76 +499,4 @@ void list_free(struct op_list **l)
 	store_view_iter_free(&(*l)->iter);
 	mem_free(*l);
 	*l = NULL;
-}
-
-/* --- what a definition tells about itself --- */
-
-static const struct view_def *find_def(struct op_sight *v, const struct entry *e,
-				       struct view_set **set)
-{
-	*set = NULL;
-	if (!view_is_definition(e) || view_set_get(v->t, v->schema, set) != RC_OK)
-		return NULL;
-	return view_set_of_entry(*set, &e->head.uuid);
-}
-
-bool op_view_entries(struct op_sight *v, const struct entry *e, struct buf *out)
-{
-	struct view_set *set;
-	const struct view_def *d = find_def(v, e, &set);
-	bool has = d != NULL && d->state == VIEW_READY;
-	char text[24];
-
-	if (has) {
-		snprintf(text, sizeof(text), "%llu",
-			 (unsigned long long)store_view_count(v->t, d->number,
-							      view_kind(0, !v->is_limited)));
-		tlv_put(out, TLV_OCTETS, span_of(text));
-	}
-	view_set_put(store_of(v->t), &set);
-	return has;
-}
-
-/* Entry numbers are given in sequence, so they tell how far the building is. */
-static unsigned percent_built(struct store_txn *t, const struct view_def *d)
-{
-	uint64_t next = 0, all = store_last_eid(t);
-	enum view_state state;
-
-	if (view_def_progress(t, d->number, &state, &next) != RC_OK || all == 0)
-		return 0;
-	return (unsigned)(next < all ? next * 100 / all : 99);
-}
-
-static void write_state(struct store_txn *t, const struct view_def *d, struct buf *out)
-{
-	switch (d->state) {
-	case VIEW_READY:
-		buf_puts(out, d->base != 0 ? "ready"
-					   : "empty: there is no entry with the name in viewBase");
-		break;
-	case VIEW_BUILDING:
-		buf_printf(out, "building %u%%", percent_built(t, d));
-		break;
-	case VIEW_INVALID:
-		buf_printf(out, "invalid: %s", d->why != NULL ? d->why : "?");
-		break;
-	case VIEW_DROPPING:
-		break;
-	}
-}
-
-bool op_view_state(struct op_sight *v, const struct entry *e, struct buf *out)
-{
-	struct view_set *set;
-	const struct view_def *d = find_def(v, e, &set);
-	size_t mark;
-
-	if (d != NULL) {
-		mark = tlv_open(out, TLV_OCTETS);
-		write_state(v->t, d, out);
-		tlv_close(out, mark);
-	}
-	view_set_put(store_of(v->t), &set);
-	return d != NULL;
 }

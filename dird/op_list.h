@@ -22,6 +22,13 @@ struct op_list;
  */
 int list_choose(struct op *op, struct store_txn *t, struct search *s) WARN_UNUSED;
 
+/**
+ * There turned out to be too much to sort: s->list becomes a view of everything in the order asked
+ * for, of whatever base above that of the search, to go along with each entry looked at.
+ * RC_NOTFOUND: there is none.
+ */
+int list_choose_late(struct op *op, struct store_txn *t, struct search *s) WARN_UNUSED;
+
 /** Is the list only to be used when there is too much to sort? */
 bool list_is_second_choice(const struct op_list *l);
 /** Is it better than sorting what a plan has, `estimate` entries? If not, it is dropped. */

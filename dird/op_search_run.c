@@ -244,6 +244,28 @@ static int give_up_sorting(struct search *s, enum ldap_result *code)
 	return RC_DONE;
 }
 
+/* Too many to be sorted. Nothing was sent yet: begin anew along a view, if there is one. */
+static int go_along_instead(struct op *op, struct store_txn *t, uint64_t eid,
+			    enum ldap_result *code)
+{
+	struct search *s = search_of(op);
+	int rc = s->list == NULL ? list_choose_late(op, t, s) : RC_NOTFOUND;
+
+	if (rc == RC_NOTFOUND) {
+		s->held = eid; /* there was no room for this one */
+		return give_up_sorting(s, code);
+	}
+	if (rc != RC_OK)
+		return rc;
+	store_iter_free(&s->iter);
+	eid_set_fini(&s->seen);
+	sort_fini(s->sort);
+	s->sort->state = SORT_OFF;
+	s->may_repeat = false;
+	s->from_index = true; /* the view has entries of other places */
+	return RC_OK;
+}
+
 static int found(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
 		 struct buf *out, enum ldap_result *code)
 {
@@ -258,11 +280,7 @@ static int found(struct op *op, struct store_txn *t, uint64_t eid, const struct 
 	if (s->sort == NULL || s->sort->state != SORT_GATHERS)
 		return send_found(op, t, eid, e, out, code);
 	rc = sort_add(s->sort, s->sight, eid, e);
-	if (rc != RC_TOOBIG)
-		return rc;
-	rc = give_up_sorting(s, code);
-	s->held = eid; /* there was no room for this one */
-	return rc;
+	return rc == RC_TOOBIG ? go_along_instead(op, t, eid, code) : rc;
 }
 
 /* Everything is found: put it in order and begin to send. RC_DONE: there is nothing to send. */

@@ -74,6 +74,44 @@ class Large(unittest.TestCase):
         """Too many to sort: along the order of a view, with each entry looked at."""
         self.assertEqual(self.c.pages(ROOT, both(PERSON, ODD), ["-cn"], 5000), [dn(COUNT - 1 - i) for i in range(COUNT)])
 
+    def test_a_rule_by_name(self):
+        """SOGo: critical, cn by caseIgnoreOrderingMatch, with a size limit; the order is the list's own."""
+        sogo = ber.control(SORT, True, sort_keys("cn:2.5.13.3"))
+        for base, what in ((ROOT, ber.tlv(0x87, b"cn")), (PEOPLE, ber.tlv(0x87, b"cn")),
+                           ("ou=S1," + ROOT, both(PERSON, ODD))):
+            self.c.send(ber.search(77, base, 2, what, ["1.1"], 1000, sogo))
+            names = []
+            while (a := self.c.answer()).code is None:
+                names.append(ber.entry(a.body)[0])
+            self.assertEqual((a.code, names[-1000:]), (4, names))
+            self.assertEqual([n for n in names if n.startswith("cn=Person")],
+                             [dn(i) for i in range(len(names))][:len([n for n in names if n.startswith("cn=Person")])])
+            self.assertEqual(len(names), 1000)
+
+    def test_a_base_below_that_of_the_view(self):
+        """Along the order of all, one level or whole subtree, and nothing of another place."""
+        wanted = [dn(i) for i in range(COUNT)]
+        for scope in (1, 2, 3):
+            a, found = self.c.ask(PEOPLE, both(MAIL, ODD), ber.control(SORT, True, sort_keys("-cn")), scope=scope)
+            self.assertEqual((a.code, [d for d, _ in found]), (0, wanted[::-1]))
+        self.assertEqual(self.c.pages(PEOPLE, MAIL, ["cn"], 7000), wanted)
+        a, found = self.c.ask("ou=S1," + ROOT, both(MAIL, ODD), ber.control(SORT, True, sort_keys("cn")), scope=1)
+        self.assertEqual((a.code, found), (0, []))
+
+    def test_the_limit(self):
+        """100,000 are sorted by any rule; one more is refused, or answered as found when that is not critical."""
+        for rule in ("mail:2.5.13.6", "cn:2.5.13.6", "-cn:caseExactOrderingMatch"):
+            keys = ber.control(SORT, True, sort_keys(rule))
+            low = ber.tlv(0xa5, ber.octets("cn"), ber.octets(name(COUNT - 100000)))
+            a, found = self.c.ask(PEOPLE, both(low, PERSON), keys, attributes=["1.1"])
+            self.assertEqual((a.code, len(found)), (0, 100000))
+            low = ber.tlv(0xa5, ber.octets("cn"), ber.octets(name(COUNT - 100001)))
+            a, found = self.c.ask(PEOPLE, both(low, PERSON), keys, attributes=["1.1"])
+            self.assertEqual((a.code, len(found)), (11, 0))
+            a, found = self.c.ask(PEOPLE, both(low, PERSON), ber.control(SORT, False, sort_keys(rule)),
+                                  attributes=["1.1"])
+            self.assertEqual((a.code, len(found)), (0, 100001))
+
     def test_what_no_view_has(self):
         """A clear refusal; few entries are sorted as ever."""
         a, found = self.c.ask(ROOT, both(PERSON, ODD), ber.control(SORT, True, sort_keys("mail")))
