@@ -233,15 +233,21 @@ class Provider(SitesCase):
             c.close()
 
     def test_only_with_the_right(self):
-        """S14: a user who may search may not synchronize; nobody else is asked for more."""
-        dn = f"cn=User,{BASE}"
+        """S14, S23: a user who may search may not synchronize, and so hears of no tombstone; none is found."""
+        dn, gone = f"cn=User,{BASE}", f"cn=Gone,{BASE}"
         self.hub.modify(change(dn, "add\nobjectClass: inetOrgPerson\nsn: U\nuserPassword: secret"))
+        self.hub.modify(change(gone, "add\nobjectClass: inetOrgPerson\nsn: G"))
+        [number] = re.findall("^entryUUID: (.*)$", self.hub.search(gone, "(cn=*)", "entryUUID"), re.M)
+        self.hub.modify(change(gone, "delete"))
         c = self.consumer()
         c.c = Raw(self.hub.path("ldapi"))
         c.c.send(ber.bind(1, dn, "secret"))
         self.assertEqual(c.c.result(1).code, 0)
         c.ask(2, 1)
         self.assertEqual(c.next().code, 50)
+        for i, (name, value) in enumerate((("entryUUID", number), ("cn", "Gone"), ("isDeleted", "TRUE")), 3):
+            c.c.send(ber.search(i, BASE, what=ber.tlv(0xa3, ber.octets(name), ber.octets(value))))
+            self.assertEqual(c.c.answer().code, 0, name)
 
     def test_other_controls(self):
         """Paging, sorting and views do not go with synchronization."""
