@@ -147,11 +147,12 @@ static int write_dn(struct search *s, struct store_txn *t, uint64_t eid, const s
 int search_send_entry(struct op *op, struct op_sight *v, uint64_t eid, const struct entry *e,
 		      struct span dn, struct buf *out)
 {
-	size_t mark = tlv_open(out, TLV_SEQUENCE);
+	const struct op_selection *sel = search_of(op)->selection;
+	size_t mark = tlv_open_about(out, TLV_SEQUENCE, op_entry_about(sel, e, dn) + 16);
 	int rc;
 
 	tlv_put_int(out, TLV_INTEGER, op->msg.id);
-	rc = op_entry_write_named(v, eid, e, dn, search_of(op)->selection, out);
+	rc = op_entry_write_named(v, eid, e, dn, sel, out);
 	tlv_close(out, mark);
 	op->nsent++;
 	if (rc == 0 && out->n >= SEARCH_FLUSH_BYTES)

@@ -491,15 +491,27 @@ static int put_computed(const struct shown *s)
 	return rc;
 }
 
+size_t op_entry_about(const struct op_selection *sel, const struct entry *e, struct span dn)
+{
+	size_t n = dn.n;
+
+	if (sel->all_user)
+		n += sel->sees_protected ? e->user_bytes : e->public_bytes;
+	if (sel->all_operational)
+		n += e->attrs.n - e->user_bytes;
+	return n;
+}
+
 int op_entry_write_named(struct op_sight *v, uint64_t eid, const struct entry *e, struct span dn,
 			 const struct op_selection *sel, struct buf *out)
 {
 	const struct shown s = {sel, v, eid, e, out};
-	size_t body = tlv_open(out, (uint8_t)TLV_APP_CONS(MSG_SEARCH_ENTRY)), attrs;
+	size_t about = op_entry_about(sel, e, dn), body, attrs;
 	int rc;
 
+	body = tlv_open_about(out, (uint8_t)TLV_APP_CONS(MSG_SEARCH_ENTRY), about + 8);
 	tlv_put(out, TLV_OCTETS, dn);
-	attrs = tlv_open(out, TLV_SEQUENCE);
+	attrs = tlv_open_about(out, TLV_SEQUENCE, about - dn.n);
 	rc = put_runs(&s);
 	if (rc == 0)
 		rc = put_wanted(&s);

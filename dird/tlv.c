@@ -115,13 +115,9 @@ int tlv_read_bool(struct span *rest, uint8_t tag, bool *out)
 /* Bytes of a length behind its first one: none for the short form. */
 static size_t length_tail(size_t body_bytes)
 {
-	size_t k = 0, n;
-
 	if (body_bytes < LONG_LENGTH)
 		return 0;
-	for (n = body_bytes; n != 0; n >>= 8)
-		k++;
-	return k;
+	return sizeof(size_t) - (size_t)__builtin_clzll(body_bytes) / 8;
 }
 
 size_t tlv_header_bytes(size_t body_bytes)
@@ -166,19 +162,20 @@ void tlv_put(struct buf *b, uint8_t tag, struct span body)
 
 void tlv_put_int(struct buf *b, uint8_t tag, int64_t v)
 {
-	uint8_t bytes[INT_BYTES_MAX];
-	uint64_t u = (uint64_t)v;
-	size_t i, first = 0;
+	uint64_t u = (uint64_t)v, significant = v < 0 ? ~u : u;
+	size_t n = 1, i;
+	uint8_t *at;
 
-	for (i = INT_BYTES_MAX; i > 0; i--) {
-		bytes[i - 1] = (uint8_t)u;
-		u >>= 8;
-	}
-	/* A leading byte that only repeats the sign of the next one is not minimal. */
-	while (first < INT_BYTES_MAX - 1 && bytes[first] == (v < 0 ? 0xff : 0x00) &&
-	       (bytes[first + 1] & 0x80) == (bytes[first] & 0x80))
-		first++;
-	tlv_put(b, tag, span_make(bytes + first, INT_BYTES_MAX - first));
+	/* Minimal: the first byte has the sign and is no mere repetition of it. */
+	while (n < INT_BYTES_MAX && significant >> (8 * n - 1) != 0)
+		n++;
+	at = buf_extend(b, 2 + n);
+	if (at == NULL)
+		return;
+	at[0] = tag;
+	at[1] = (uint8_t)n;
+	for (i = 0; i < n; i++)
+		at[2 + i] = (uint8_t)(u >> 8 * (n - 1 - i));
 }
 
 void tlv_put_bool(struct buf *b, uint8_t tag, bool v)
@@ -190,28 +187,42 @@ void tlv_put_bool(struct buf *b, uint8_t tag, bool v)
 
 size_t tlv_open(struct buf *b, uint8_t tag)
 {
-	buf_putc(b, tag);
-	buf_putc(b, 0);
+	return tlv_open_about(b, tag, 0);
+}
+
+/* The byte before the contents tells tlv_close() how much room was left for the length. */
+size_t tlv_open_about(struct buf *b, uint8_t tag, size_t expected)
+{
+	size_t tail = length_tail(expected);
+	uint8_t *at = buf_extend(b, 2 + tail);
+
+	if (at != NULL) {
+		at[0] = tag;
+		at[1 + tail] = (uint8_t)tail;
+	}
 	return b->n;
 }
 
 void tlv_close(struct buf *b, size_t mark)
 {
-	size_t n, k;
+	size_t n, k, room;
 
 	if (buf_rc(b) != RC_OK)
 		return;
 	must(mark >= 2 && mark <= b->n);
 	n = b->n - mark;
+	room = b->p[mark - 1];
+	must(mark >= 2 + room);
 	if (n > UINT32_MAX) {
 		b->rc = RC_TOOBIG;
 		return;
 	}
 	k = length_tail(n);
-	if (k != 0) {
-		if (buf_extend(b, k) == NULL)
-			return;
-		memmove(b->p + mark + k, b->p + mark, n);
-	}
-	write_length(b->p + mark - 1, n);
+	if (k > room && buf_extend(b, k - room) == NULL)
+		return;
+	if (k < room)
+		b->n -= room - k;
+	if (k != room)
+		memmove(b->p + mark - room + k, b->p + mark, n);
+	write_length(b->p + mark - room - 1, n);
 }

@@ -65,6 +65,10 @@ void tlv_put_bool(struct buf *b, uint8_t tag, bool v);
 
 /** Open a constructed element; give the mark to tlv_close(), innermost first. */
 size_t tlv_open(struct buf *b, uint8_t tag);
+/** The same where the contents will have about `expected` bytes. A guess of the right magnitude
+ * (below 128, 256, 64 KiB ...) spares tlv_close() to move them; what is written does not depend on
+ * it. */
+size_t tlv_open_about(struct buf *b, uint8_t tag, size_t expected);
 void tlv_close(struct buf *b, size_t mark);
 
 /** Bytes of tag and length in front of `body_bytes` of contents. */

@@ -23,7 +23,7 @@ void buf_clear(struct buf *b)
 	b->rc = RC_OK;
 }
 
-static int buf_reserve(struct buf *b, size_t n)
+int buf_reserve(struct buf *b, size_t n)
 {
 	size_t need, size;
 	uint8_t *p;
@@ -39,6 +39,8 @@ static int buf_reserve(struct buf *b, size_t n)
 	size = b->size != 0 ? b->size : BUF_FIRST_BYTES;
 	while (size < need)
 		size = size > b->max / 2 ? b->max : size * 2;
+	if (size > b->max)
+		size = b->max; /* buf_extend() looks at the size alone */
 	p = mem_realloc(b->p, size);
 	if (p == NULL) {
 		b->rc = RC_NOMEM;
@@ -47,17 +49,6 @@ static int buf_reserve(struct buf *b, size_t n)
 	b->p = p;
 	b->size = size;
 	return RC_OK;
-}
-
-uint8_t *buf_extend(struct buf *b, size_t n)
-{
-	uint8_t *at;
-
-	if (buf_reserve(b, n) != RC_OK)
-		return NULL;
-	at = b->p + b->n;
-	b->n += n;
-	return at;
 }
 
 void buf_put(struct buf *b, struct span s)
@@ -69,14 +60,6 @@ void buf_put(struct buf *b, struct span s)
 	at = buf_extend(b, s.n);
 	if (at != NULL)
 		memcpy(at, s.p, s.n);
-}
-
-void buf_putc(struct buf *b, uint8_t c)
-{
-	uint8_t *at = buf_extend(b, 1);
-
-	if (at != NULL)
-		*at = c;
 }
 
 void buf_puts(struct buf *b, const char *s)

@@ -38,12 +38,30 @@ static inline struct span buf_span(const struct buf *b)
 	return (struct span){b->p, b->n};
 }
 
+/** Room for n bytes more than there are now, without using it yet. Returns what sticks. */
+int buf_reserve(struct buf *b, size_t n);
+
 /** Room for n bytes behind the end, counted in; NULL on failure. The bytes are not cleared. */
-uint8_t *buf_extend(struct buf *b, size_t n);
+static inline uint8_t *buf_extend(struct buf *b, size_t n)
+{
+	uint8_t *at;
+
+	if ((b->rc != RC_OK || n > b->size - b->n) && buf_reserve(b, n) != RC_OK)
+		return NULL;
+	at = b->p + b->n;
+	b->n += n;
+	return at;
+}
 
 /** Append. A failure sticks to the buffer (buf_rc), later calls then do nothing. */
 void buf_put(struct buf *b, struct span s);
-void buf_putc(struct buf *b, uint8_t c);
+static inline void buf_putc(struct buf *b, uint8_t c)
+{
+	uint8_t *at = buf_extend(b, 1);
+
+	if (at != NULL)
+		*at = c;
+}
 void buf_puts(struct buf *b, const char *s);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));

@@ -199,6 +199,34 @@ static void lengths_are_minimal_and_patched(void **state)
 	buf_fini(&b);
 }
 
+static void a_guess_of_the_length_changes_nothing(void **state)
+{
+	static const size_t sizes[] = {0, 127, 128, 255, 256, 65535, 65536, 70000};
+	struct buf want, got;
+	size_t i, k, mark;
+
+	(void)state;
+	buf_init(&want, 1 << 20);
+	buf_init(&got, 1 << 20);
+	for (i = 0; i < UNIT_COUNT(sizes); i++) {
+		buf_clear(&want);
+		mark = tlv_open(&want, TLV_SEQUENCE);
+		if (sizes[i] != 0)
+			memset(buf_extend(&want, sizes[i]), 'x', sizes[i]);
+		tlv_close(&want, mark);
+		for (k = 0; k < UNIT_COUNT(sizes); k++) {
+			buf_clear(&got);
+			mark = tlv_open_about(&got, TLV_SEQUENCE, sizes[k]);
+			if (sizes[i] != 0)
+				memset(buf_extend(&got, sizes[i]), 'x', sizes[i]);
+			tlv_close(&got, mark);
+			unit_assert_span(buf_span(&got), buf_span(&want));
+		}
+	}
+	buf_fini(&got);
+	buf_fini(&want);
+}
+
 static void a_full_buffer_sticks(void **state)
 {
 	struct buf b;
@@ -236,6 +264,7 @@ int main(void)
 		cmocka_unit_test(integers_and_booleans),
 		unit_heap_test(integers_are_written_minimal),
 		unit_heap_test(lengths_are_minimal_and_patched),
+		unit_heap_test(a_guess_of_the_length_changes_nothing),
 		unit_heap_test(a_full_buffer_sticks),
 	};
 
