@@ -144,7 +144,7 @@ static int check_entry(void *ctx, struct span key, struct span value)
 	}
 	eid = be_get64(key.p);
 	w->c->entries++;
-	if (entry_open(value, &e) != RC_OK) {
+	if (entry_open(value, &e) != RC_OK || entry_check(&e) != RC_OK) {
 		problem(w, "entry %" PRIu64 ": the record is damaged", eid);
 		return RC_OK;
 	}

@@ -86,8 +86,13 @@ static inline bool read_attr(struct span at, struct entry_attr *out)
 	       body.n == 0;
 }
 
+static uint32_t row_offset(const struct entry *e, unsigned i)
+{
+	return be_get32(e->table.p + (size_t)i * ROW_BYTES + 4);
+}
+
 /* Does row after row describe the attribute that stands at its offset, without gaps? */
-static int check_rows(const struct entry *e)
+int entry_check(const struct entry *e)
 {
 	struct entry_attr a;
 	uint32_t expected = 0, offset;
@@ -95,7 +100,7 @@ static int check_rows(const struct entry *e)
 	unsigned i;
 
 	for (i = 0; i < e->nattrs; i++) {
-		offset = be_get32(e->table.p + (size_t)i * ROW_BYTES + 4);
+		offset = row_offset(e, i);
 		if (offset != expected || !read_attr(span_from(e->attrs, offset), &a))
 			return RC_CORRUPT;
 		expected += (uint32_t)a.whole.n;
@@ -140,7 +145,7 @@ int entry_open(struct span record, struct entry *out)
 	out->head.rdn = span_make(out->table.p + out->table.n, rdn);
 	out->head.rdn_normal = span_make(out->head.rdn.p + rdn, rdn_normal);
 	out->attrs = span_make(out->head.rdn_normal.p + rdn_normal, be_get32(p + AT_ATTRS_BYTES));
-	return check_rows(out);
+	return RC_OK;
 }
 
 struct span entry_record(const struct entry *e)
@@ -165,8 +170,9 @@ void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out)
 	uint32_t offset;
 
 	must(i < e->nattrs);
-	offset = be_get32(e->table.p + (size_t)i * ROW_BYTES + 4);
-	must(read_attr(span_from(e->attrs, offset), out)); /* entry_open() has seen it */
+	offset = row_offset(e, i);
+	if (!read_attr(span_from(e->attrs, offset), out))
+		out->type = out->values = out->whole = span_head(e->attrs, 0);
 	out->is_operational = offset >= e->user_bytes;
 	out->is_protected = offset >= e->public_bytes && offset < e->user_bytes;
 }
@@ -174,14 +180,15 @@ void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out)
 bool entry_find(const struct entry *e, uint32_t hash, struct span type, unsigned *i,
 		struct entry_attr *out)
 {
-	struct span base = entry_base_type(type);
+	struct span base = entry_base_type(type), found;
 	unsigned at;
 
 	for (at = *i; at < e->nattrs; at++) {
 		if (be_get32(e->table.p + (size_t)at * ROW_BYTES) != hash)
 			continue;
 		entry_attr_at(e, at, out);
-		if (span_eq_nocase(entry_base_type(out->type), base)) {
+		found = entry_base_type(out->type);
+		if (span_eq(found, base) || span_eq_nocase(found, base)) {
 			*i = at + 1;
 			return true;
 		}
@@ -252,6 +259,8 @@ int entry_decode(const struct entry *e, bool with_operational, struct arena *a,
 		entry_attr_at(e, i, &at);
 		if (at.is_operational && !with_operational)
 			break;
+		if (at.whole.n == 0)
+			return RC_CORRUPT;
 		out->attrs[out->n].type = at.type;
 		rc = decode_values(at.values, a, &out->attrs[out->n]);
 		if (rc != RC_OK)

@@ -91,8 +91,14 @@ uint32_t entry_type_hash(struct span type);
 /** The description up to the first ';'. */
 struct span entry_base_type(struct span description);
 
-/** Look at a record. RC_CORRUPT if its head, table or framing is impossible. */
+/**
+ * Look at a record. RC_CORRUPT if its head does not fit its size. The attributes are not looked at
+ * here, as this is done for each entry that a search meets: where one is damaged it has no type and
+ * no values for whoever asks for it, and nothing outside of the record is ever read.
+ */
 int entry_open(struct span record, struct entry *out) WARN_UNUSED;
+/** Do table and framing of the attributes fit together? RC_CORRUPT. */
+int entry_check(const struct entry *e) WARN_UNUSED;
 
 /** The whole record that entry_open() has looked at. */
 struct span entry_record(const struct entry *e);
@@ -103,7 +109,7 @@ void entry_set_flags(uint8_t *record, uint8_t flags);
 /** Only the parent's entry number, without the checks of entry_open(); 0 for a broken record. */
 uint64_t entry_peek_parent(struct span record);
 
-/** Attribute i (0 <= i < nattrs). */
+/** Attribute i (0 <= i < nattrs); a damaged one is empty. */
 void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out);
 
 /**
@@ -120,7 +126,8 @@ bool entry_first(const struct entry *e, const char *type, struct span *out);
 /** Does objectClass name this class? */
 bool entry_has_class(const struct entry *e, const char *class);
 
-/** All attributes, or all user attributes, decoded into the arena (spans point into the record). */
+/** All attributes, or all user attributes, decoded into the arena (spans point into the record).
+ * RC_CORRUPT where one of them is damaged. */
 int entry_decode(const struct entry *e, bool with_operational, struct arena *a,
 		 struct attr_list *out) WARN_UNUSED;
 

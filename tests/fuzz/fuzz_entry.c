@@ -4,6 +4,24 @@
 
 #include "dird/entry.h"
 
+/* Attributes of a checked record stand one behind the other, and the runs end between them. */
+static bool attrs_cover(const struct entry *e)
+{
+	bool public_end = e->public_bytes == 0, user_end = e->user_bytes == 0;
+	struct entry_attr at;
+	size_t n = 0;
+	unsigned i;
+
+	for (i = 0; i < e->nattrs; i++) {
+		entry_attr_at(e, i, &at);
+		must(at.whole.n != 0 && at.whole.p == e->attrs.p + n);
+		n += at.whole.n;
+		public_end = public_end || n == e->public_bytes;
+		user_end = user_end || n == e->user_bytes;
+	}
+	return n == e->attrs.n && public_end && user_end;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct attr_list attrs;
@@ -25,6 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)entry_has_class(&e, "person");
 	if (entry_decode(&e, true, &a, &attrs) == RC_OK)
 		must(attrs.n <= e.nattrs);
+	if (entry_check(&e) == RC_OK)
+		must(attrs_cover(&e));
 	arena_fini(&a);
 	return 0;
 }
