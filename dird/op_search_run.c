@@ -407,7 +407,8 @@ static int candidate(struct op *op, struct store_txn *t, uint64_t eid, struct op
 	struct entry_attr ref;
 	bool matches;
 	struct entry e;
-	int rc = store_entry(t, eid, &e);
+	int rc = s->list == NULL && s->iter != NULL ? store_iter_entry(s->iter, eid, &e)
+						    : store_entry(t, eid, &e);
 
 	if (rc != 0)
 		return rc == RC_NOTFOUND ? 0 : rc; /* deleted between two slices */

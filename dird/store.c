@@ -101,6 +101,23 @@ static int check_format(struct store *s, struct buf *why)
 	return store_write_commit(&t);
 }
 
+static __attribute__((noinline)) int compare_bytes(const MDB_val *a, const MDB_val *b)
+{
+	return span_cmp(store_span(*a), store_span(*b));
+}
+
+/* LMDB's own order, for keys that are numbers of entries. */
+static int compare_numbers(const MDB_val *a, const MDB_val *b)
+{
+	uint64_t x, y;
+
+	if (a->mv_size != STORE_EID_BYTES || b->mv_size != STORE_EID_BYTES)
+		return compare_bytes(a, b);
+	x = be_get64(a->mv_data);
+	y = be_get64(b->mv_data);
+	return (x > y) - (x < y);
+}
+
 static int open_tables(struct store *s, struct buf *why)
 {
 	unsigned flags = s->read_only ? 0 : MDB_CREATE;
@@ -121,6 +138,8 @@ static int open_tables(struct store *s, struct buf *why)
 			return store_rc(err);
 		}
 	}
+	err = mdb_set_compare(txn, s->dbi[STORE_ENTRY], compare_numbers);
+	must(err == 0);
 	return store_rc(mdb_txn_commit(txn));
 }
 

@@ -126,6 +126,8 @@ int store_ranges(struct store_txn *t, const struct index_range *ranges, unsigned
 		 struct store_iter **out) WARN_UNUSED;
 /** RC_OK and the next entry number; RC_DONE. */
 int store_iter_next(struct store_iter *i, uint64_t *eid_out) WARN_UNUSED;
+/** The entry whose number was given last; what store_entry() does, but a walk has it at hand. */
+int store_iter_entry(struct store_iter *i, uint64_t eid, struct entry *out) WARN_UNUSED;
 /** Keep the place without the transaction; then resume in another one. Entries added or removed
  * meanwhile are seen or not. */
 int store_iter_pause(struct store_iter *i) WARN_UNUSED;

@@ -7,6 +7,18 @@
 #define KEY_MAX 511
 #define WALK_DEPTH_MAX (DN_MAX_RDNS + 1)
 
+/* A row of the tree that the walk has read and not given yet, and the record of its entry. */
+struct ahead {
+	MDB_val key;
+	uint64_t eid;
+	struct span record;
+};
+/* Looked up this long before they are given, so that memory has them by then. */
+#define AHEAD_ROWS 8
+#define AHEAD_AFTER 32 /* short walks are not worth it */
+#define AHEAD_BYTES 2048
+#define CACHE_LINE_BYTES 64
+
 /* A level above the one being walked: the row through which the walk went down. */
 struct level {
 	uint64_t parent, eid;
@@ -30,6 +42,12 @@ struct store_iter {
 	uint64_t parent;
 	bool base_is_due, may_descend;
 	unsigned depth;
+	uint64_t childless_from, childless_to; /* no entry of these numbers has children */
+	unsigned given;                        /* rows, up to AHEAD_AFTER */
+	struct ahead ahead[AHEAD_ROWS];
+	unsigned ahead_at, ahead_n;
+	bool ahead_is_all;  /* there are no more rows of this parent */
+	struct span record; /* of the row given last; empty: not looked up */
 	/* ranges */
 	struct index_range *ranges;
 	unsigned n, at;
@@ -89,6 +107,7 @@ static void close_cursors(struct store_iter *i)
 		mdb_cursor_close(i->grams);
 	i->rows = i->probe = i->grams = NULL;
 	i->t = NULL;
+	i->childless_to = 0;
 }
 
 static int keep_place(struct store_iter *i, struct span key, struct span value)
@@ -148,14 +167,92 @@ int store_walk(struct store_txn *t, uint64_t base, enum store_scope scope, struc
 	return rc;
 }
 
+/* Most entries have no children, so the gap between two parents answers for many of them. */
 static bool has_rows(struct store_iter *i, uint64_t parent)
 {
 	uint8_t key[STORE_EID_BYTES];
 	MDB_val k = {sizeof(key), key}, v;
+	uint64_t next = UINT64_MAX;
 
+	if (parent >= i->childless_from && parent < i->childless_to)
+		return false;
 	be_put64(key, parent);
-	return mdb_cursor_get(i->probe, &k, &v, MDB_SET_RANGE) == 0 && k.mv_size >= 8 &&
-	       be_get64(k.mv_data) == parent;
+	if (mdb_cursor_get(i->probe, &k, &v, MDB_SET_RANGE) == 0 && k.mv_size >= 8)
+		next = be_get64(k.mv_data);
+	i->childless_from = parent;
+	i->childless_to = next;
+	return next == parent;
+}
+
+static void forget_ahead(struct store_iter *i)
+{
+	i->ahead_at = i->ahead_n = 0;
+	i->ahead_is_all = false;
+	i->record = span_make(NULL, 0);
+}
+
+static void prefetch(struct span record)
+{
+	size_t at, n = record.n < AHEAD_BYTES ? record.n : AHEAD_BYTES;
+
+	for (at = 0; at < n; at += CACHE_LINE_BYTES)
+		__builtin_prefetch(record.p + at);
+}
+
+static int look_up_ahead(struct store_iter *i, MDB_val key, struct span value)
+{
+	struct ahead *a = &i->ahead[(i->ahead_at + i->ahead_n) % AHEAD_ROWS];
+	int rc;
+
+	if (value.n != STORE_EID_BYTES)
+		return RC_CORRUPT;
+	a->key = key;
+	a->eid = be_get64(value.p);
+	rc = store_get(i->t, STORE_ENTRY, value, &a->record);
+	if (rc == RC_OK)
+		prefetch(a->record);
+	else
+		a->record = span_make(NULL, 0);
+	i->ahead_n++;
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+/* Read rows of the same parent behind those that are waiting. */
+static int read_ahead(struct store_iter *i)
+{
+	MDB_val k, v;
+	int rc = RC_OK, err;
+
+	while (rc == RC_OK && i->ahead_n < AHEAD_ROWS && !i->ahead_is_all) {
+		err = mdb_cursor_get(i->rows, &k, &v, MDB_NEXT);
+		if (err == MDB_NOTFOUND ||
+		    (err == 0 && (k.mv_size < 8 || be_get64(k.mv_data) != i->parent)))
+			i->ahead_is_all = true;
+		else
+			rc = err == 0 ? look_up_ahead(i, k, store_span(v)) : store_rc(err);
+	}
+	return rc;
+}
+
+/* The next row of the parent, read ahead. RC_DONE: it has no more. */
+static int next_ahead(struct store_iter *i, uint64_t *eid_out)
+{
+	struct ahead *a = &i->ahead[i->ahead_at];
+	int rc = read_ahead(i);
+
+	if (rc != RC_OK)
+		return rc;
+	if (i->ahead_n == 0)
+		return RC_DONE;
+	if (a->key.mv_size > KEY_MAX)
+		return RC_CORRUPT;
+	memcpy(i->key, a->key.mv_data, a->key.mv_size);
+	i->key_n = a->key.mv_size;
+	*eid_out = i->eid = a->eid;
+	i->record = a->record;
+	i->ahead_at = (i->ahead_at + 1) % AHEAD_ROWS;
+	i->ahead_n--;
+	return RC_OK;
 }
 
 static int descend(struct store_iter *i)
@@ -176,6 +273,7 @@ static int descend(struct store_iter *i)
 	i->parent = i->eid;
 	i->key_n = 0;
 	i->is_placed = false;
+	forget_ahead(i);
 	return RC_OK;
 }
 
@@ -191,15 +289,34 @@ static int ascend(struct store_iter *i)
 	i->parent = l->parent;
 	i->eid = l->eid;
 	i->is_placed = false;
+	forget_ahead(i);
 	mem_free(l->key);
 	l->key = NULL;
 	return RC_OK;
 }
 
-static int walk_next(struct store_iter *i, uint64_t *eid_out)
+/* The next row of the parent. RC_DONE: it has no more. */
+static int next_child(struct store_iter *i, uint64_t *eid_out)
 {
 	uint8_t start[STORE_EID_BYTES];
 	MDB_val k, v;
+	int rc;
+
+	if (i->is_placed && i->given == AHEAD_AFTER && !i->t->is_write)
+		return next_ahead(i, eid_out);
+	i->given += i->given < AHEAD_AFTER;
+	be_put64(start, i->parent);
+	rc = next_row(i, span_make(start, sizeof(start)), &k, &v);
+	if (rc == RC_OK && (k.mv_size < 8 || be_get64(k.mv_data) != i->parent))
+		rc = RC_DONE;
+	if (rc == RC_OK)
+		rc = keep_place(i, store_span(k), store_span(v));
+	*eid_out = i->eid;
+	return rc;
+}
+
+static int walk_next(struct store_iter *i, uint64_t *eid_out)
+{
 	int rc = RC_OK;
 
 	if (i->base_is_due) {
@@ -213,15 +330,12 @@ static int walk_next(struct store_iter *i, uint64_t *eid_out)
 		rc = descend(i);
 	i->may_descend = false;
 	while (rc == RC_OK) {
-		be_put64(start, i->parent);
-		rc = next_row(i, span_make(start, sizeof(start)), &k, &v);
-		if (rc == RC_OK && k.mv_size >= 8 && be_get64(k.mv_data) == i->parent) {
-			rc = keep_place(i, store_span(k), store_span(v));
-			*eid_out = i->eid;
+		rc = next_child(i, eid_out);
+		if (rc == RC_OK) {
 			i->may_descend = i->scope != STORE_ONE;
 			return rc;
 		}
-		if (rc == RC_OK || rc == RC_DONE)
+		if (rc == RC_DONE)
 			rc = ascend(i);
 	}
 	return rc;
@@ -332,10 +446,17 @@ int store_iter_next(struct store_iter *i, uint64_t *eid_out)
 	return i->is_walk ? walk_next(i, eid_out) : ranges_next(i, eid_out);
 }
 
+int store_iter_entry(struct store_iter *i, uint64_t eid, struct entry *out)
+{
+	return eid == i->eid && i->record.n != 0 ? entry_open(i->record, out)
+						 : store_entry(i->t, eid, out);
+}
+
 int store_iter_pause(struct store_iter *i)
 {
 	close_cursors(i);
 	i->is_placed = false;
+	forget_ahead(i);
 	return RC_OK;
 }
 

@@ -190,88 +190,6 @@ static void copies(void **state)
 
 /* --- tree --- */
 
-static void walks(void **state)
-{
-	static const char *const names[] = {"cn=a,ou=S1,o=Example", "cn=b,ou=S1,o=Example",
-					    "cn=aa,cn=a,ou=S1,o=Example",
-					    "cn=ab,cn=a,ou=S1,o=Example"};
-	static const struct {
-		const char *base;
-		enum store_scope scope;
-		unsigned want;
-	} rows[] = {
-		{"o=Example", STORE_SUB, 7},
-		{"o=Example", STORE_CHILDREN, 6},
-		{"o=Example", STORE_ONE, 1},
-		{"o=Example", STORE_BASE, 1},
-		{"ou=S1,o=Example", STORE_ONE, 3},
-		{"cn=a,ou=S1,o=Example", STORE_SUB, 3},
-		{"cn=a,ou=S1,o=Example", STORE_ONE, 2},
-		{"cn=b,ou=S1,o=Example", STORE_CHILDREN, 0},
-		{"cn=b,ou=S1,o=Example", STORE_SUB, 1},
-	};
-	struct base *b = *state;
-	struct store_iter *i;
-	uint64_t base, eid;
-	unsigned k, n, depth;
-	struct dn dn;
-
-	base_site(b);
-	for (k = 0; k < UNIT_COUNT(names); k++)
-		assert_int_equal(base_add(b, names[k], "objectClass: container\n"), 0);
-	base_begin(b);
-	for (k = 0; k < UNIT_COUNT(rows); k++) {
-		dn = base_dn(b, rows[k].base);
-		assert_int_equal(store_find(b->t, &dn, &base, &depth), RC_OK);
-		assert_int_equal(store_walk(b->t, base, rows[k].scope, &i), RC_OK);
-		for (n = 0; store_iter_next(i, &eid) == RC_OK; n++) {
-			assert_true(store_is_within(b->t, eid, base));
-			assert_int_equal(store_iter_pause(i), RC_OK); /* after each one */
-			assert_int_equal(store_iter_resume(i, b->t), RC_OK);
-		}
-		assert_int_equal(n, rows[k].want);
-		store_iter_free(&i);
-	}
-}
-
-/* The tree changes while a walk waits: what stays is seen once, what goes is no error. */
-static void walk_goes_on_after_changes(void **state)
-{
-	struct base *b = *state;
-	struct store_iter *i;
-	struct store_txn *t;
-	uint64_t root, eid;
-	unsigned n;
-	char dn[80];
-
-	base_site(b);
-	for (n = 0; n < 50; n++) {
-		snprintf(dn, sizeof(dn), "cn=%02u,cn=Recipients,ou=S1,o=Example", n);
-		assert_int_equal(base_add(b, dn, "objectClass: container\n"), 0);
-	}
-	assert_int_equal(store_read_begin(b->store, &t), RC_OK);
-	assert_int_equal(store_root(t, &root), RC_OK);
-	assert_int_equal(store_walk(t, root, STORE_SUB, &i), RC_OK);
-	for (n = 0; store_iter_next(i, &eid) == RC_OK; n++) {
-		if (n != 20)
-			continue;
-		assert_int_equal(store_iter_pause(i), RC_OK);
-		store_read_end(&t);
-		/* the entry it stands on (17), one before and one behind it, and a new one */
-		assert_int_equal(base_delete(b, "cn=17,cn=Recipients,ou=S1,o=Example"), 0);
-		assert_int_equal(base_delete(b, "cn=03,cn=Recipients,ou=S1,o=Example"), 0);
-		assert_int_equal(base_delete(b, "cn=30,cn=Recipients,ou=S1,o=Example"), 0);
-		assert_int_equal(base_add(b, "cn=40a,cn=Recipients,ou=S1,o=Example",
-					  "objectClass: container\n"),
-				 0);
-		assert_int_equal(store_read_begin(b->store, &t), RC_OK);
-		assert_int_equal(store_iter_resume(i, t), RC_OK);
-	}
-	assert_int_equal(n, 53);
-	store_iter_free(&i);
-	store_read_end(&t);
-}
-
 static void long_names(void **state)
 {
 	struct base *b = *state;
@@ -595,8 +513,6 @@ int main(void)
 		unit_base_test(full_map_grows),
 		unit_base_test(readers_see_one_moment),
 		unit_base_test(copies),
-		unit_base_test(walks),
-		unit_base_test(walk_goes_on_after_changes),
 		unit_base_test(long_names),
 		unit_base_test(hash_collisions),
 		unit_base_test(ranges),
