@@ -18,6 +18,7 @@ struct view {
 	struct step *steps;
 	unsigned nsteps;
 	struct buf transport;
+	struct span next_site;              /* that gets the mail; n = 0: none */
 	const struct health_domain *health; /* of the site's domain; NULL: nothing watches it */
 };
 
@@ -149,6 +150,8 @@ static int gather(struct view *v, struct arena *a)
 	if (rc == RC_OK && v->r->health != NULL)
 		v->health = health_find(v->r->health, v->answer.domain);
 	if (rc == RC_OK && v->answer.verdict == LOOKUP_ROUTE)
+		rc = lookup_next_site(v->t, &v->answer.result, &v->next_site);
+	if (rc == RC_OK && v->answer.verdict == LOOKUP_ROUTE)
 		table_transport(v->t, &v->answer.result, &v->transport);
 	return rc == RC_OK ? buf_rc(&v->transport) : rc;
 }
@@ -266,6 +269,19 @@ static void say_health(const struct view *v, struct buf *out)
 		   d->damp.suppressed ? ", suppressed" : "");
 }
 
+/* Only if it is another one than the path says. */
+static void say_next_site(const struct view *v, struct buf *out)
+{
+	struct span meant = table_text(v->t, v->answer.result.row->next);
+
+	if (v->next_site.n == 0 || span_eq_nocase(v->next_site, meant))
+		return;
+	put(out, "           that is a host of site ", v->next_site, "");
+	if (meant.n != 0)
+		put(out, ", not of ", meant, "");
+	buf_puts(out, "\n");
+}
+
 static void say_route(const struct view *v, struct buf *out)
 {
 	const struct table_row *row = v->answer.result.row;
@@ -284,6 +300,7 @@ static void say_route(const struct view *v, struct buf *out)
 		return;
 	put(out, "Next hop:  ", table_text(v->t, row->nexthop), "\n");
 	put(out, "Postfix:   ", buf_span(&v->transport), "\n");
+	say_next_site(v, out);
 	if (v->answer.result.nrows > 1)
 		buf_printf(out, "           %u candidates of equal cost, this is the first\n",
 			   v->answer.result.nrows);
@@ -389,6 +406,7 @@ static void json_route(const struct view *v, struct buf *out)
 	member(out, "target", table_text(v->t, row->target));
 	member(out, "mode", span_of(table_mode_name((enum table_mode)row->mode)));
 	member(out, "nexthop", table_text(v->t, row->nexthop));
+	member(out, "nextSite", v->next_site.n != 0 ? v->next_site : span_make(NULL, 0));
 	member(out, "reason", span_of(table_reason_name(reason)));
 	member(out, "reasonText", span_of(explain_reason(reason)));
 	json_health(v, out);

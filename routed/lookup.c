@@ -283,6 +283,51 @@ int lookup_route(const struct table *t, const struct lookup_key *key, enum table
 	return rc;
 }
 
+/* "domain", "domain:port", "[host]", "[host]:port" */
+static struct span host_of(struct span key)
+{
+	bool bracket = key.n != 0 && key.p[0] == '[';
+	struct span rest = bracket ? span_from(key, 1) : key;
+	struct span host;
+
+	(void)span_cut(&rest, bracket ? ']' : ':', &host);
+	return host;
+}
+
+int lookup_site_of_host(const struct table *t, struct span host, struct span *out)
+{
+	struct lookup_answer answer;
+	struct lookup_key k;
+	struct buf scratch;
+	int rc;
+
+	*out = span_make(NULL, 0);
+	buf_init(&scratch, 4 * NETSTRING_REQUEST_MAX_BYTES);
+	rc = lookup_key(host_of(host), &scratch, &k);
+	if (rc == RC_OK && k.kind == LOOKUP_KEY_DOMAIN) {
+		rc = lookup_route(t, &k, TABLE_SYSTEM, &answer);
+		if (rc == RC_OK && answer.verdict == LOOKUP_LOCAL)
+			*out = table_text(t, t->site);
+		else if (rc == RC_OK && answer.result.status == TABLE_FOUND &&
+			 span_eq(table_text(t, answer.result.row->type), SPAN_LIT("EX")))
+			*out = table_text(t, answer.result.row->target);
+	}
+	buf_fini(&scratch);
+	return rc == RC_NOMEM ? rc : RC_OK;
+}
+
+int lookup_next_site(const struct table *t, const struct table_result *hop, struct span *out)
+{
+	int rc = RC_OK;
+
+	*out = span_make(NULL, 0);
+	if ((hop->hop == TABLE_HOP_MX || hop->hop == TABLE_HOP_HOST) && hop->nexthop.n != 0)
+		rc = lookup_site_of_host(t, hop->nexthop, out);
+	if (out->n == 0)
+		*out = table_text(t, hop->row->next);
+	return rc;
+}
+
 static void put_answer(const struct table *t, const struct lookup_answer *a, struct buf *reply)
 {
 	switch (a->verdict) {
@@ -368,17 +413,6 @@ void lookup_relay_domain(const struct table *t, struct span key, struct buf *scr
 	} else {
 		buf_puts(reply, "NOTFOUND ");
 	}
-}
-
-/* "domain", "domain:port", "[host]", "[host]:port" */
-static struct span host_of(struct span key)
-{
-	bool bracket = key.n != 0 && key.p[0] == '[';
-	struct span rest = bracket ? span_from(key, 1) : key;
-	struct span host;
-
-	(void)span_cut(&rest, bracket ? ']' : ':', &host);
-	return host;
 }
 
 void lookup_tls_policy(const struct table *t, struct span key, struct buf *scratch,

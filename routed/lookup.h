@@ -60,6 +60,21 @@ int lookup_route(const struct table *t, const struct lookup_key *key, enum table
 		 struct lookup_answer *out) WARN_UNUSED;
 
 /**
+ * The site that `host` is of (a domain, a host, either in brackets and with a port): one whose
+ * siteSmtpDomain it is, or is below. *out is empty for a host that the table knows nothing of.
+ * Returns  RC_OK, RC_NOMEM.
+ */
+int lookup_site_of_host(const struct table *t, struct span host, struct span *out) WARN_UNUSED;
+
+/**
+ * The site that a next hop hands mail to: the one its host or domain is of, else the one the row
+ * is meant for. A smart host, a domainRoute or a routing address may name another site than that.
+ * *out is empty where mail leaves the organisation, or nobody knows. RC_OK, RC_NOMEM.
+ */
+int lookup_next_site(const struct table *t, const struct table_result *hop,
+		     struct span *out) WARN_UNUSED;
+
+/**
  * The class that a sender gives to a message (M3): a system address of any site, and the null
  * sender if `null_is_system`. `scratch` is overwritten.
  */

@@ -1,11 +1,13 @@
 #include "routed/loopcheck.h"
 
+#include "routed/lookup.h"
 #include "routed/map.h"
 
 #include <stdlib.h>
 
 #define EDGES_MAX_BYTES ((size_t)4 << 30)
 #define NONE UINT32_MAX
+#define UNASKED (UINT32_MAX - 1)
 #define STATE_BITS 2
 
 struct edge {
@@ -213,6 +215,8 @@ struct adding {
 	struct arena a;
 	uint32_t from;
 	unsigned state;
+	uint32_t *hosts; /* by text of a next hop: the number of the site it is of; NONE: of no site
+			  */
 };
 
 static int site_number(struct adding *w, struct span name, uint32_t *out)
@@ -223,18 +227,59 @@ static int site_number(struct adding *w, struct span name, uint32_t *out)
 	return rc == RC_OK ? intern(w->lc, &w->lc->sites, folded, name, out) : rc;
 }
 
+/* A text of a next hop is looked up once: thousands of rows may share it. */
+static int site_of_text(struct adding *w, uint32_t text, struct span host, uint32_t *out)
+{
+	uint32_t *known = &w->hosts[text];
+	struct span site;
+	int rc = RC_OK;
+
+	if (*known == UNASKED) {
+		rc = lookup_site_of_host(w->t, host, &site);
+		if (rc == RC_OK && site.n == 0)
+			*known = NONE;
+		else if (rc == RC_OK)
+			rc = site_number(w, site, known);
+	}
+	*out = *known;
+	return rc;
+}
+
+/* As lookup_next_site(); NONE: mail leaves the organisation there. */
+static int next_site(struct adding *w, const struct table_row *row, struct span domain,
+		     uint32_t *out)
+{
+	struct table_result hop;
+	struct span site;
+	int rc = RC_OK;
+
+	*out = NONE;
+	table_candidate(w->t, row, domain, &hop);
+	if (hop.hop != row->hop) { /* pinned for the domain alone */
+		rc = lookup_next_site(w->t, &hop, &site);
+		return rc == RC_OK && site.n != 0 ? site_number(w, site, out) : rc;
+	}
+	if ((hop.hop == TABLE_HOP_MX || hop.hop == TABLE_HOP_HOST) && hop.nexthop.n != 0)
+		rc = site_of_text(w, row->nexthop, hop.nexthop, out);
+	if (rc == RC_OK && *out == NONE && row->next != TABLE_NONE)
+		rc = site_number(w, w->t->texts[row->next], out);
+	return rc;
+}
+
 /* Edges to where the candidates lead; `key` is unused for a destination without any. */
 static int add_edges(struct adding *w, struct span key, struct span shown, unsigned cls,
 		     const struct table_row *rows, uint32_t n)
 {
 	struct edge e = {.from = w->from};
+	struct span domain = key, local;
 	uint32_t target, to, i;
 	int rc = intern(w->lc, &w->lc->targets, key, shown, &target);
 
+	span_cut(&domain, '@', &local);
 	for (i = 0; i < n && rc == RC_OK; i++) {
-		if (rows[i].next == TABLE_NONE)
+		rc = next_site(w, &rows[i], domain, &to);
+		if (rc != RC_OK || to == NONE)
 			continue;
-		rc = site_number(w, w->t->texts[rows[i].next], &to);
 		e.target = target * TABLE_CLASSES + cls;
 		e.to = to << STATE_BITS | w->state;
 		buf_put(&w->lc->edges, span_make(&e, sizeof(e)));
@@ -283,7 +328,10 @@ int loopcheck_add(struct loopcheck *lc, const struct table *t, enum loopcheck_st
 
 	arena_init(&w.a);
 	buf_init(&shown, (size_t)1 << 20);
-	rc = site_number(&w, table_text(t, t->site), &w.from);
+	w.hosts = arena_alloc(&w.a, ((size_t)t->ntexts + 1) * sizeof(*w.hosts));
+	rc = w.hosts != NULL ? site_number(&w, table_text(t, t->site), &w.from) : RC_NOMEM;
+	for (i = 0; i < t->ntexts && rc == RC_OK; i++)
+		w.hosts[i] = UNASKED;
 	for (i = 0; i < t->nrows && rc == RC_OK; i++) {
 		if (!span_eq(t->texts[t->rows[i].type], SPAN_LIT("SMTP")))
 			rc = add_row(&w, &t->rows[i], &shown);

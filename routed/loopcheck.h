@@ -10,8 +10,10 @@
  *                                                                and B is new
  *
  * Destinations are the rows of sites and of address spaces that are not SMTP, and one mail address
- * for each mail domain and each SMTP address space, looked up as a live one. Memory is 12 bytes for
- * each (site, destination, class, candidate).
+ * for each mail domain and each SMTP address space, looked up as a live one. A hop leads to the
+ * site that its host or domain is of, else to the one it is meant for (lookup_next_site()): a smart
+ * host or a domainRoute may point elsewhere, also back. Memory is 12 bytes for each (site,
+ * destination, class, candidate).
  */
 #pragma once
 

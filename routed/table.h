@@ -185,6 +185,10 @@ uint32_t table_routes(const struct table *t);
 int table_lookup(const struct table *t, struct span address, enum table_class cls,
 		 struct table_result *out) WARN_UNUSED;
 
+/** What `row`, one of several candidates, answers for mail to `domain` (folded); nrows is 1. */
+void table_candidate(const struct table *t, const struct table_row *row, struct span domain,
+		     struct table_result *out);
+
 /** The rows of a site, by name in any case. TABLE_FOUND, TABLE_LOCAL or TABLE_ABSENT. Reads the
  * whole table: for people, not for mail. */
 int table_lookup_site(const struct table *t, struct span site, enum table_class cls,

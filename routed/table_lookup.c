@@ -82,23 +82,37 @@ static void apply_pin(const struct table *t, struct span domain, struct table_re
 	}
 }
 
+static void result_of(const struct table *t, const struct table_row *row, struct table_result *out)
+{
+	struct span rest = table_text(t, row->nexthop), prefix;
+
+	span_cut(&rest, ':', &prefix);
+	*out = (struct table_result){
+		.status = TABLE_FOUND,
+		.row = row,
+		.nrows = 1,
+		.hop = row->hop,
+		.nexthop = rest,
+	};
+}
+
 static void found(const struct table *t, uint32_t row, struct table_result *out)
 {
 	const struct table_row *first = &t->rows[row];
-	struct span rest = table_text(t, first->nexthop), prefix;
 	uint32_t n = 1;
 
 	while (row + n < t->nrows && t->rows[row + n].cls == first->cls &&
 	       t->rows[row + n].type == first->type && t->rows[row + n].target == first->target)
 		n++;
-	span_cut(&rest, ':', &prefix);
-	*out = (struct table_result){
-		.status = TABLE_FOUND,
-		.row = first,
-		.nrows = n,
-		.hop = first->hop,
-		.nexthop = rest,
-	};
+	result_of(t, first, out);
+	out->nrows = n;
+}
+
+void table_candidate(const struct table *t, const struct table_row *row, struct span domain,
+		     struct table_result *out)
+{
+	result_of(t, row, out);
+	apply_pin(t, domain, out);
 }
 
 static void answer(const struct table *t, uint32_t row, struct span domain,

@@ -55,28 +55,27 @@ static bool was_at(const struct trace *t, struct span site)
 	return false;
 }
 
-/* true: the walk goes on at hop->next. */
-static bool goes_on(struct trace *t, struct trace_hop *hop)
+/* The walk goes on at hop->next, if there is one. */
+static int step(struct trace *t, struct trace_hop *hop)
 {
 	switch (hop->answer.verdict) {
 	case LOOKUP_ROUTE:
-		hop->next = table_text(hop->table, hop->answer.result.row->next);
 		t->end = TRACE_LEAVES;
-		return hop->next.n != 0;
+		return lookup_next_site(hop->table, &hop->answer.result, &hop->next);
 	case LOOKUP_NO_ROUTE:
 		t->end = TRACE_NO_ROUTE;
-		return false;
+		break;
 	case LOOKUP_LOCAL:
 		t->end = TRACE_DELIVERED;
-		return false;
+		break;
 	case LOOKUP_SHARED:
 		t->end = TRACE_SHARED;
-		return false;
+		break;
 	case LOOKUP_ABSENT:
 		t->end = t->nhops == 1 ? TRACE_BY_DNS : TRACE_LOST;
-		return false;
+		break;
 	}
-	return false;
+	return RC_OK;
 }
 
 static int walk(struct trace *t, enum table_class cls, struct span site, trace_table_fn *fn,
@@ -104,7 +103,9 @@ static int walk(struct trace *t, enum table_class cls, struct span site, trace_t
 			return RC_OK;
 		}
 		rc = lookup_route(hop->table, &t->key, cls, &hop->answer);
-		if (rc != RC_OK || !goes_on(t, hop))
+		if (rc == RC_OK)
+			rc = step(t, hop);
+		if (rc != RC_OK || hop->next.n == 0)
 			return rc;
 		site = hop->next;
 	}

@@ -902,6 +902,13 @@ class Tools(Base):
         self.assertEqual((one["mode"], one["reason"], one["transport"], one["verdict"]),
                          ("direct", "OK", "smtp:s2.example.com", "route"))
         self.assertEqual(one["path"][0]["flagFrom"], "site")
+        self.assertEqual(one["nextSite"], "S2")
+        put_ims(self.provider, "S1", "H", domainRoute="s2.example.com;relay.hub.example.com")
+        d.becomes("OK smtp:[relay.hub.example.com]")
+        self.assertIn("that is a host of site H, not of S2",
+                      self.tool(d, "explain", "bob@s2.example.com")[0])
+        one = json.loads(self.tool(d, "explain", "bob@s2.example.com", "--json")[0])
+        self.assertEqual((one["mode"], one["nextSite"]), ("direct", "H"))
         self.assertIn("own (S1)", self.tool(d, "explain", "ada@s1.example.com")[0])
         self.assertIn("no site and no address", self.tool(d, "explain", "a@else.example")[0])
         self.assertIn("no mail address", self.tool(d, "explain", "<>", status=1)[1])

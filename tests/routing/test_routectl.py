@@ -97,6 +97,27 @@ class Routectl(unittest.TestCase):
                          (0, ["Site2", "Hub"], "leaves"))
         self.assertEqual(self.trace("u@hub.example.com", "Hub"), (0, ["Hub"], "delivered"))
 
+    def test_trace_follows_hosts(self):
+        """A smart host or domainRoute of another site leads there, also back (M6)."""
+        ims = "cn=Internet Mail Service ({0}),cn=Connections,cn=Configuration,ou={0},o=Example\n"
+
+        def pinned(**hosts):
+            text = self.net
+            for site, host in hosts.items():
+                entry = "dn: " + ims.format(site)
+                self.assertIn(entry, text)
+                text = text.replace(entry, f"{entry}domainRoute: hub.example.com;{host}\n")
+            return self.file("pinned.ldif", text)
+        self.assertEqual(self.trace("u@hub.example.com", "Site1", "--class", "system",
+                                    ldif=pinned(Site1="[relay.site2.example.com]:2525")),
+                         (0, ["Site1", "Site2", "Hub"], "delivered"))
+        self.assertEqual(self.trace("u@hub.example.com", "Site1", "--class", "system",
+                                    ldif=pinned(Site1="site2.example.com", Site2="mx.site1.example.com")),
+                         (1, ["Site1", "Site2", "Site1"], "loop"))
+        self.assertEqual(self.trace("u@hub.example.com", "Site1", "--class", "system",
+                                    ldif=pinned(Site1="[192.0.2.1]")),
+                         (0, ["Site1", "Hub"], "delivered"))
+
     def test_trace_ends(self):
         no_way = self.file("noway.ldif", self.net +
                            "\ndn: ou=Lost,o=Example\nobjectClass: mailSite\n"

@@ -102,6 +102,143 @@ static void test_moved_space(void **state)
 	model_free(&after);
 }
 
+/* Loops of one state: the number of them, and that all last. */
+static size_t count_lasting(const char *const *texts)
+{
+	struct model *m = routing_model(texts);
+	const struct loopcheck_loop *loops;
+	struct loopcheck *lc;
+	size_t n, i;
+
+	loops = check(m, m, &lc, &n);
+	for (i = 0; i < n; i++)
+		assert_true(loops[i].lasting);
+	loopcheck_free(&lc);
+	model_free(&m);
+	return n;
+}
+
+/* A's host for C's domain is of B, and B's is of A: the pins are followed to their sites. */
+static void test_pins(void **state)
+{
+	static const char sites[] =
+		SITE("A") SITE("B") SITE("C") IMS("C", CD("A;1;SMTP:A.example"));
+	static const char a_by_b[] =
+		IMS("A", CD("B;1;SMTP:B.example") CD(
+				 "C;1;SMTP:C.example") "domainRoute: c.example;mail.b.example\n");
+	static const char b_by_a[] = IMS("B", CD("A;1;SMTP:A.example") CD("C;9;SMTP:C.example"));
+	static const char b_pinned[] =
+		IMS("B", CD("A;9;SMTP:A.example") CD(
+				 "C;1;SMTP:C.example") "domainRoute: C.example;[a.example]:2525\n");
+	static const char b_right[] =
+		IMS("B", CD("A;9;SMTP:A.example")
+				 CD("C;1;SMTP:C.example") "domainRoute: c.example;[192.0.2.1]\n");
+
+	(void)state;
+	/* EX:C and SMTP:x@c.example, of both classes */
+	assert_int_equal(count_lasting((const char *const[]){sites, a_by_b, b_by_a, NULL}), 4);
+	assert_int_equal(count_lasting((const char *const[]){sites, a_by_b, b_pinned, NULL}), 4);
+	assert_int_equal(count_lasting((const char *const[]){sites, a_by_b, b_right, NULL}), 0);
+}
+
+/* The same of direct routes: a pinned host is not the target's own mail exchanger. */
+static void test_pinned_direct_route(void **state)
+{
+	static const char sites[] =
+		SITE("A") SITE("B") SITE("C") IMS("C", CD("A;1;SMTP:A.example"));
+	static const char a[] =
+		IMS("A", CD("B;9;SMTP:B.example")
+				 CD("C;1;SMTP:C.example") "onlySystemMessagesUseCDs: TRUE\n"
+							  "domainRoute: c.example;b.example\n");
+	static const char b[] = IMS("B", CD("A;1;SMTP:A.example"));
+
+	(void)state;
+	assert_int_equal(count_lasting((const char *const[]){sites, a, b, NULL}), 4);
+}
+
+/* Mail to the outside that two sites push to each other's smart host. */
+static void test_smart_hosts(void **state)
+{
+	static const char sites[] = SITE("A") SITE("B");
+	static const char a[] = IMS("A", "routingList: SMTP:*;1\nsmartHost: relay.b.example\n");
+	static const char b[] = IMS("B", "routingList: SMTP:*;1\nsmartHost: a.example\n");
+	static const char b_out[] = IMS("B", "routingList: SMTP:*;1\nsmartHost: isp.test\n");
+	static const char b_self[] = IMS("B", "routingList: SMTP:*;1\nsmartHost: mx.b.example\n");
+
+	(void)state;
+	assert_int_equal(count_lasting((const char *const[]){sites, a, b, NULL}), 2);
+	assert_int_equal(count_lasting((const char *const[]){sites, a, b_out, NULL}), 0);
+	/* of both classes, and user mail to a.example, to which B has no way */
+	assert_int_equal(count_lasting((const char *const[]){sites, a, b_self, NULL}), 3);
+}
+
+/* A domainRoute counts for mail to the outside, too: for its domain only. */
+static void test_pins_of_outside_domains(void **state)
+{
+	static const char sites[] = SITE("A") SITE("B");
+	static const char a[] =
+		IMS("A", "routingList: SMTP:*;1\ndomainRoute: x.invalid;b.example\n");
+	static const char b[] =
+		IMS("B", "routingList: SMTP:*;1\ndomainRoute: x.invalid;a.example\n");
+	static const char b_other[] =
+		IMS("B", "routingList: SMTP:*;1\ndomainRoute: y.invalid;a.example\n");
+
+	(void)state;
+	assert_int_equal(count_lasting((const char *const[]){sites, a, b, NULL}), 2);
+	assert_int_equal(count_lasting((const char *const[]){sites, a, b_other, NULL}), 0);
+}
+
+/* A routing address that is another site's domain leads there (M29). */
+static void test_routing_address_of_another_site(void **state)
+{
+	static const char sites[] = SITE("A") SITE("B") SITE("C");
+	static const char a[] = IMS("A", CD("B;1;SMTP:B.example"));
+	static const char b[] = IMS("B", CD("A;9;SMTP:A.example") CD("C;1;SMTP:A.example"));
+
+	(void)state;
+	assert_int_equal(count_lasting((const char *const[]){sites, a, b, NULL}), 4);
+}
+
+/* A mail domain that moves from one site to another goes around while only one of them knows;
+ * direct or not, as the two sites themselves disagree. */
+static void test_moved_domain(void **state)
+{
+	static const char rest[] = SITE("H") IMS("H", CD("A;1;SMTP:a.test") CD("B;1;SMTP:b.test"))
+		IMS("A", CD("H;1;SMTP:H.example")) IMS("B", CD("H;1;SMTP:H.example"));
+	static const char at_a[] =
+		"dn: ou=A,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: d.example\n%s\n"
+		"dn: ou=B,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: b.test\n%s\n";
+	static const char at_b[] =
+		"dn: ou=A,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: a.test\n%s\n"
+		"dn: ou=B,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: d.example\n%s\n";
+	static const char *const flags[] = {"", "onlySystemMessagesUseCDs: TRUE\n"};
+	const struct loopcheck_loop *loops;
+	unsigned direct;
+	size_t n, i;
+
+	(void)state;
+	for (direct = 0; direct < 2; direct++) {
+		char old_text[512], new_text[512];
+		struct model *before, *after;
+		struct loopcheck *lc;
+		size_t user = 0;
+
+		snprintf(old_text, sizeof(old_text), at_a, flags[direct], flags[direct]);
+		snprintf(new_text, sizeof(new_text), at_b, flags[direct], flags[direct]);
+		before = routing_model((const char *const[]){rest, old_text, NULL});
+		after = routing_model((const char *const[]){rest, new_text, NULL});
+		loops = check(before, after, &lc, &n);
+		for (i = 0; i < n; i++) {
+			assert_false(loops[i].lasting);
+			user += loops[i].cls == TABLE_USER;
+		}
+		assert_true(user > 0);
+		loopcheck_free(&lc);
+		model_free(&before);
+		model_free(&after);
+	}
+}
+
 /* --- the property: flipping the flag never makes a loop, in no mixture of tables (M6) --- */
 
 static uint32_t next_random(uint64_t *state)
@@ -130,7 +267,7 @@ static void random_ldif(uint64_t seed, uint64_t flags, struct buf *out)
 			   classes[next_random(&seed) % 5]);
 		n = next_random(&seed) % 4;
 		for (k = 0; k < n; k++)
-			buf_printf(out, "connectedDomains: S%u;%u;SMTP:s%u.example\n",
+			buf_printf(out, "connectedDomains: S%u;%u;SMTP:hop%u.example\n",
 				   next_random(&seed) % sites, 1 + next_random(&seed) % 5, k);
 		if (next_random(&seed) % 3 == 0)
 			buf_printf(out, "routingList: SMTP:*@out%u.example;%u\n",
@@ -236,6 +373,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		unit_heap_test(test_moved_link),
 		unit_heap_test(test_moved_space),
+		unit_heap_test(test_pins),
+		unit_heap_test(test_pinned_direct_route),
+		unit_heap_test(test_smart_hosts),
+		unit_heap_test(test_pins_of_outside_domains),
+		unit_heap_test(test_routing_address_of_another_site),
+		unit_heap_test(test_moved_domain),
 		unit_heap_test(test_flips_never_loop),
 		unit_heap_test(test_one_snapshot_never_loops),
 		unit_heap_test(test_out_of_memory),
