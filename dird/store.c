@@ -250,6 +250,7 @@ void store_close(struct store **s)
 		mdb_txn_abort(t->txn);
 		mem_free(t);
 	}
+	store_bulk_drop(st);
 	if (st->cache != NULL)
 		st->cache->free(st->cache);
 	if (st->env != NULL)
@@ -385,9 +386,11 @@ void store_read_end(struct store_txn **t)
 int store_write_begin(struct store *s, struct store_txn **out)
 {
 	struct store_txn *t;
-	int err;
+	int err, rc = store_bulk_spill(s);
 
 	must(!s->read_only);
+	if (rc != RC_OK)
+		return rc;
 	t = mem_zalloc(1, sizeof(*t));
 	if (t == NULL)
 		return RC_NOMEM;
@@ -426,6 +429,7 @@ int store_write_commit(struct store_txn **t)
 	} else {
 		mdb_txn_abort(txn->txn);
 	}
+	store_bulk_settle(txn, rc == RC_OK);
 	if (txn->map_full) {
 		rc = grow(txn->store);
 		rc = rc == RC_OK ? RC_MORE : rc;
@@ -443,6 +447,7 @@ void store_write_abort(struct store_txn **t)
 		return;
 	must((*t)->is_write);
 	mdb_txn_abort((*t)->txn);
+	store_bulk_settle(*t, false);
 	buf_fini(&(*t)->fresh);
 	store_digest_close(*t);
 	mem_free(*t);

@@ -18,8 +18,8 @@ void store_index_put(struct store_txn *t, uint32_t attr, struct span value, uint
 	uint8_t key[STORE_KEY_MAX_BYTES], bytes[STORE_EID_BYTES];
 
 	be_put64(bytes, eid);
-	store_put(t, STORE_INDEX, span_make(key, store_index_key(attr, value, key)),
-		  span_make(bytes, sizeof(bytes)));
+	store_bulk_put(t, STORE_INDEX, span_make(key, store_index_key(attr, value, key)),
+		       span_make(bytes, sizeof(bytes)));
 }
 
 void store_index_del(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid)

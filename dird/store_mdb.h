@@ -24,6 +24,8 @@ struct store {
 	bool growing;     /* the map is about to move: no new readers */
 	struct store_txn *pool;
 	struct store_cache *cache; /* store_view.h; NULL: none */
+
+	struct store_bulk *bulk; /* store_bulk.h; NULL: rows are put at once */
 };
 
 struct store_txn {
@@ -35,8 +37,9 @@ struct store_txn {
 	struct buf fresh; /* values for the n-gram index: see store_gram.c */
 	uint64_t fresh_entries, fresh_values, fresh_last;
 	struct store_digests *digests; /* store_digest.c; NULL: none was changed */
-	uint64_t root;                 /* cached; 0: not looked up yet */
-	struct store_txn *next;        /* in the pool */
+	uint64_t gathered[STORE_TABLES]; /* rows that store_bulk.c took instead */
+	uint64_t root;                   /* cached; 0: not looked up yet */
+	struct store_txn *next;          /* in the pool */
 };
 
 static inline MDB_val store_val(struct span s)
@@ -73,6 +76,16 @@ int store_cursor(struct store_txn *t, enum store_table table, MDB_cursor **out) 
  */
 int store_seek_behind(MDB_cursor *c, struct span key, uint64_t eid, MDB_val *k,
 		      MDB_val *v) WARN_UNUSED;
+
+/** Put, or gather if that has begun. */
+void store_bulk_put(struct store_txn *t, enum store_table table, struct span key,
+		    struct span value);
+/** Between transactions: bound what is in memory. */
+int store_bulk_spill(struct store *s) WARN_UNUSED;
+/** At the end of a transaction: what it gathered counts, or is forgotten. */
+void store_bulk_settle(struct store_txn *t, bool is_committed);
+/** Forget all that was gathered. */
+void store_bulk_drop(struct store *s);
 
 /* Rows of the change order. */
 #define STORE_ORDER_KEY_BYTES (4 + 8 + 16)

@@ -234,7 +234,8 @@ void store_order_put(struct store_txn *t, uint32_t nc, uint64_t usn, const struc
 
 	row[0] = STORE_ORDER_LIVE;
 	be_put64(row + 1, eid);
-	store_put(t, STORE_ORDER, store_order_key(nc, usn, u, key), span_make(row, sizeof(row)));
+	store_bulk_put(t, STORE_ORDER, store_order_key(nc, usn, u, key),
+		       span_make(row, sizeof(row)));
 }
 
 void store_order_del(struct store_txn *t, uint32_t nc, uint64_t usn, const struct uuid *u)

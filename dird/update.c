@@ -298,7 +298,8 @@ static int put_new(struct update *u, const struct place *p, struct entry_head *h
 	store_order_put(u->t, nc->number, head->stamp.usn, &head->uuid, eid);
 	u->c->eid_out = eid;
 	u->c->uuid_out = head->uuid;
-	return store_error(u->t);
+	rc = update_keep_addresses(u, &content->attrs, eid);
+	return rc == RC_OK ? store_error(u->t) : rc;
 }
 
 static int add_new(struct update *u, const struct place *p)
@@ -369,6 +370,8 @@ int update_put_changed(struct update *u, const struct update_old *old, struct en
 	store_order_put(u->t, nc->number, head->stamp.usn, &head->uuid, old->eid);
 	u->c->eid_out = old->eid;
 	u->c->uuid_out = head->uuid;
+	if (rc == RC_OK)
+		rc = update_keep_addresses(u, &content->attrs, old->eid);
 	return rc == RC_OK ? store_error(u->t) : rc;
 }
 

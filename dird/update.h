@@ -12,14 +12,17 @@
 #include "dird/schema.h"
 #include "dird/store.h"
 
+struct addresses;
+
 struct update_context {
 	const struct schema *schema;
 
 	struct dn root;  /* suffix of the organisation */
 	int64_t wall_us; /* time for timestamps; the caller reads the clock once per batch */
 	int (*random)(void *p, size_t n); /* for entryUUIDs */
-	bool views_later;    /* leave the views alone: update_views_rebuild() follows */
-	unsigned max_values; /* a client may give one attribute but lists of names; 0: any */
+	bool views_later;         /* leave the views alone: update_views_rebuild() follows */
+	struct addresses *loaded; /* of entries whose rows wait for store_bulk_end(); NULL: none */
+	unsigned max_values;      /* a client may give one attribute but lists of names; 0: any */
 	/* Own contexts as they were at start, while no partner has confirmed that nothing later is
 	 * known: the first change begins a new life. NULL: confirmed. */
 	const struct vector *unconfirmed;

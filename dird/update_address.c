@@ -3,6 +3,7 @@
  * refused. Two sites may give the same address before they hear of each other; both entries then
  * stay, and it is told.
  */
+#include "dird/addresses.h"
 #include "dird/update_int.h"
 #include "lib/dn.h"
 
@@ -54,6 +55,25 @@ static int find_in(struct update *u, const char *type, struct span value, struct
 	return rc == RC_DONE ? RC_OK : rc;
 }
 
+/* Of entries that came with this load. One that is not there was in a batch that is done again. */
+static int find_loaded(struct update *u, struct span address, uint64_t self, uint64_t *out)
+{
+	bool found = false;
+	uint64_t eid;
+	size_t at = 0;
+	int rc = RC_OK;
+
+	while (rc == RC_OK && !found && addresses_next(u->ctx->loaded, address, &at, &eid)) {
+		if (eid != self)
+			rc = verify(u, eid, address, &found);
+		if (rc == RC_NOTFOUND)
+			rc = RC_OK;
+	}
+	if (found)
+		*out = eid;
+	return rc;
+}
+
 /* Another entry with this address; 0: none. */
 static int find_other(struct update *u, struct span address, uint64_t self, uint64_t *out)
 {
@@ -64,6 +84,8 @@ static int find_other(struct update *u, struct span address, uint64_t self, uint
 	rc = find_in(u, "proxyAddresses", address, address, self, out);
 	if (rc == RC_OK && *out == 0 && span_starts(address, smtp))
 		rc = find_in(u, "mail", span_from(address, smtp.n), address, self, out);
+	if (rc == RC_OK && *out == 0 && u->ctx->loaded != NULL)
+		rc = find_loaded(u, address, self, out);
 	return rc;
 }
 
@@ -126,4 +148,19 @@ int update_note_conflict(struct update *u, const struct attr_list *old, const st
 	u->c->conflict_entry = span_of(name_of(u, self));
 	u->c->conflict_other = span_of(name_of(u, other));
 	return RC_OK;
+}
+
+int update_keep_addresses(struct update *u, const struct attr_list *now, uint64_t self)
+{
+	struct apply_context x = update_apply_context(u);
+	struct attr addresses;
+	unsigned i;
+	int rc;
+
+	if (u->ctx->loaded == NULL)
+		return RC_OK;
+	rc = apply_addresses(&x, now, &addresses);
+	for (i = 0; rc == RC_OK && i < addresses.nvalues; i++)
+		rc = addresses_put(u->ctx->loaded, addresses.values[i], self);
+	return rc;
 }

@@ -89,6 +89,9 @@ int update_check_addresses(struct update *u, const struct attr_list *old,
 int update_note_conflict(struct update *u, const struct attr_list *old, const struct attr_list *now,
 			 uint64_t self) WARN_UNUSED;
 
+/** While a load gathers the rows of the index: keep the addresses of an entry apart. */
+int update_keep_addresses(struct update *u, const struct attr_list *now, uint64_t self) WARN_UNUSED;
+
 /* --- references to entries (update_refs.c) --- */
 
 struct update_name {

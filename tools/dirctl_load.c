@@ -4,8 +4,10 @@
  */
 #include "tools/dirctl.h"
 
+#include "dird/addresses.h"
 #include "dird/apply.h"
-#include "dird/store_int.h"
+#include "dird/gram.h"
+#include "dird/store_bulk.h"
 #include "lib/dn.h"
 #include "lib/file.h"
 #include "lib/ldif.h"
@@ -16,15 +18,16 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* Large, because a commit writes about every page of an index: the keys are spread all over it. */
-#define BATCH_RECORDS 20000
+/* Large, because a commit writes most pages of the tree: its keys are spread all over it. And as
+ * many as whole blocks of the n-gram index have, for these are written anew when more is added. */
+#define BATCH_RECORDS (4 * GRAM_BLOCK_ENTRIES)
 #define BATCH_BYTES (64u << 20)
 
 /* Records of the running transaction are kept: the batch is repeated when the map has grown. */
 struct batch {
 	struct arena arena;
 	struct ldif_record records[BATCH_RECORDS];
-	unsigned n;
+	unsigned n, room; /* room: how many there are to be */
 };
 
 struct load {
@@ -233,7 +236,7 @@ out:
 
 /* --- batches --- */
 
-static int try_batch(struct load *l)
+static int try_records(struct load *l, unsigned from, unsigned to)
 {
 	unsigned long errors = l->errors;
 	struct store_txn *t;
@@ -245,7 +248,7 @@ static int try_batch(struct load *l)
 	l->batch_added = l->batch_changed = 0;
 	l->nreplaced = l->nreplaced_committed;
 	l->ctx.wall_us = clock_system.wall_us(&clock_system);
-	for (i = 0; i < l->batch.n && store_error(t) == RC_OK; i++) {
+	for (i = from; i < to && store_error(t) == RC_OK; i++) {
 		rc = load_record(l, t, &l->batch.records[i]);
 		if (rc == RC_REFUSED && !l->go_on)
 			continue; /* look at the rest, too: all errors are told */
@@ -263,27 +266,72 @@ static int try_batch(struct load *l)
 	return rc;
 }
 
-static int flush(struct load *l)
+static int put_records(struct load *l, unsigned from, unsigned to)
 {
-	int rc = RC_OK;
+	int rc;
 
-	if (l->batch.n == 0)
+	if (from == to)
 		return RC_OK;
 	do {
-		rc = try_batch(l);
+		rc = try_records(l, from, to);
 	} while (rc == RC_MORE);
 	if (rc != RC_OK) {
-		cli_error("%s: near line %lu: %s", l->d.config.database, l->batch.records[0].line,
-			  rc_text(rc));
+		cli_error("%s: near line %lu: %s", l->d.config.database,
+			  l->batch.records[from].line, rc_text(rc));
 		return rc;
 	}
 	l->added += l->batch_added;
 	l->changed += l->batch_changed;
 	l->nreplaced_committed = l->nreplaced;
-	cli_progress_step(&l->progress, l->batch.n);
-	l->batch.n = 0;
-	arena_fini(&l->batch.arena);
+	cli_progress_step(&l->progress, to - from);
 	return RC_OK;
+}
+
+static void show_progress(void *arg, unsigned long rows)
+{
+	cli_progress_step(arg, rows);
+}
+
+/* The index gets its rows; from here on it is read and written as ever. */
+static int end_gathering(struct load *l)
+{
+	struct cli_progress p;
+	int rc;
+
+	cli_progress_begin(&p, "writing rows of the index", 0);
+	rc = store_bulk_end(l->beside.store, show_progress, &p);
+	cli_progress_end(&p);
+	addresses_free(&l->ctx.loaded);
+	if (rc != RC_OK)
+		cli_error("%s: the index: %s", l->d.config.database, rc_text(rc));
+	return rc;
+}
+
+/* New entries need nothing of the index, changes of entries do. */
+static unsigned count_new(const struct batch *b)
+{
+	unsigned i;
+
+	for (i = 0; i < b->n; i++) {
+		if (b->records[i].kind != LDIF_CONTENT && b->records[i].kind != LDIF_ADD)
+			break;
+	}
+	return i;
+}
+
+static int flush(struct load *l)
+{
+	unsigned n = store_bulk_is_open(l->beside.store) ? count_new(&l->batch) : l->batch.n;
+	int rc = put_records(l, 0, n);
+
+	if (rc == RC_OK && n < l->batch.n)
+		rc = end_gathering(l);
+	if (rc == RC_OK)
+		rc = put_records(l, n, l->batch.n);
+	l->batch.n = 0;
+	l->batch.room = BATCH_RECORDS;
+	arena_fini(&l->batch.arena);
+	return rc;
 }
 
 static int read_all(struct load *l)
@@ -303,16 +351,18 @@ static int read_all(struct load *l)
 			continue;
 		}
 		if (rc == RC_DONE)
-			return flush(l);
+			break;
 		if (rc != RC_OK) {
 			cli_error("%s:%lu: %s", l->file, line, rc_text(rc));
 			return rc;
 		}
-		if (++l->batch.n == BATCH_RECORDS || l->batch.arena.bytes > BATCH_BYTES)
+		if (++l->batch.n == l->batch.room || l->batch.arena.bytes > BATCH_BYTES)
 			rc = flush(l);
 		if (rc != RC_OK)
 			return rc;
 	}
+	rc = flush(l);
+	return rc == RC_OK ? end_gathering(l) : rc;
 }
 
 /* --- the copy --- */
@@ -327,6 +377,8 @@ static int make_copy(struct load *l)
 	if (rc == RC_OK) {
 		l->first_new = store_new_eid(t);
 		store_write_abort(&t);
+		l->batch.room = BATCH_RECORDS - (unsigned)(l->first_new % GRAM_BLOCK_ENTRIES);
+		rc = store_bulk_begin(l->beside.store, l->beside.folder);
 	}
 	return rc;
 }
@@ -377,7 +429,10 @@ static int run(struct load *l, const char *config)
 	l->ctx = (struct update_context){.schema = l->d.schema,
 					 .root = l->d.root,
 					 .random = random_bytes,
-					 .views_later = true};
+					 .views_later = true,
+					 .loaded = addresses_new()};
+	if (l->ctx.loaded == NULL)
+		return RC_NOMEM;
 	cli_progress_begin(&l->progress, "loading entries", 0);
 	rc = read_all(l);
 	cli_progress_end(&l->progress);
@@ -440,6 +495,7 @@ int dirctl_load(int argc, char **argv)
 	if (l->in != NULL && l->in != stdin)
 		fclose(l->in);
 	arena_fini(&l->batch.arena);
+	addresses_free(&l->ctx.loaded);
 	mem_free(l->replaced);
 	dirctl_close(&l->d);
 	status = rc == RC_OK && l->errors == 0 ? CLI_DONE : CLI_FAILED;

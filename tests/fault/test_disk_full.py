@@ -189,6 +189,30 @@ class DiskFull(unittest.TestCase):
         self.alive(one)
         self.check(one)
 
+    def test_load(self):
+        """A load that finds no room says so, leaves nothing behind and the database as it was."""
+        state = self.mount("state", tmpfs)
+        site = Site(os.path.join(state, "Hub"), "Hub", "hub.example.com")
+        self.addCleanup(site.close)
+        site.init()
+        config = site.path("dird.conf")
+        self.assertEqual(self.load(config, 0, 1000)[0], 0)
+        before = run("dirctl", "dump", "--config", config)
+        status, _, err = self.load(config, 1000, 30000)
+        self.assertEqual(status, 1)
+        self.assertIn("no space", err)
+        self.assertEqual(run("dirctl", "dump", "--config", config), before)
+        self.assertFalse([n for n in os.listdir(site.folder) if n.startswith("db.")])
+        run("dirctl", "check", "--config", config)
+
+    def load(self, config, first, upto):
+        path = os.path.join(self.folder, "people.ldif")
+        with open(path, "w", encoding="ascii") as f:
+            for i in range(first, upto):
+                f.write(f"dn: cn=P{i},cn=Recipients,ou=Hub,o=Example\nobjectClass: inetOrgPerson\n"
+                        f"sn: S{i}\ndescription: {i * 7919} {'x' * 600}\n\n")
+        return run("dirctl", "load", "--config", config, path, check=False)
+
     def test_routed(self):
         """It cannot keep its table: it goes on answering by the new one, and keeps one when it can."""
         site = Site(os.path.join(self.folder, "S1"), "S1", domain("S1"))

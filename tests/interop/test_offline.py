@@ -2,6 +2,7 @@
 # tests/run: build=san timeout=600
 """What works on a site's folder without a server: sitectl init, token and join, dirctl."""
 import base64
+import json
 import os
 import re
 import shutil
@@ -102,6 +103,46 @@ class Offline(unittest.TestCase):
         self.refused(self.load(bad, "--continue", check=False), "noSuchClass")
         self.assertEqual(self.dirctl("dump").count("dn: cn=P"), 59)
         self.dirctl("check")
+
+    def test_load_and_single_changes_are_alike(self):
+        """New entries are gathered and indexed together; behind a change each is indexed alone; and so it is by
+        LDAP. All three give the same."""
+        ldif = "".join(
+            f"dn: cn=P{n * 7 % 300},cn=Recipients,ou=Hub,o=Example\nobjectClass: inetOrgPerson\n"
+            f"objectClass: mailRecipient\nsn: Hül{n % 9}\ngivenName: {'x' * (n * 3 % 700 + 1)}\n"
+            f"mail: p{n}@hub.example.com\nproxyAddresses: smtp:q{n}@hub.example.com\n"
+            f"entryUUID: 550e8400-e29b-41d4-a716-{n:012d}\ncreateTimestamp: 20260101000000Z\n"
+            f"modifyTimestamp: 20260101000000Z\n\n" for n in range(300))
+        # a second one with an address that is taken
+        taken = ("dn: cn=Late,cn=Recipients,ou=Hub,o=Example\nobjectClass: inetOrgPerson\nsn: Late\n"
+                 "objectClass: mailRecipient\nmail: Q7@hub.example.com\n\n")
+        missing = "dn: cn=Missing,o=Example\nchangetype: delete\n\n"
+        self.site.init()
+        aside = os.path.join(self.folder, "aside")
+        shutil.copytree(self.site.path("db"), aside)
+        roads = []
+        for text in (ldif + taken + missing, missing + ldif + taken):
+            shutil.rmtree(self.site.path("db"))
+            shutil.copytree(aside, self.site.path("db"))
+            outcome = self.load(text, "--continue", check=False)
+            self.refused(outcome, "smtp:q7@hub.example.com is an address of cn=P49", "noSuchObject")
+            self.assertIn("300 entries added, 0 changed, 2 errors", outcome[1])
+            self.dirctl("check")
+            roads.append((self.dirctl("dump"), self.index_rows()))
+        self.assertEqual(roads[0], roads[1])
+        shutil.rmtree(self.site.path("db"))
+        shutil.copytree(aside, self.site.path("db"))
+        self.site.start("dird")
+        self.site.add(re.sub(r"(?m)^(entryUUID|createTimestamp|modifyTimestamp): .*\n", "", ldif))
+        self.site.stop("dird")
+        self.dirctl("check")
+        plain = [re.sub(r"(?m)^(entryUUID|createTimestamp|modifyTimestamp): .*\n", "", d)
+                 for d in (roads[0][0], self.dirctl("dump"))]
+        self.assertEqual(plain[0], plain[1])
+        self.assertEqual(self.index_rows(), roads[0][1])
+
+    def index_rows(self):
+        return json.loads(self.dirctl("stat", "--json").splitlines()[0])["indexRows"]
 
     def test_load_names_every_line(self):
         self.site.init()
