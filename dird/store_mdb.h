@@ -36,7 +36,7 @@ struct store_txn {
 	int rc;           /* sticks in a write transaction */
 	struct buf fresh; /* values for the n-gram index: see store_gram.c */
 	uint64_t fresh_entries, fresh_values, fresh_last;
-	struct store_digests *digests; /* store_digest.c; NULL: none was changed */
+	struct store_digests *digests;   /* store_digest.c; NULL: none was changed */
 	uint64_t gathered[STORE_TABLES]; /* rows that store_bulk.c took instead */
 	uint64_t root;                   /* cached; 0: not looked up yet */
 	struct store_txn *next;          /* in the pool */
