@@ -347,9 +347,8 @@ static void put_answer(const struct table *t, const struct lookup_answer *a, str
 	}
 }
 
-/* The key, and that there is a table; false: `reply` has the answer already. */
-static bool can_look(const struct table *t, struct span key, struct buf *scratch,
-		     struct lookup_key *k, struct buf *reply)
+bool lookup_begin(const struct table *t, struct span key, struct buf *scratch, struct lookup_key *k,
+		  struct buf *reply)
 {
 	int rc = lookup_key(key, scratch, k);
 
@@ -368,7 +367,7 @@ static bool can_look(const struct table *t, struct span key, struct buf *scratch
 	return false;
 }
 
-static void put_failure(int rc, struct buf *reply)
+void lookup_put_failure(int rc, struct buf *reply)
 {
 	buf_puts(reply, rc == RC_NOMEM ? "TEMP out of memory" : "PERM key is no mail address");
 }
@@ -380,13 +379,13 @@ void lookup_transport(const struct table *t, struct span key, struct buf *scratc
 	struct lookup_key k;
 	int rc;
 
-	if (!can_look(t, key, scratch, &k, reply))
+	if (!lookup_begin(t, key, scratch, &k, reply))
 		return;
 	rc = lookup_route(t, &k, TABLE_USER, &answer);
 	if (rc == RC_OK)
 		put_answer(t, &answer, reply);
 	else
-		put_failure(rc, reply);
+		lookup_put_failure(rc, reply);
 }
 
 void lookup_relay_domain(const struct table *t, struct span key, struct buf *scratch,
@@ -397,11 +396,11 @@ void lookup_relay_domain(const struct table *t, struct span key, struct buf *scr
 	struct span asked;
 	int rc;
 
-	if (!can_look(t, key, scratch, &k, reply))
+	if (!lookup_begin(t, key, scratch, &k, reply))
 		return;
 	rc = lookup_route(t, &k, TABLE_SYSTEM, &answer);
 	if (rc != RC_OK) {
-		put_failure(rc, reply);
+		lookup_put_failure(rc, reply);
 		return;
 	}
 	asked = span_from(answer.address, k.domain_at);
@@ -421,7 +420,7 @@ void lookup_tls_policy(const struct table *t, struct span key, struct buf *scrat
 	struct lookup_key k;
 	struct span rest, policy, head;
 
-	if (!can_look(t, host_of(span_trim(key)), scratch, &k, reply))
+	if (!lookup_begin(t, host_of(span_trim(key)), scratch, &k, reply))
 		return;
 	rest = span_from(k.ascii.n != 0 ? k.ascii : k.address, k.domain_at);
 	while (!table_tls(t, rest, &policy) && span_cut(&rest, '.', &head))

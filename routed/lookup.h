@@ -85,6 +85,16 @@ enum table_class lookup_sender(const struct table *t, struct span sender, bool n
 void lookup_put_line(struct span name, struct buf *out);
 
 /**
+ * Every map begins like this: bring the key into form, and see that there is a table.
+ * Returns  false when `reply` has got the answer already.
+ */
+bool lookup_begin(const struct table *t, struct span key, struct buf *scratch, struct lookup_key *k,
+		  struct buf *reply);
+
+/** Append the reply for an error of lookup_route(). */
+void lookup_put_failure(int rc, struct buf *reply);
+
+/**
  * Append the socketmap reply of the `transport` map: "OK smtp:hub.example.com", "NOTFOUND ",
  * "TEMP reason", "PERM reason". A NULL table means that none was ever complete: TEMP (M14).
  */

@@ -3,6 +3,7 @@
 #include "lib/log.h"
 #include "routed/lookup.h"
 #include "routed/oneshot.h"
+#include "routed/relayhost.h"
 
 int serve_read(enum serve_protocol protocol, struct span in, struct span *request, size_t *used)
 {
@@ -85,13 +86,39 @@ static void put_doubt(struct conn *c, const char *why)
 	buf_puts(&c->serve->reply, why);
 }
 
+typedef void map_answer(const struct table *t, struct span key, struct buf *scratch,
+			struct buf *reply);
+
+/* What the table alone can answer; `recipient` may need the directory. */
+static map_answer *find_map(struct span name)
+{
+	static const struct {
+		const char *name;
+		map_answer *answer;
+	} maps[] = {
+		{"transport", lookup_transport},
+		{"tlspolicy", lookup_tls_policy},
+		{"relaydomains", lookup_relay_domain},
+		{"relayhost", relayhost_answer},
+		{"systemrelayhost", relayhost_answer_system},
+		{"systemsender", relayhost_answer_sender},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+		if (span_eq(name, span_of(maps[i].name)))
+			return maps[i].answer;
+	}
+	return NULL;
+}
+
 static void unknown_map(struct span map, struct buf *reply)
 {
 	char text[LOG_TEXT_BYTES];
 
 	buf_printf(reply,
-		   "PERM unknown map name %s, there are transport, recipient, tlspolicy and "
-		   "relaydomains",
+		   "PERM unknown map name %s, there are transport, recipient, tlspolicy, "
+		   "relaydomains, relayhost, systemrelayhost and systemsender",
 		   log_text(map, text));
 }
 
@@ -131,18 +158,18 @@ static int ask_home(struct conn *c, struct span recipient)
 static int answer_socketmap(struct conn *c, struct span key)
 {
 	struct serve *s = c->serve;
+	map_answer *answer;
 	struct span map;
 
-	if (!span_cut(&key, ' ', &map))
+	if (!span_cut(&key, ' ', &map)) {
 		buf_puts(&s->reply, "PERM request is not: map, blank, key");
-	else if (span_eq(map, SPAN_LIT("transport")))
-		lookup_transport(s->source.table(s->source.arg), key, &s->scratch, &s->reply);
-	else if (span_eq(map, SPAN_LIT("tlspolicy")))
-		lookup_tls_policy(s->source.table(s->source.arg), key, &s->scratch, &s->reply);
-	else if (span_eq(map, SPAN_LIT("relaydomains")))
-		lookup_relay_domain(s->source.table(s->source.arg), key, &s->scratch, &s->reply);
-	else if (span_eq(map, SPAN_LIT("recipient")))
+		return RC_OK;
+	}
+	if (span_eq(map, SPAN_LIT("recipient")))
 		return ask_home(c, key);
+	answer = find_map(map);
+	if (answer != NULL)
+		answer(s->source.table(s->source.arg), key, &s->scratch, &s->reply);
 	else
 		unknown_map(map, &s->reply);
 	return RC_OK;
