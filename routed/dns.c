@@ -24,6 +24,7 @@ struct check {
 	uv_timer_t timer; /* c-ares's time-outs; 0 to end outside its callbacks */
 	unsigned handles; /* open ones */
 	unsigned waiting; /* questions without an answer */
+	enum dns_view view;
 	struct span domain;
 	char name[IDNA_DOMAIN_MAX_BYTES + 1];
 	struct dnscheck check;
@@ -196,7 +197,7 @@ static void on_timer(uv_timer_t *timer)
 		return;
 	}
 	dnscheck_result(&k->check, &r);
-	k->dns->handler(k->dns->arg, k->domain, &r);
+	k->dns->handler(k->dns->arg, k->domain, k->view, &r);
 	finish(k);
 }
 
@@ -335,9 +336,8 @@ static void ask_all(struct check *k)
 
 /* --- a check --- */
 
-static int set_servers(const struct dns *d, ares_channel channel)
+static int set_servers(const struct conf_list *list, ares_channel channel)
 {
-	const struct conf_list *list = d->config->servers;
 	struct buf b;
 	unsigned i;
 	int rc;
@@ -366,7 +366,7 @@ static int open_channel(struct check *k)
 				      ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS)
 		return RC_IO;
 	k->has_channel = true;
-	rc = set_servers(k->dns, k->channel);
+	rc = set_servers(k->dns->config->servers[k->view], k->channel);
 	return rc;
 }
 
@@ -391,7 +391,7 @@ static int make_names(struct check *k, struct span domain)
 	return rc;
 }
 
-int dns_check(struct dns *d, struct span domain)
+int dns_check(struct dns *d, struct span domain, enum dns_view view)
 {
 	struct check *k = mem_zalloc(1, sizeof(*k));
 	int rc = k != NULL ? refresh_self(d) : RC_NOMEM;
@@ -401,6 +401,7 @@ int dns_check(struct dns *d, struct span domain)
 		return rc;
 	}
 	k->dns = d;
+	k->view = view;
 	must(uv_timer_init(d->loop, &k->timer) == 0);
 	k->timer.data = k;
 	k->handles = 1;
@@ -486,10 +487,11 @@ void dns_close(struct dns **d)
 	*d = NULL;
 }
 
-int dns_check(struct dns *d, struct span domain)
+int dns_check(struct dns *d, struct span domain, enum dns_view view)
 {
 	(void)d;
 	(void)domain;
+	(void)view;
 	return RC_UNSUPPORTED;
 }
 

@@ -14,15 +14,19 @@
 #include <uv.h>
 
 struct dns_config {
-	const struct conf_list *servers; /* "address" or "address:port"; empty: resolv.conf */
+	/* "address" or "address:port"; empty: resolv.conf, which a second view must not be */
+	const struct conf_list *servers[2];
 	const struct conf_list
 		*self; /* names and addresses of the mail host beside the machine's */
 };
 
 struct dns;
 
+enum dns_view { DNS_OWN, DNS_SECOND };
+
 /** What a check found; `domain` as it was asked for. Spans last for the call. */
-typedef void dns_handler(void *arg, struct span domain, const struct dnscheck_result *r);
+typedef void dns_handler(void *arg, struct span domain, enum dns_view view,
+			 const struct dnscheck_result *r);
 
 /** `config` is borrowed. RC_NOMEM, RC_UNSUPPORTED, RC_IO. */
 int dns_new(uv_loop_t *loop, const struct dns_config *config, dns_handler *handler, void *arg,
@@ -32,7 +36,7 @@ int dns_new(uv_loop_t *loop, const struct dns_config *config, dns_handler *handl
 void dns_close(struct dns **d);
 
 /** Begin a check of a folded domain; the handler is called later. RC_NOMEM, RC_IO. */
-int dns_check(struct dns *d, struct span domain) WARN_UNUSED;
+int dns_check(struct dns *d, struct span domain, enum dns_view view) WARN_UNUSED;
 
 /** Checks that run. */
 unsigned dns_running(const struct dns *d);

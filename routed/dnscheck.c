@@ -1,5 +1,7 @@
 #include "routed/dnscheck.h"
 
+#include "routed/crc64.h"
+
 #include <stdlib.h>
 
 static const char *const texts[] = {
@@ -140,7 +142,13 @@ static bool is_own_address(const struct dnscheck *c, const uint8_t a[16])
 	return false;
 }
 
-static void see_address(const struct dnscheck *c, struct dnscheck_target *t, enum dnsmsg_type type,
+/* Sums of it are compared, so that equal sets are equal in any order. */
+static uint64_t digest(struct span name, struct span data)
+{
+	return crc64(name) * UINT64_C(0x9e3779b97f4a7c15) ^ crc64(data);
+}
+
+static void see_address(struct dnscheck *c, struct dnscheck_target *t, enum dnsmsg_type type,
 			const struct dnsmsg_record *rec)
 {
 	uint8_t a[16] = {0};
@@ -151,6 +159,7 @@ static void see_address(const struct dnscheck *c, struct dnscheck_target *t, enu
 	} else {
 		memcpy(a, rec->address, sizeof(a));
 	}
+	c->addresses += digest(t->name, span_make(a, sizeof(a)));
 	t->address = true;
 	t->unusable = t->unusable || is_unusable(a);
 	t->own = t->own || is_own_address(c, a);
@@ -187,6 +196,9 @@ void dnscheck_result(const struct dnscheck *c, struct dnscheck_result *out)
 	for (i = 0; i < c->ntargets; i++) {
 		const struct dnscheck_target *t = &c->targets[i];
 
+		uint8_t preference[2] = {(uint8_t)(t->preference >> 8), (uint8_t)t->preference};
+
+		out->exchanges += digest(t->name, span_make(preference, sizeof(preference)));
 		address = address || t->address;
 		doubtful = doubtful || t->doubtful;
 		if (out->target.n == 0)
@@ -198,6 +210,8 @@ void dnscheck_result(const struct dnscheck *c, struct dnscheck_result *out)
 			out->target = t->name;
 		}
 	}
+	out->addresses = c->addresses;
+	out->partial = doubtful;
 	if (out->verdict == DNSCHECK_NONE)
 		out->verdict = address    ? DNSCHECK_GOOD
 			       : doubtful ? DNSCHECK_NO_ANSWER

@@ -54,8 +54,9 @@ struct dnscheck {
 	enum dnscheck_verdict early; /* decided without the targets; DNSCHECK_NONE: not */
 	struct dnscheck_target targets[DNSCHECK_TARGETS_MAX];
 	unsigned ntargets;
-	bool implicit;  /* the target is the domain itself */
-	uint32_t ttl_s; /* least of all answers */
+	bool implicit;      /* the target is the domain itself */
+	uint32_t ttl_s;     /* least of all answers */
+	uint64_t addresses; /* sum of their checksums: the order does not matter */
 };
 
 struct dnscheck_question {
@@ -69,6 +70,10 @@ struct dnscheck_result {
 	uint32_t ttl_s;
 	struct span alias; /* an exchange that is a CNAME, which RFC 5321 §5.1 forbids; or empty */
 	struct span target; /* the first exchange, or the one that is to blame; or empty */
+	/* Digests of the exchanges with their preferences and of all addresses, whatever their
+	 * order. */
+	uint64_t exchanges, addresses;
+	bool partial; /* some address was not answered */
 };
 
 /** "GOOD", "NULL_MX", ... Never NULL. */

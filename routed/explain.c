@@ -250,6 +250,20 @@ static const char *dns_state(const struct health_domain *d)
 	return d->up ? "up" : d->ever ? "down" : "unconfirmed";
 }
 
+/* What the resolver of dns-compare says. */
+static void say_second_view(const struct health_domain *d, struct buf *out)
+{
+	const struct dnsview *v = &d->second;
+
+	if (v->verdict == DNSCHECK_NONE)
+		return;
+	buf_printf(out, "           elsewhere %s%s%s%s", dnscheck_text(v->verdict),
+		   v->target[0] != '\0' ? " (" : "", v->target, v->target[0] != '\0' ? ")" : "");
+	if (d->differs != DNSVIEW_SAME)
+		buf_printf(out, ", which differs in %s", dnsview_text(d->differs));
+	buf_puts(out, "\n");
+}
+
 static void say_health(const struct view *v, struct buf *out)
 {
 	const struct health_domain *d = v->health;
@@ -264,6 +278,7 @@ static void say_health(const struct view *v, struct buf *out)
 		buf_printf(out, ", TTL %u s%s\n", d->ttl_s,
 			   d->pending ? ", to be confirmed by another check" : "");
 	}
+	say_second_view(d, out);
 	buf_printf(out, "Dampening: penalty %.0f%s\n",
 		   health_penalty(v->r->health, d, v->r->now_ms),
 		   d->damp.suppressed ? ", suppressed" : "");
@@ -390,6 +405,10 @@ static void json_health(const struct view *v, struct buf *out)
 		member(out, "dnsTarget", span_of(d->target));
 		buf_printf(out, ",\"dnsTtl\":%u,\"dnsPending\":%s", d->ttl_s,
 			   d->pending ? "true" : "false");
+	}
+	if (d->second.verdict != DNSCHECK_NONE) {
+		member(out, "dnsElsewhere", span_of(dnscheck_text(d->second.verdict)));
+		member(out, "dnsDiffers", span_of(dnsview_text(d->differs)));
 	}
 	buf_printf(out, ",\"penalty\":%.0f,\"suppressed\":%s",
 		   health_penalty(v->r->health, d, v->r->now_ms),

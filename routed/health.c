@@ -136,6 +136,8 @@ static void flip(struct health *h, struct health_domain *d, uint64_t now_ms)
 static void begin_anew(struct health_domain *d, uint64_t now_ms)
 {
 	d->up = d->ever = d->pending = false;
+	d->seen = d->differs = DNSVIEW_SAME;
+	d->second = (struct dnsview){0};
 	d->next_ms = now_ms;
 }
 
@@ -260,6 +262,8 @@ bool health_verdict(struct health *h, struct span domain, const struct dnscheck_
 	d->asking = false;
 	d->verdict = r->verdict;
 	d->ttl_s = r->ttl_s;
+	d->alias = r->alias.n != 0;
+	dnsview_take(&d->own, r);
 	if (n >= sizeof(d->target))
 		n = sizeof(d->target) - 1;
 	if (n != 0)
@@ -268,6 +272,25 @@ bool health_verdict(struct health *h, struct span domain, const struct dnscheck_
 	return r->verdict == DNSCHECK_NO_ANSWER || r->verdict == DNSCHECK_NONE
 		       ? on_no_answer(h, d, now_ms)
 		       : on_definite(h, d, now_ms, random);
+}
+
+bool health_second_view(struct health *h, struct span domain, const struct dnscheck_result *r)
+{
+	struct health_domain *d = find(h, domain);
+	enum dnsview_difference now, before;
+
+	if (d == NULL)
+		return false;
+	dnsview_take(&d->second, r);
+	if (r->verdict == DNSCHECK_NO_ANSWER || r->verdict == DNSCHECK_NONE)
+		return false;
+	now = dnsview_compare(&d->own, &d->second);
+	before = d->seen;
+	d->seen = now;
+	if (now != before || now == d->differs)
+		return false; /* a change of the zone under way is no difference */
+	d->differs = now;
+	return true;
 }
 
 bool health_release(struct health *h, uint64_t now_ms, struct span *domain)

@@ -15,6 +15,7 @@
 #include "lib/buf.h"
 #include "routed/damp.h"
 #include "routed/dnscheck.h"
+#include "routed/dnsview.h"
 #include "routed/holds.h"
 
 enum health_damping {
@@ -45,7 +46,12 @@ struct health_domain {
 	enum dnscheck_verdict verdict; /* of the last check */
 	enum dnscheck_verdict known;   /* of the last definite one */
 	uint32_t ttl_s;
-	char target[64]; /* exchange of the last check, for people */
+	char target[64];    /* exchange of the last check, for people */
+	bool alias;         /* an exchange of the last check is a CNAME */
+	struct dnsview own; /* what the last check found, and what another resolver says */
+	struct dnsview second;
+	enum dnsview_difference seen;    /* between them, at the last look */
+	enum dnsview_difference differs; /* as reported: seen twice in a row */
 	struct damp damp;
 };
 
@@ -75,6 +81,13 @@ struct health_domain *health_due(struct health *h, uint64_t now_ms);
  */
 bool health_verdict(struct health *h, struct span domain, const struct dnscheck_result *r,
 		    uint64_t now_ms, uint32_t random);
+
+/**
+ * What the second resolver says of the domain, right behind a check: compared with that, and never
+ * a reason to change a route (M20).
+ * Returns  true if there is news to report: `differs` is another one.
+ */
+bool health_second_view(struct health *h, struct span domain, const struct dnscheck_result *r);
 
 /** End the suppressions whose time has come. Returns true if there was one; *domain names one. */
 bool health_release(struct health *h, uint64_t now_ms, struct span *domain);

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #define CHECKS_MAX 64
+#define VIEWS_NAMED 10
 #define WAIT_MAX_MS 3600000u
 
 static void arm_checks(struct server *s);
@@ -58,17 +59,57 @@ static uint32_t jitter(void)
 	return random;
 }
 
-static void on_verdict(void *arg, struct span domain, const struct dnscheck_result *r)
+/* Told when it begins, not at each check. */
+static void tell_alias(const struct health_domain *d, const struct dnscheck_result *r)
 {
-	struct server *s = arg;
 	char name[LOG_TEXT_BYTES], alias[LOG_TEXT_BYTES];
-	bool changed = health_verdict(s->health, domain, r, server_now_ms(), jitter());
-	const struct health_domain *d = health_find(s->health, domain);
 
-	if (r->alias.n != 0)
+	if (d != NULL && r->alias.n != 0 && !d->alias)
 		log_warn(NULL, "dns.alias",
 			 "domain=%s exchange=%s an MX should not name a CNAME (RFC 5321)",
-			 log_text(domain, name), log_text(r->alias, alias));
+			 log_text(d->name, name), log_text(r->alias, alias));
+}
+
+static void compare_views(struct server *s, struct span domain)
+{
+	char text[LOG_TEXT_BYTES];
+	int rc;
+
+	if (s->settings->dns_compare.n == 0 || s->dns == NULL)
+		return;
+	rc = dns_check(s->dns, domain, DNS_SECOND);
+	if (rc != RC_OK)
+		log_warn(NULL, "dns.failed", "domain=%s view=second why=\"%s\"",
+			 log_text(domain, text), rc_text(rc));
+}
+
+static void on_second_view(struct server *s, struct span domain, const struct dnscheck_result *r)
+{
+	bool news = health_second_view(s->health, domain, r);
+	const struct health_domain *d = health_find(s->health, domain);
+	char name[LOG_TEXT_BYTES], own[LOG_TEXT_BYTES], second[LOG_TEXT_BYTES];
+
+	if (!news)
+		return;
+	if (d->differs == DNSVIEW_SAME)
+		log_info(NULL, "dns.views-agree", "domain=%s", log_text(domain, name));
+	else
+		log_warn(NULL, "dns.views-differ", "domain=%s what=%s own=%s:%s second=%s:%s",
+			 log_text(domain, name), dnsview_text(d->differs),
+			 dnscheck_text(d->own.verdict), log_text(span_of(d->own.target), own),
+			 dnscheck_text(d->second.verdict),
+			 log_text(span_of(d->second.target), second));
+}
+
+static void on_own_view(struct server *s, struct span domain, const struct dnscheck_result *r)
+{
+	char name[LOG_TEXT_BYTES];
+	const struct health_domain *d;
+	bool changed;
+
+	tell_alias(health_find(s->health, domain), r);
+	changed = health_verdict(s->health, domain, r, server_now_ms(), jitter());
+	d = health_find(s->health, domain);
 	if (changed && d != NULL) {
 		log_verdict(domain, r, d->up ? "dns.up" : "dns.down");
 		server_cause(s, "DNS of %s: %s", log_text(domain, name), dnscheck_text(d->known));
@@ -76,13 +117,24 @@ static void on_verdict(void *arg, struct span domain, const struct dnscheck_resu
 	} else if (log_enabled(LOG_DEBUG)) {
 		log_verdict(domain, r, "dns.checked");
 	}
+	if (r->verdict != DNSCHECK_NO_ANSWER)
+		compare_views(s, domain);
 	arm_checks(s);
+}
+
+static void on_verdict(void *arg, struct span domain, enum dns_view view,
+		       const struct dnscheck_result *r)
+{
+	if (view == DNS_OWN)
+		on_own_view(arg, domain, r);
+	else
+		on_second_view(arg, domain, r);
 }
 
 static void begin_check(struct server *s, struct health_domain *d)
 {
 	const struct dnscheck_result none = {.verdict = DNSCHECK_NO_ANSWER};
-	int rc = dns_check(s->dns, d->name);
+	int rc = dns_check(s->dns, d->name, DNS_OWN);
 	char text[LOG_TEXT_BYTES];
 
 	if (rc == RC_OK)
@@ -132,7 +184,7 @@ int server_health_start(struct server *s)
 
 	if (!c->dns_check && c->damping != HEALTH_DAMP_ALL)
 		return RC_OK; /* nothing holds a route back */
-	s->dns_config = (struct dns_config){&c->dns_servers, &c->dns_self};
+	s->dns_config = (struct dns_config){{&c->dns_servers, &c->dns_compare}, &c->dns_self};
 	rc = health_new(&config, &s->health);
 	if (rc == RC_OK)
 		rc = seed(s);
@@ -173,9 +225,30 @@ const char *server_health_state(const struct server *s, const struct health_doma
 	return reason == TABLE_OK ? "up" : table_reason_name(reason);
 }
 
+/* How many domains look different from elsewhere, and the first of them. */
+static void put_views(const struct server *s, unsigned long long differ, struct buf *out)
+{
+	char name[LOG_TEXT_BYTES];
+	const struct health_domain *list;
+	size_t n, i;
+	unsigned named = 0;
+
+	buf_printf(out, "dns_views_differ=%llu\n", differ);
+	list = health_list(s->health, &n);
+	for (i = 0; i < n && named < VIEWS_NAMED; i++) {
+		if (list[i].differs == DNSVIEW_SAME)
+			continue;
+		buf_puts(out, named++ == 0 ? "dns_views=" : " ");
+		buf_printf(out, "%s:%s", log_text(list[i].name, name),
+			   dnsview_text(list[i].differs));
+	}
+	if (named != 0)
+		buf_putc(out, '\n');
+}
+
 void server_put_health(const struct server *s, struct buf *out)
 {
-	unsigned long long asked = 0, up = 0, down = 0, unconfirmed = 0, suppressed = 0;
+	unsigned long long asked = 0, up = 0, down = 0, unconfirmed = 0, suppressed = 0, differ = 0;
 	const struct health_domain *list;
 	size_t n, i;
 
@@ -192,9 +265,12 @@ void server_put_health(const struct server *s, struct buf *out)
 		up += d->up;
 		down += !d->up && d->ever;
 		unconfirmed += !d->up && !d->ever;
+		differ += d->differs != DNSVIEW_SAME;
 	}
 	buf_printf(out,
 		   "dns_domains=%llu\ndns_up=%llu\ndns_down=%llu\ndns_unconfirmed=%llu\n"
 		   "dampened=%llu\n",
 		   asked, up, down, unconfirmed, suppressed);
+	if (s->settings->dns_compare.n != 0)
+		put_views(s, differ, out);
 }

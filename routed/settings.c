@@ -16,7 +16,7 @@ struct raw {
 	const char *dampen;
 };
 
-#define NKEYS 36
+#define NKEYS 37
 
 static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 {
@@ -64,6 +64,8 @@ static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 		 "a route is direct only while DNS finds the domain fit for mail (no)"},
 		{"dns-server", CONF_STRINGS, &s->dns_servers, 0, 0, false,
 		 "ADDRESS or ADDRESS:PORT to ask (those of /etc/resolv.conf); repeatable"},
+		{"dns-compare", CONF_STRINGS, &s->dns_compare, 0, 0, false,
+		 "another resolver, whose answers are compared and change nothing; repeatable"},
 		{"dns-self", CONF_STRINGS, &s->dns_self, 0, 0, false,
 		 "name or address of the own mail host beside the machine's; repeatable"},
 		{"dns-confirm", CONF_MS, &s->dns_confirm_ms, 0, 3600000, false,
@@ -177,6 +179,8 @@ static int check_health(const char *path, struct raw *r, struct buf *errors)
 
 	if (s->dns_check && !HAS_CARES)
 		buf_printf(errors, "%s: dns-check: this routed was built without c-ares\n", path);
+	if (s->dns_compare.n != 0 && !s->dns_check)
+		buf_printf(errors, "%s: dns-compare without dns-check\n", path);
 	if (s->dns_recheck_min_ms > s->dns_recheck_max_ms)
 		buf_printf(errors, "%s: dns-recheck-min is longer than dns-recheck-max\n", path);
 	if (!dampen_parse(r->dampen, &r->s.damping))

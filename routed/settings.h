@@ -24,6 +24,7 @@ struct settings {
 	bool publish;
 	bool dns_check;
 	struct conf_list dns_servers; /* "address" or "address:port"; empty: /etc/resolv.conf */
+	struct conf_list dns_compare; /* the same of another view; empty: none */
 	struct conf_list dns_self;    /* names and addresses of the own mail host */
 	unsigned dns_confirm_ms, dns_hold_ms, dns_recheck_min_ms, dns_recheck_max_ms;
 	enum health_damping damping;

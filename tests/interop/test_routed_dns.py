@@ -157,9 +157,11 @@ class Health(DnsBase):
 
     def test_exchange_that_is_an_alias(self):
         self.nsd.zone("s2 MX 10 mx.s2\nmx.s2 CNAME host\nhost A 203.0.113.2\n")
-        d = self.checked()
+        d = self.checked(**{"log-level": "debug"})
         d.becomes(base.DIRECT)
         self.assertRegex(d.log(), r"dns\.alias domain=s2\.example\.com exchange=mx\.s2\.example\.com")
+        wait_for("more checks", lambda: d.log().count("dns.checked domain=s2.example.com") > 20)
+        self.assertEqual(d.log().count("dns.alias domain=s2"), 1)  # once, not at each check
 
     def test_no_answer_keeps_the_state_then_not(self):
         d = self.checked(**{"dns-hold": "4s"})
@@ -258,6 +260,73 @@ class Lies(DnsBase):
         d.becomes(base.DIRECT)
 
 
+class SplitHorizon(DnsBase):
+    """M20: another resolver is asked, too; what it says is told and changes nothing."""
+
+    def setUp(self):
+        super().setUp()
+        self.outside = Nsd(os.path.join(self.folder, "outside"))
+        self.addCleanup(self.outside.stop)
+
+    def differs(self, d, *wanted):
+        wait_for(f"{wanted}", lambda: (lambda e: (e.get("dnsElsewhere"), e.get("dnsDiffers")))(
+            self.explain(d)) == wanted, 30, step=0.02)
+
+    def test_differences(self):
+        d = self.checked(**{"dns-compare": f"127.0.0.1:{self.outside.port}"})
+        d.becomes(base.DIRECT)
+        self.differs(d, "GOOD", "none")
+        self.assertEqual(d.status()["dns_views_differ"], "0")
+        generation = d.status()["generation"]
+        for records, elsewhere, what in (
+                ("s2 MX 0 .\n", "NULL_MX", "verdict"),
+                ("s2 MX 10 other.s2\nother.s2 A 203.0.113.2\n", "GOOD", "exchanges"),
+                ("s2 MX 20 mx.s2\nmx.s2 A 203.0.113.2\n", "GOOD", "exchanges"),
+                ("s2 MX 10 mx.s2\nmx.s2 A 198.51.100.7\n", "GOOD", "addresses"),
+                ("s2 MX 10 mx.s2\nmx.s2 A 203.0.113.2\nmx.s2 AAAA 2001:db8::2\n", "GOOD", "addresses"),
+                ("other A 203.0.113.9\n", "NO_DOMAIN", "verdict")):
+            with self.subTest(records):
+                self.outside.zone(records)
+                self.differs(d, elsewhere, what)
+                status = d.status()
+                self.assertIn(f"s2.example.com:{what}", status["dns_views"].split(" "))
+                self.assertNotEqual(status["dns_views_differ"], "0")
+                self.assertRegex(d.log(), r"dns\.views-differ domain=s2\.example\.com "
+                                          rf"what={what} own=GOOD:mx\.s2\.example\.com second={elsewhere}:")
+                text = d.control("explain user bob@s2.example.com text").decode()
+                self.assertRegex(text, rf"\n +elsewhere {elsewhere}.*, which differs in {what}\n")
+                self.outside.zone(GOOD)
+                self.differs(d, "GOOD", "none")
+        self.assertEqual(d.ask("bob@s2.example.com"), base.DIRECT)
+        self.assertEqual(d.status()["generation"], generation)
+        self.assertIn("dns.views-agree domain=s2.example.com", d.log())
+        self.assertNotIn("dns_views", d.status())
+
+    def test_told_once(self):
+        self.outside.zone("s2 MX 0 .\n")
+        d = self.checked(**{"dns-compare": f"127.0.0.1:{self.outside.port}", "log-level": "debug"})
+        self.differs(d, "NULL_MX", "verdict")
+        wait_for("many checks", lambda: d.log().count("dns.checked domain=s2.example.com") > 20)
+        self.assertEqual(d.log().count("dns.views-differ domain=s2.example.com"), 1)
+
+    def test_second_resolver_is_silent(self):
+        self.outside.stop()
+        d = self.checked(**{"dns-compare": f"127.0.0.1:{self.outside.port}"})
+        d.becomes(base.DIRECT)
+        self.differs(d, "NO_ANSWER", "none")
+        self.assertEqual(d.status()["dns_views_differ"], "0")
+
+    def test_order_is_no_difference(self):
+        many = "".join(f"mx.s2 A 203.0.113.{i}\n" for i in range(2, 12))
+        self.nsd.zone("s2 MX 10 mx.s2\ns2 MX 10 my.s2\nmy.s2 A 203.0.113.2\n" + many)
+        self.outside.zone("s2 MX 10 my.s2\ns2 MX 10 mx.s2\n"
+                          + "".join(reversed(many.splitlines(True))) + "my.s2 A 203.0.113.2\n")
+        d = self.checked(**{"dns-compare": f"127.0.0.1:{self.outside.port}"})
+        self.differs(d, "GOOD", "none")
+        d.becomes(base.DIRECT)
+        self.assertNotIn("dns.views-differ", d.log())
+
+
 class Dampening(DnsBase):
     QUICK_DAMP = {"dampen-half-life": "2s", "dampen-max": "6s"}
 
@@ -338,6 +407,7 @@ class Dampening(DnsBase):
         d.becomes(base.DIRECT)
         self.flap(d, lambda: int(d.status()["dampened"]) > 0)
         base.put_ims(self.provider, "S1", "H", onlySystemMessagesUseCDs="TRUE")
+        self.reason(d, "DAMPENED", None, None)
         d.becomes(base.DIRECT)
         self.assertEqual(d.status()["dampened"], "0")
 
@@ -351,11 +421,12 @@ class Dampening(DnsBase):
 
 class Settings(base.Base):
     def test_bad_values(self):
-        d = self.routed(start=False, **{"dampen": "some", "dns-recheck-min": "2min",
+        d = self.routed(start=False, **{"dns-compare": "192.0.2.1", "dampen": "some", "dns-recheck-min": "2min",
                                         "dns-recheck-max": "1min", "dampen-reuse": "3000"})
         status, _, err = run("routed", "--config", d.path("routed.conf"), "--check", check=False)
         self.assertEqual(status, 2)
         for text in ('dampen: "some" is not dns, all or no',
+                     "dns-compare without dns-check",
                      "dns-recheck-min is longer than dns-recheck-max",
                      "dampen-reuse is not below dampen-suppress"):
             self.assertIn(text, err)

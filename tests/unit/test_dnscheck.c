@@ -223,6 +223,71 @@ static void test_rows(void **state)
 		check_row(&rows[i]);
 }
 
+static void digests(const struct row *row, uint64_t *exchanges, uint64_t *addresses)
+{
+	const struct dnscheck_self self = {0};
+	struct dnscheck_question q;
+	struct dnscheck_result r;
+	struct dnscheck c;
+
+	dnscheck_init(&c, SPAN_LIT("d.example"), &self);
+	while (dnscheck_ask(&c, &q)) {
+		struct dnsmsg_record records[ZONE_LINES];
+		struct dnsmsg m;
+
+		assert_int_equal(dnscheck_answer(&c, &q, answer(row, &q, records, &m) ? &m : NULL),
+				 RC_OK);
+	}
+	dnscheck_result(&c, &r);
+	*exchanges = r.exchanges;
+	*addresses = r.addresses;
+	assert_int_equal(r.partial, row->doubt == DOUBT_ADDRESSES);
+	dnscheck_fini(&c);
+}
+
+/* M20: two resolvers are compared by these. */
+static void test_digests(void **state)
+{
+	static const struct {
+		struct row row;
+		bool same_exchanges, same_addresses;
+	} others[] = {
+		{{.zone = {AT("b.example", "\xc0\x00\x02\x06"), AT("b.example", "\xc0\x00\x02\x07"),
+			   AT("a.example", "\xc0\x00\x02\x05"), ON("d.example", 10, "b.example"),
+			   ON("d.example", 5, "a.example")}},
+		 true,
+		 true},
+		{{.zone = {ON("d.example", 5, "a.example"), ON("d.example", 11, "b.example"),
+			   AT("a.example", "\xc0\x00\x02\x05"), AT("b.example", "\xc0\x00\x02\x06"),
+			   AT("b.example", "\xc0\x00\x02\x07")}},
+		 false,
+		 true},
+		{{.zone = {ON("d.example", 5, "a.example"), ON("d.example", 10, "b.example"),
+			   AT("a.example", "\xc0\x00\x02\x06"), AT("b.example", "\xc0\x00\x02\x05"),
+			   AT("b.example", "\xc0\x00\x02\x07")}},
+		 true,
+		 false}, /* the same addresses at other hosts */
+		{{.doubt = DOUBT_ADDRESSES,
+		  .zone = {ON("d.example", 5, "a.example"), ON("d.example", 10, "b.example")}},
+		 true,
+		 false},
+	};
+	static const struct row row = {
+		.zone = {ON("d.example", 5, "a.example"), ON("d.example", 10, "b.example"),
+			 AT("a.example", "\xc0\x00\x02\x05"), AT("b.example", "\xc0\x00\x02\x06"),
+			 AT("b.example", "\xc0\x00\x02\x07")}};
+	uint64_t exchanges, addresses, e, a;
+	size_t i;
+
+	(void)state;
+	digests(&row, &exchanges, &addresses);
+	for (i = 0; i < UNIT_COUNT(others); i++) {
+		digests(&others[i].row, &e, &a);
+		assert_int_equal(e == exchanges, others[i].same_exchanges);
+		assert_int_equal(a == addresses, others[i].same_addresses);
+	}
+}
+
 /* More exchanges than are looked at: the most preferred ones count. */
 static void test_many(void **state)
 {
@@ -252,6 +317,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_digests),
 		cmocka_unit_test(test_many),
 	};
 

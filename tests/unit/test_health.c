@@ -407,6 +407,44 @@ static void test_restore_without_memory(void **state)
 	unit_fail_allocations(restore_once, NULL);
 }
 
+static bool second(struct health *h, enum dnscheck_verdict verdict, uint64_t exchanges)
+{
+	const struct dnscheck_result r = {.verdict = verdict, .exchanges = exchanges};
+
+	return health_second_view(h, DOMAIN, &r);
+}
+
+/* M20: split horizon is reported when it lasts, and changes no route. */
+static void test_second_view(void **state)
+{
+	struct health *h = begin(&defaults, 0);
+	const struct health_domain *d = health_find(h, DOMAIN);
+
+	(void)state;
+	assert_false(see(h, DNSCHECK_GOOD, 0));
+	assert_true(see(h, DNSCHECK_GOOD, 30 * SECOND));
+	assert_false(second(h, DNSCHECK_GOOD, 0));
+	assert_false(second(h, DNSCHECK_GOOD, 0)); /* the same: nothing to tell */
+	assert_false(second(h, DNSCHECK_NO_DOMAIN, 0));
+	assert_int_equal(d->differs, DNSVIEW_SAME); /* seen once */
+	assert_true(second(h, DNSCHECK_NO_DOMAIN, 0));
+	assert_int_equal(d->differs, DNSVIEW_VERDICT);
+	assert_int_equal(hold(h), TABLE_OK);
+	assert_false(second(h, DNSCHECK_NO_DOMAIN, 0)); /* told once */
+	assert_false(second(h, DNSCHECK_NO_ANSWER, 0));
+	assert_int_equal(d->differs, DNSVIEW_VERDICT); /* silence says nothing */
+	assert_int_equal(d->second.verdict, DNSCHECK_NO_ANSWER);
+	assert_false(second(h, DNSCHECK_GOOD, 7));
+	assert_true(second(h, DNSCHECK_GOOD, 7));
+	assert_int_equal(d->differs, DNSVIEW_EXCHANGES);
+	assert_false(second(h, DNSCHECK_GOOD, 0));
+	assert_true(second(h, DNSCHECK_GOOD, 0));
+	assert_int_equal(d->differs, DNSVIEW_SAME);
+	assert_false(health_second_view(h, SPAN_LIT("gone.example"), &(struct dnscheck_result){0}));
+	assert_int_equal(hold(h), TABLE_OK);
+	health_free(&h);
+}
+
 static void test_many_domains(void **state)
 {
 	static char text[500][16];
@@ -453,6 +491,7 @@ int main(void)
 		unit_heap_test(test_changes_are_counted),
 		unit_heap_test(test_odd_lines),
 		unit_heap_test(test_restore_without_memory),
+		unit_heap_test(test_second_view),
 		cmocka_unit_test(test_many_domains),
 	};
 
