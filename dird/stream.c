@@ -15,9 +15,6 @@
 
 static _Thread_local char read_chunk[STREAM_CHUNK_BYTES];
 
-static void on_flush(uv_prepare_t *h);
-static void start_flush(struct stream *s);
-
 /* --- the end --- */
 
 static void stream_free(struct stream *s)
@@ -31,7 +28,6 @@ static void stream_free(struct stream *s)
 	mem_free(s);
 }
 
-/* The resolver can not always be cancelled, so its end counts like a handle's. */
 void stream_part_closed(struct stream *s)
 {
 	must(s->open_handles != 0);
@@ -56,6 +52,7 @@ void stream_end(struct stream *s, int rc, const char *text)
 	snprintf(s->end_text, sizeof(s->end_text), "%s", text);
 	if (s->connecting != NULL && s->connecting->is_resolving)
 		uv_cancel((uv_req_t *)&s->connecting->resolve);
+	stream_cancel_shake(s);
 	if (!s->is_reopening)
 		uv_close(&s->h.handle, on_handle_closed);
 	uv_close((uv_handle_t *)&s->flush, on_handle_closed);
@@ -145,8 +142,7 @@ void stream_announce(struct stream *s)
 		s->cb->on_ready(s->ctx);
 }
 
-/* Give bytes to the owner. Those it leaves wait in s->in. */
-static void deliver(struct stream *s, struct span bytes)
+void stream_deliver(struct stream *s, struct span bytes)
 {
 	bool is_ours = bytes.p == s->in.p;
 	size_t taken;
@@ -163,25 +159,6 @@ static void deliver(struct stream *s, struct span bytes)
 		stream_end(s, buf_rc(&s->in), "too many bytes received");
 	if (s->in.n == 0 && s->in.size > STREAM_KEEP_BYTES)
 		buf_fini(&s->in);
-}
-
-void stream_feed_tls(struct stream *s, struct span bytes)
-{
-	int rc = tls_feed(s->tls, bytes, &s->in, &s->wire);
-
-	if (s->wire.n != 0)
-		start_flush(s);
-	if (tls_is_ready(s->tls) && s->state == STREAM_OPEN)
-		stream_announce(s);
-	if (s->state == STREAM_OPEN && s->in.n != 0 && !s->is_paused)
-		deliver(s, buf_span(&s->in));
-	if (rc == 0 || s->state == STREAM_ENDED)
-		return;
-	on_flush(&s->flush); /* the alert that says why */
-	if (rc == RC_CLOSED)
-		stream_end(s, RC_CLOSED, "closed by the other side");
-	else
-		stream_end(s, rc, tls_error(s->tls)[0] != '\0' ? tls_error(s->tls) : rc_text(rc));
 }
 
 static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out)
@@ -210,19 +187,19 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *chunk)
 	if (s->tls != NULL) {
 		stream_feed_tls(s, bytes);
 	} else if (s->in.n == 0) {
-		deliver(s, bytes);
+		stream_deliver(s, bytes);
 	} else {
 		buf_put(&s->in, bytes);
 		if (buf_rc(&s->in) != 0)
 			stream_end(s, buf_rc(&s->in), "too many bytes received");
 		else
-			deliver(s, buf_span(&s->in));
+			stream_deliver(s, buf_span(&s->in));
 	}
 }
 
 void stream_update_reading(struct stream *s)
 {
-	bool want = s->state == STREAM_OPEN && !s->is_paused;
+	bool want = s->state == STREAM_OPEN && !s->is_paused && s->shake == NULL;
 	int err;
 
 	if (want == s->is_reading || s->state == STREAM_ENDED)
@@ -248,7 +225,7 @@ void stream_resume(struct stream *s)
 	s->is_paused = false;
 	stream_update_reading(s);
 	if (s->in.n != 0)
-		start_flush(s); /* hands the waiting bytes over in the next turn */
+		stream_flush_soon(s); /* hands the waiting bytes over in the next turn */
 }
 
 /* --- sending --- */
@@ -322,7 +299,7 @@ static void on_written(uv_write_t *req, int err)
 		return;
 	}
 	if (s->plain.n != 0 || s->wire.n != 0)
-		start_flush(s);
+		stream_flush_soon(s);
 	check_drained(s);
 	check_lingered(s);
 }
@@ -365,7 +342,7 @@ static void encrypt_plain(struct stream *s)
 {
 	int rc;
 
-	if (s->tls == NULL || s->plain.n == 0 || s->is_sending)
+	if (s->tls == NULL || s->shake != NULL || s->plain.n == 0 || s->is_sending)
 		return;
 	rc = tls_write(s->tls, buf_span(&s->plain), &s->wire);
 	give_back(&s->plain);
@@ -373,10 +350,8 @@ static void encrypt_plain(struct stream *s)
 		stream_end(s, rc, tls_error(s->tls));
 }
 
-static void on_flush(uv_prepare_t *h)
+void stream_flush(struct stream *s)
 {
-	struct stream *s = h->data;
-
 	if (s->state != STREAM_OPEN && s->state != STREAM_LINGERING)
 		return;
 	uv_prepare_stop(&s->flush);
@@ -385,11 +360,16 @@ static void on_flush(uv_prepare_t *h)
 		send_wire(s);
 	check_drained(s);
 	if (s->state == STREAM_OPEN && s->in.n != 0 && !s->is_paused && !s->is_delivering)
-		deliver(s, buf_span(&s->in));
+		stream_deliver(s, buf_span(&s->in));
 	check_lingered(s);
 }
 
-static void start_flush(struct stream *s)
+static void on_flush(uv_prepare_t *h)
+{
+	stream_flush(h->data);
+}
+
+void stream_flush_soon(struct stream *s)
 {
 	if (s->state == STREAM_OPEN || s->state == STREAM_LINGERING)
 		uv_prepare_start(&s->flush, on_flush);
@@ -412,7 +392,7 @@ int stream_writev(struct stream *s, const struct span *pieces, unsigned n)
 	}
 	if (stream_is_full(s))
 		s->was_full = true;
-	start_flush(s);
+	stream_flush_soon(s);
 	return 0;
 }
 
@@ -425,7 +405,7 @@ void stream_close(struct stream *s)
 {
 	if (s->state == STREAM_ENDED || s->state == STREAM_LINGERING)
 		return;
-	if (s->state != STREAM_OPEN) {
+	if (s->state != STREAM_OPEN || s->shake != NULL) {
 		stream_end(s, RC_CLOSED, "closed here");
 		return;
 	}
@@ -439,34 +419,7 @@ void stream_close(struct stream *s)
 		uv_read_stop(&s->h.stream);
 	s->is_reading = false;
 	stream_limit(s, STREAM_LINGER_MS);
-	start_flush(s);
-}
-
-/* --- TLS --- */
-
-int stream_start_tls(struct stream *s, struct tls_context *tls)
-{
-	int rc;
-
-	if (s->tls != NULL || s->state != STREAM_OPEN || (s->in.n != 0 && !s->is_delivering))
-		return RC_INVALID;
-	rc = tls_accept_new(tls, &s->tls);
-	if (rc == 0)
-		stream_limit(s, STREAM_HANDSHAKE_MS);
-	return rc;
-}
-
-bool stream_is_tls(const struct stream *s)
-{
-	return s->tls != NULL && tls_is_ready(s->tls);
-}
-
-void stream_tls_peer(const struct stream *s, struct tls_peer *out)
-{
-	if (s->tls != NULL)
-		tls_peer(s->tls, out);
-	else
-		memset(out, 0, sizeof(*out));
+	stream_flush_soon(s);
 }
 
 /* --- who is at the other end --- */

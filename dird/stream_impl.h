@@ -1,4 +1,4 @@
-/* What stream.c and stream_connect.c share: the stream itself. */
+/* What stream.c, stream_tls.c and stream_connect.c share: the stream itself. */
 #pragma once
 
 #include "dird/stream.h"
@@ -27,11 +27,12 @@ struct stream {
 	bool is_reopening; /* the handle is being closed for another attempt */
 
 	struct tls *tls;
-	struct buf in;      /* plain bytes not yet consumed */
-	struct buf plain;   /* to be encrypted; unused without TLS */
-	struct buf wire;    /* to be sent */
-	struct buf sending; /* belongs to the write request */
-	uint64_t sent;      /* before that */
+	struct shake *shake; /* a step of the handshake that is on the pool; tls belongs to it */
+	struct buf in;       /* plain bytes not yet consumed */
+	struct buf plain;    /* to be encrypted; unused without TLS */
+	struct buf wire;     /* to be sent */
+	struct buf sending;  /* belongs to the write request */
+	uint64_t sent;       /* before that */
 
 	union {
 		uv_handle_t handle;
@@ -69,18 +70,28 @@ void stream_discard(struct stream *s);
 /** The end, told to the owner once every handle is closed. */
 void stream_end(struct stream *s, int rc, const char *text);
 void stream_end_uv(struct stream *s, int err);
-/** A handle, or the resolver, which can not always be cancelled, has ended. */
+/** A handle, or what can not always be cancelled, the resolver or a shake, has ended. */
 void stream_part_closed(struct stream *s);
 /** End with a timeout unless the timer is stopped before. */
 void stream_limit(struct stream *s, uint64_t ms);
 /** on_ready(), once. */
 void stream_announce(struct stream *s);
-/** Bytes from the socket; none: the handshake's first flight. */
-void stream_feed_tls(struct stream *s, struct span bytes);
+/** Give bytes to the owner. Those it leaves wait in s->in. */
+void stream_deliver(struct stream *s, struct span bytes);
+/** Send what has queued, now or in this turn of the loop. */
+void stream_flush(struct stream *s);
+void stream_flush_soon(struct stream *s);
 /** Read from the socket or not, as state and pause say. */
 void stream_update_reading(struct stream *s);
 /** Address and nearness of the other end. */
 void stream_note_peer(struct stream *s);
+
+/* --- stream_tls.c --- */
+
+/** Bytes from the socket; none: the handshake's first flight. */
+void stream_feed_tls(struct stream *s, struct span bytes);
+/** The stream ends: what is on the pool comes back at once, or when it is done. */
+void stream_cancel_shake(struct stream *s);
 
 /* --- stream_connect.c --- */
 

@@ -15,6 +15,7 @@
 struct tls_context {
 	SSL_CTX *ssl;
 	bool has_ca;
+	bool is_costly; /* to sign with its key */
 	int references;
 };
 
@@ -101,6 +102,7 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
 			X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
 		return t->refusal == NULL;
 	}
+	(void)SSL_set_num_tickets(ssl, 0);
 	t->is_trusted = t->context->has_ca && X509_verify_cert(ctx) == 1;
 	t->distrust = t->context->has_ca
 			      ? X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx))
@@ -147,6 +149,7 @@ static int load_files(struct tls_context *c, const struct tls_config *cfg, struc
 		why_openssl(why, "key file", cfg->key);
 		return RC_INVALID;
 	}
+	c->is_costly = EVP_PKEY_is_a(SSL_CTX_get0_privatekey(c->ssl), "RSA");
 	if (cfg->ca == NULL)
 		return 0;
 	if (SSL_CTX_load_verify_locations(c->ssl, cfg->ca, NULL) != 1) {
@@ -156,6 +159,32 @@ static int load_files(struct tls_context *c, const struct tls_config *cfg, struc
 	c->has_ca = true;
 	look_at_lists(c);
 	return 0;
+}
+
+/* A session that was begun with a certificate would outlive its date, its revocation, or its pin.
+ */
+static SSL_TICKET_RETURN look_at_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+					size_t n, SSL_TICKET_STATUS status, void *arg)
+{
+	(void)ssl;
+	(void)name;
+	(void)n;
+	(void)arg;
+	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return SSL_SESSION_get0_peer(session) == NULL ? SSL_TICKET_RETURN_USE
+						      : SSL_TICKET_RETURN_IGNORE;
+}
+
+static bool allow_resumption(SSL_CTX *c)
+{
+	static const unsigned char context[] = "waypost";
+
+	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_timeout(c, TLS_RESUME_S);
+	return SSL_CTX_set_num_tickets(c, 1) == 1 &&
+	       SSL_CTX_set_session_id_context(c, context, sizeof(context) - 1) == 1 &&
+	       SSL_CTX_set_session_ticket_cb(c, NULL, look_at_ticket, NULL) == 1;
 }
 
 int tls_context_new(const struct tls_config *cfg, struct tls_context **out, struct buf *why)
@@ -172,12 +201,10 @@ int tls_context_new(const struct tls_config *cfg, struct tls_context **out, stru
 		rc = RC_NOMEM;
 		goto out;
 	}
-	/* Without resumption every session proves its key, and no session outlives a pin. */
-	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_num_tickets(c->ssl, 0);
-	SSL_CTX_set_options(c->ssl, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS);
-	if (SSL_CTX_set_min_proto_version(c->ssl, TLS1_2_VERSION) != 1) {
+	if (SSL_CTX_set_min_proto_version(c->ssl, TLS1_2_VERSION) != 1 ||
+	    !allow_resumption(c->ssl)) {
 		rc = RC_UNSUPPORTED;
 		goto out;
 	}
@@ -440,6 +467,11 @@ void tls_close(struct tls *t, struct buf *wire)
 bool tls_is_ready(const struct tls *t)
 {
 	return t->is_ready;
+}
+
+bool tls_is_costly(const struct tls *t)
+{
+	return t->context->is_costly;
 }
 
 const char *tls_error(const struct tls *t)

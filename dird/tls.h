@@ -10,7 +10,8 @@
 
 #define TLS_PIN_BYTES 32      /* SHA-256 of the DER SubjectPublicKeyInfo */
 #define TLS_PIN_TEXT_BYTES 52 /* "sha256:" + base64 + NUL */
-#define TLS_KEY_MIN_BITS 112  /* of security (NIST SP 800-57): RSA of 2048 bits, P-256 */
+#define TLS_RESUME_S 3600
+#define TLS_KEY_MIN_BITS 112 /* of security (NIST SP 800-57): RSA of 2048 bits, P-256 */
 
 struct tls_context; /* certificate, key, trust; shared by many streams, replaceable while they live
 		     */
@@ -30,7 +31,10 @@ int tls_context_new(const struct tls_config *cfg, struct tls_context **out,
 struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_free(struct tls_context **c);
 
-/** Server side: TLS 1.2 or later. */
+/**
+ * Server side: TLS 1.2 or later. Sessions may be resumed (tickets, RFC 8446 §4.6.1 and RFC 5077)
+ * for TLS_RESUME_S, but for those of clients with a certificate: each of them proves its key.
+ */
 int tls_accept_new(struct tls_context *c, struct tls **out) WARN_UNUSED;
 
 /**
@@ -51,6 +55,9 @@ int tls_write(struct tls *t, struct span plain, struct buf *wire) WARN_UNUSED;
 void tls_close(struct tls *t, struct buf *wire);
 
 bool tls_is_ready(const struct tls *t);
+/** Its handshake takes a millisecond or more (RSA): work for a thread of the pool, not for a loop.
+ */
+bool tls_is_costly(const struct tls *t);
 /** Why the handshake failed, for the log; "" if it did not. */
 const char *tls_error(const struct tls *t);
 

@@ -260,6 +260,8 @@ static void close_conn(struct conn *c)
 		if (r.resume) {
 			SSL_SESSION_free(r.session);
 			r.session = SSL_get1_session(c->ssl);
+			/* OpenSSL takes a session for bad whose end was not told. */
+			SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 		}
 		SSL_free(c->ssl);
 	}

@@ -67,6 +67,20 @@ class Authority:
         self._ca("-gencrl", "-out", out)
 
 
+def client_hello():
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    try:
+        context.wrap_bio(incoming, outgoing).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
+HELLO = client_hello()
+
+
 def make_key(path, kind=P256):
     openssl("genpkey", *kind, "-out", path)
     os.chmod(path, 0o600)
@@ -102,8 +116,7 @@ class TowardsClients(unittest.TestCase):
         (authority or cls.ours).issue(key, cls.site.path(name + ".crt"), subject, **more)
         return name
 
-    def bind(self, name, version=None):
-        """(code, text) of a bind with SASL EXTERNAL; without a session the alert's text."""
+    def context(self, name, version=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -112,13 +125,21 @@ class TowardsClients(unittest.TestCase):
             context.maximum_version = version
         if name is not None:
             context.load_cert_chain(self.site.path(name + ".crt"), self.site.path(name + ".key"))
+        return context
+
+    def ask(self, context, request, session=None):
+        """(answer, the session to resume, was it resumed) of one request on a connection of its own."""
         with socket.create_connection(("127.0.0.1", self.site.tls_port), 20) as plain, \
-                context.wrap_socket(plain) as s:
+                context.wrap_socket(plain, session=session) as s:
             raw = ber.Raw.__new__(ber.Raw)
             raw.s, raw.data = s, b""
-            raw.send(ber.bind_external(1))
-            answer = raw.result(1)
-            return answer.code, answer.text.decode()
+            raw.send(request)
+            return raw.result(1), s.session, s.session_reused
+
+    def bind(self, name, version=None):
+        """(code, text) of a bind with SASL EXTERNAL."""
+        answer, _, _ = self.ask(self.context(name, version), ber.bind_external(1))
+        return answer.code, answer.text.decode()
 
     def refused(self, name, reason):
         code, text = self.bind(name)
@@ -156,6 +177,23 @@ class TowardsClients(unittest.TestCase):
         self.refused(self.issue("copy", "/CN=hub.example.com", authority=self.other),
                      "no site has the client certificate's key pinned")
 
+    def test_sessions_are_resumed(self):
+        """But for those of clients with a certificate: it would outlive its date and its revocation."""
+        search = ber.search(1, "", 0)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = self.context(None, version)
+            _, session, resumed = self.ask(context, search)
+            self.assertFalse(resumed)
+            answer, _, resumed = self.ask(context, search, session)
+            self.assertTrue(resumed)
+            self.assertEqual(answer.code, 0)
+            context = self.context(self.issue("again"), version)
+            answer, session, _ = self.ask(context, ber.bind_external(1))
+            self.assertEqual(answer.code, 0)
+            answer, _, resumed = self.ask(context, ber.bind_external(1), session)
+            self.assertFalse(resumed)
+            self.assertEqual(answer.code, 0)
+
     def test_revoked(self):
         for name in ("lost", "kept"):
             self.issue(name)
@@ -167,6 +205,74 @@ class TowardsClients(unittest.TestCase):
         self.site.start()
         self.refused("lost", "certificate revoked")
         self.assertEqual(self.bind("kept"), (0, ""))
+
+
+class CostlyKey(unittest.TestCase):
+    """A key whose signature takes a millisecond: handshakes are done beside the loops."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.site = DirdSite()
+        cls.addClassCleanup(cls.site.close)
+        key = make_key(cls.site.path("site.key"), ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096"))
+        Authority(cls.site.path("ours"), "ours").issue(key, cls.site.path("site.crt"), "/CN=hub.example.com")
+        cls.site.start()
+        cls.site.add_root()
+
+    def wrap(self, plain):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context.wrap_socket(plain)
+
+    def test_many_at_once(self):
+        """Also of clients that go in the middle of it, or send nonsense."""
+        def come_and_go(i):
+            for n in range(8):
+                with socket.create_connection(("127.0.0.1", self.site.tls_port), 20) as plain:
+                    if n % 4 == 1:
+                        plain.sendall(b"nonsense" * 10)
+                    elif n % 4 == 2:
+                        plain.sendall(HELLO[:len(HELLO) - i])
+                    elif n % 4 == 3:
+                        plain.sendall(HELLO)
+                    else:
+                        with self.wrap(plain) as s:
+                            s.sendall(ber.search(1, "", 0) + ber.search(2, "", 0))
+                            data = b""
+                            while data.count(b"\x65\x07\x0a\x01\x00") < 2:
+                                data += s.recv(65536)
+                            answered.append(i)
+        answered = []
+        threads = [threading.Thread(target=come_and_go, args=(i,)) for i in range(16)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join(60)
+        self.assertEqual(len(answered), 2 * len(threads))
+        with self.site.admin() as c:
+            c.send(ber.search(2, "o=Example", 0))
+            self.assertEqual(c.result(2).code, 0)
+
+    def test_start_tls(self):
+        with socket.create_connection(("127.0.0.1", self.site.port), 20) as plain:
+            raw = ber.Raw.__new__(ber.Raw)
+            raw.s, raw.data = plain, b""
+            raw.send(ber.message(1, ber.tlv(0x77, ber.tlv(0x80, b"1.3.6.1.4.1.1466.20037"))))
+            self.assertEqual(raw.result(1).code, 0)
+            with self.wrap(plain) as s:
+                raw.s = s
+                raw.send(ber.search(2, "", 0))
+                self.assertEqual(raw.result(2).code, 0)
+
+    def test_stop_in_the_middle(self):
+        """Handshakes are under way when the server stops."""
+        for _ in range(200):
+            plain = socket.create_connection(("127.0.0.1", self.site.tls_port), 20)
+            self.addCleanup(plain.close)
+            plain.sendall(HELLO)
+        self.assertEqual(self.site.stop(), 0)
+        self.site.start()
 
 
 class BetweenSites(SitesCase):
