@@ -62,6 +62,27 @@ int store_index_next(struct store_txn *t, uint32_t attr, struct span value, uint
 	return rc;
 }
 
+int store_index_each(struct store_txn *t, uint32_t attr,
+		     int (*fn)(void *ctx, struct span value, uint64_t eid), void *ctx)
+{
+	const struct index_range all = {.attr = attr, .kind = INDEX_ALL};
+	uint8_t key[STORE_KEY_MAX_BYTES];
+	MDB_val k = {store_range_start(&all, key), key}, v;
+	MDB_cursor *c;
+	int rc = store_cursor(t, STORE_INDEX, &c), err;
+
+	if (rc != RC_OK)
+		return rc;
+	for (err = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
+	     rc == RC_OK && err == 0 && store_range_has(&all, store_span(k));
+	     err = mdb_cursor_get(c, &k, &v, MDB_NEXT))
+		rc = v.mv_size == STORE_EID_BYTES
+			     ? fn(ctx, span_from(store_span(k), HASH_BYTES), be_get64(v.mv_data))
+			     : RC_CORRUPT;
+	mdb_cursor_close(c);
+	return rc != RC_OK || err == MDB_NOTFOUND ? rc : store_rc(err);
+}
+
 size_t store_range_start(const struct index_range *r, uint8_t key[static STORE_KEY_MAX_BYTES])
 {
 	bool from_lo = r->kind == INDEX_EQUAL || r->kind == INDEX_PREFIX || r->kind == INDEX_GE;

@@ -48,6 +48,8 @@ void store_child_put(struct store_txn *t, uint64_t parent, struct span rdn_norma
 void store_child_del(struct store_txn *t, uint64_t parent, struct span rdn_normal, uint64_t eid);
 /** The first child of `parent`; RC_NOTFOUND. */
 int store_child_first(struct store_txn *t, uint64_t parent, uint64_t *eid_out) WARN_UNUSED;
+/** The least entry number above *eid that has children; start with 0. RC_DONE. */
+int store_parent_next(struct store_txn *t, uint64_t *eid) WARN_UNUSED;
 
 void store_uuid_put(struct store_txn *t, const struct uuid *u, uint64_t eid);
 void store_uuid_del(struct store_txn *t, const struct uuid *u);
@@ -65,6 +67,11 @@ void store_gram_put(struct store_txn *t, uint32_t attr, struct span value, uint6
 void store_gram_merge(struct store_txn *t);
 /** Does a search for any part of this value find the entry? */
 bool store_has_gram(struct store_txn *t, uint32_t attr, struct span value, uint64_t eid);
+
+/** Call fn for every row of the value index of one type, until it returns something else than
+ * RC_OK; it must not write. */
+int store_index_each(struct store_txn *t, uint32_t attr,
+		     int (*fn)(void *ctx, struct span value, uint64_t eid), void *ctx) WARN_UNUSED;
 
 /** Put the context's row; number 0 takes a new number, which is filled in. */
 void store_nc_put(struct store_txn *t, struct store_nc *nc);

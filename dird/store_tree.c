@@ -344,6 +344,25 @@ int store_find(struct store_txn *t, const struct dn *dn, uint64_t *eid_out, unsi
 	return rc;
 }
 
+int store_parent_next(struct store_txn *t, uint64_t *eid)
+{
+	uint8_t key[STORE_EID_BYTES];
+	MDB_val k = {sizeof(key), key}, v;
+	MDB_cursor *c;
+	int rc = store_cursor(t, STORE_TREE, &c), err;
+
+	if (rc != RC_OK)
+		return rc;
+	be_put64(key, *eid + 1);
+	err = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
+	if (err == 0 && k.mv_size >= STORE_EID_BYTES)
+		*eid = be_get64(k.mv_data);
+	else
+		rc = err == MDB_NOTFOUND ? RC_DONE : err == 0 ? RC_CORRUPT : store_rc(err);
+	mdb_cursor_close(c);
+	return rc;
+}
+
 static int append_names(struct store_txn *t, uint64_t eid, bool normal, struct buf *out)
 {
 	unsigned depth;

@@ -103,6 +103,7 @@ struct update_name {
 struct update_names {
 	struct update_name *at;
 	size_t n, room;
+	bool is_below; /* only the entry itself is noted, and what lies below it is meant, too */
 };
 
 /** Before an entry gets another name, or goes: keep its name, and those of what is below it. */

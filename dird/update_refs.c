@@ -10,13 +10,12 @@
  * place again.
  */
 #include "dird/eid_set.h"
-#include "dird/update_int.h"
+#include "dird/update_below.h"
 #include "lib/dn.h"
 
 #include <stdlib.h>
 
-/* The name of an entry, as text or in normal form; in limbo, what stands for it. */
-static int put_name(struct update *u, uint64_t eid, bool normal, struct buf *out)
+int update_name(struct update *u, uint64_t eid, bool normal, struct buf *out)
 {
 	struct entry e;
 	char uuid[UUID_TEXT_BYTES];
@@ -50,7 +49,7 @@ static int take_name(struct update *u, uint64_t eid, bool normal, struct span *o
 	int rc;
 
 	buf_init(&b, 8 * DN_MAX_BYTES);
-	rc = put_name(u, eid, normal, &b);
+	rc = update_name(u, eid, normal, &b);
 	if (rc == RC_OK) {
 		*out = arena_span(u->a, buf_span(&b));
 		rc = out->p != NULL ? RC_OK : RC_NOMEM;
@@ -87,6 +86,10 @@ int update_names_note(struct update *u, uint64_t eid, bool with_subtree, struct 
 	if (rc == RC_NOTFOUND)
 		return RC_OK; /* nothing has a name before the root comes */
 	if (rc == RC_OK && !with_subtree)
+		return note(u, eid, names);
+	if (rc == RC_OK)
+		rc = update_below_is_better(u, eid, &names->is_below);
+	if (rc == RC_OK && names->is_below)
 		return note(u, eid, names);
 	if (rc == RC_OK)
 		rc = store_walk(u->t, eid, STORE_SUB, &iter);
@@ -200,9 +203,8 @@ static int find_referrers(struct update *u, const struct update_names *names, st
 }
 
 /* In memory of its own: there may be many, and large ones. */
-static int mend_referrer(struct update *u, uint64_t eid, const struct update_names *names)
+static int mend_referrer(struct update *u, uint64_t eid, const struct apply_moves *moves)
 {
-	const struct apply_moves moves = {now_of, names};
 	struct update sub = *u;
 	struct apply_entry content;
 	struct apply_context x;
@@ -220,7 +222,7 @@ static int mend_referrer(struct update *u, uint64_t eid, const struct update_nam
 	if (rc == RC_OK)
 		rc = store_nc_find(u->t, &was.e.head.stamp.nc, &nc);
 	if (rc == RC_OK && nc.is_own)
-		rc = apply_mend_all(&x, &was.e, u->c, &moves, &content, &why);
+		rc = apply_mend_all(&x, &was.e, u->c, moves, &content, &why);
 	if (rc == RC_OK && nc.is_own) {
 		head = was.e.head;
 		rc = update_put_changed(&sub, &was, &head, &content, &nc, false);
@@ -229,19 +231,51 @@ static int mend_referrer(struct update *u, uint64_t eid, const struct update_nam
 	return rc == RC_REFUSED || rc == RC_NOTFOUND ? RC_OK : rc;
 }
 
+static int mend_referrers(struct update *u, const struct eid_set *referrers,
+			  const struct apply_moves *moves)
+{
+	size_t i;
+	int rc = RC_OK;
+
+	for (i = 0; rc == RC_OK && i < referrers->size; i++) {
+		if (referrers->at[i] != 0)
+			rc = mend_referrer(u, referrers->at[i], moves);
+	}
+	return rc;
+}
+
 static int mend_together(struct update *u, const struct update_names *names)
 {
+	const struct apply_moves moves = {now_of, names};
 	struct eid_set referrers = {.at = NULL};
-	size_t i;
 	int rc = take_new_names(u, names);
 
 	qsort(names->at, names->n, sizeof(*names->at), by_normal);
 	if (rc == RC_OK)
 		rc = find_referrers(u, names, &referrers);
-	for (i = 0; rc == RC_OK && i < referrers.size; i++) {
-		if (referrers.at[i] != 0)
-			rc = mend_referrer(u, referrers.at[i], names);
-	}
+	if (rc == RC_OK)
+		rc = mend_referrers(u, &referrers, &moves);
+	eid_set_fini(&referrers);
+	return rc;
+}
+
+static int mend_below(struct update *u, const struct update_name *top)
+{
+	struct update_below below = {.u = u, .top = top->eid, .top_normal = top->normal};
+	const struct apply_moves moves = {update_below_now, &below};
+	struct eid_set referrers = {.at = NULL};
+	struct span now;
+	int rc = take_name(u, top->eid, true, &now);
+
+	if (rc != RC_OK || span_eq(now, top->normal))
+		return rc;
+	buf_init(&below.text, 8 * DN_MAX_BYTES);
+	rc = update_below_find(u, top->normal, &referrers);
+	if (rc == RC_OK)
+		rc = mend_referrers(u, &referrers, &moves);
+	if (rc == RC_OK)
+		rc = below.rc;
+	buf_fini(&below.text);
 	eid_set_fini(&referrers);
 	return rc;
 }
@@ -274,7 +308,9 @@ int update_names_mend(struct update *u, const struct update_names *names, bool i
 	struct uuid uuid_out = u->c->uuid_out;
 	int rc = store_error(u->t);
 
-	if (rc == RC_OK && names->n > 1 && !is_gone)
+	if (rc == RC_OK && names->is_below)
+		rc = mend_below(u, &names->at[0]);
+	else if (rc == RC_OK && names->n > 1 && !is_gone)
 		rc = mend_together(u, names);
 	else if (rc == RC_OK)
 		rc = mend_one_by_one(u, names, is_gone);

@@ -2,24 +2,38 @@
 #include "dird/update_int.h"
 #include "lib/dn.h"
 
-/* How many levels lie below an entry. */
-static int height(struct update *u, uint64_t base, unsigned *out)
+/* How far above `eid` is `base`? 0: it is the entry itself, or not above it. */
+static int levels(struct update *u, uint64_t eid, uint64_t base, unsigned *out)
 {
-	struct store_iter *i = NULL;
-	uint64_t eid, at;
 	struct entry e;
 	unsigned n;
-	int rc = store_walk(u->t, base, STORE_CHILDREN, &i);
+	int rc = RC_OK;
 
-	*out = 0;
-	while (rc == RC_OK && (rc = store_iter_next(i, &eid)) == RC_OK) {
-		for (n = 0, at = eid; rc == RC_OK && at != base; n++) {
-			rc = store_entry(u->t, at, &e);
-			at = e.head.parent;
-		}
-		*out = n > *out ? n : *out;
+	for (n = 0; rc == RC_OK && eid != base && eid != 0; n++) {
+		rc = store_entry(u->t, eid, &e);
+		eid = e.head.parent;
 	}
-	store_iter_free(&i);
+	*out = eid == base ? n : 0;
+	return rc;
+}
+
+/* How many levels lie below an entry. Few entries have children, so those are looked at. */
+static int height(struct update *u, uint64_t base, unsigned *out)
+{
+	uint64_t eid = 0;
+	unsigned n;
+	int rc;
+
+	*out = store_has_children(u->t, base) ? 1 : 0;
+	if (*out == 0)
+		return RC_OK;
+	while ((rc = store_parent_next(u->t, &eid)) == RC_OK) {
+		rc = levels(u, eid, base, &n);
+		if (rc != RC_OK)
+			return rc;
+		if (n != 0 && n + 1 > *out)
+			*out = n + 1;
+	}
 	return rc == RC_DONE ? RC_OK : rc;
 }
 

@@ -34,8 +34,8 @@ void view_facts_init(struct view_facts *f, struct update *u, const struct view_s
 	buf_init(&f->scratch, UINT32_MAX);
 	buf_init(&f->key, 2 * VIEW_KEY_MAX_BYTES);
 	buf_init(&f->old_key, 2 * VIEW_KEY_MAX_BYTES);
-	f->may_show = e != NULL && view_may_show(e) && store_root(u->t, &f->root) == RC_OK &&
-		      look_above(f);
+	f->is_placed = e != NULL && store_root(u->t, &f->root) == RC_OK && look_above(f);
+	f->may_show = f->is_placed && view_may_show(e);
 }
 
 void view_facts_fini(struct view_facts *f)
@@ -141,10 +141,13 @@ int update_view_entry(struct update *u, const struct view_set *set, const struct
 /* --- what hangs below a moved entry --- */
 
 /* Look at an entry whose place may have changed with one above it. */
-static int refresh(struct update *u, const struct view_set *set, uint64_t eid)
+static int refresh(struct update *u, const struct view_set *set, const bool *concerned,
+		   uint64_t eid)
 {
 	struct buf record;
+	struct view_facts f;
 	struct entry e;
+	unsigned i;
 	int rc = store_entry(u->t, eid, &e);
 
 	if (rc != RC_OK)
@@ -154,10 +157,12 @@ static int refresh(struct update *u, const struct view_set *set, uint64_t eid)
 	rc = buf_rc(&record);
 	if (rc == RC_OK)
 		rc = entry_open(buf_span(&record), &e);
-	if (rc == RC_OK && view_is_definition(&e))
-		u->views_changed = true;
-	if (rc == RC_OK)
-		rc = update_rows(u, set, eid, &e, &e);
+	view_facts_init(&f, u, set, eid, &e);
+	for (i = 0; i < set->n && rc == RC_OK; i++) {
+		if (concerned[i])
+			rc = update_row(&f, &set->defs[i], &e);
+	}
+	view_facts_fini(&f);
 	buf_fini(&record);
 	return rc;
 }
@@ -176,19 +181,64 @@ static int list_below(struct update *u, uint64_t top, uint64_t *at, unsigned *n)
 	return rc == RC_OK ? RC_TOOBIG : rc == RC_DONE ? RC_OK : rc;
 }
 
-static int refresh_below(struct update *u, const struct view_set *set, uint64_t top)
+static int refresh_below(struct update *u, const struct view_set *set, const bool *concerned,
+			 uint64_t top)
 {
 	uint64_t *at = mem_alloc(BELOW_MAX * sizeof(*at));
 	unsigned i, n = 0;
 	int rc = at != NULL ? list_below(u, top, at, &n) : RC_NOMEM;
 
 	for (i = 0; rc == RC_OK && i < n; i++)
-		rc = refresh(u, set, at[i]);
+		rc = refresh(u, set, concerned, at[i]);
 	mem_free(at);
-	if (rc != RC_TOOBIG)
-		return rc;
-	u->views_changed = true;
-	return update_views_again(u->t, u->ctx, set);
+	return rc == RC_TOOBIG ? update_views_again(u->t, u->ctx, set, concerned) : rc;
+}
+
+/* Of the views that are kept, those on which what lies below the entry may come or go, or count
+ * otherwise. A view of direct children has them wherever their parent is. */
+static bool find_concerned(struct update *u, const struct view_set *set, uint64_t eid,
+			   const struct entry *old, const struct entry *now, bool *out)
+{
+	struct view_facts was, is;
+	bool is_any = false;
+	unsigned i;
+
+	view_facts_init(&was, u, set, eid, old);
+	view_facts_init(&is, u, set, eid, now);
+	if (was.is_placed != is.is_placed)
+		u->views_changed = true; /* definitions may come or go, too */
+	for (i = 0; i < set->n; i++) {
+		const struct view_def *d = &set->defs[i];
+
+		out[i] = is_kept(d) &&
+			 (was.is_placed != is.is_placed || was.is_hidden != is.is_hidden ||
+			  (!d->view.is_one_level && d->base != 0 && d->base != is.root &&
+			   store_is_within(u->t, old->head.parent, d->base) !=
+				   store_is_within(u->t, now->head.parent, d->base)));
+		is_any |= out[i];
+	}
+	view_facts_fini(&is);
+	view_facts_fini(&was);
+	return is_any;
+}
+
+/* Below a moved entry the base may be another one, below a hidden one entries are hidden, too. */
+static int update_below(struct update *u, const struct view_set *set, uint64_t eid,
+			const struct entry *old, const struct entry *now)
+{
+	bool *concerned;
+
+	if (old == NULL || now == NULL ||
+	    (old->head.parent == now->head.parent &&
+	     ((old->head.flags ^ now->head.flags) & ENTRY_HIDDEN) == 0) ||
+	    !store_has_children(u->t, eid))
+		return RC_OK;
+	concerned = arena_zalloc(u->a, set->n + 1, sizeof(*concerned));
+	if (concerned == NULL)
+		return RC_NOMEM;
+	return find_concerned(u, set, eid, old, now, concerned)
+		       ? refresh_below(u, set, concerned, eid)
+		       : RC_OK;
 }
 
 /* --- views whose base is gone, has come, or is another entry now --- */
@@ -227,13 +277,6 @@ static bool is_definition(const struct entry *e)
 	return e != NULL && view_is_definition(e);
 }
 
-/* Below a moved entry the base may be another one, below a hidden one entries are hidden, too. */
-static bool concerns_below(const struct entry *old, const struct entry *now)
-{
-	return old->head.parent != now->head.parent ||
-	       ((old->head.flags ^ now->head.flags) & ENTRY_HIDDEN) != 0;
-}
-
 int update_views(struct update *u, uint64_t eid, const struct entry *old, const struct entry *now)
 {
 	struct view_set *set;
@@ -252,9 +295,8 @@ int update_views(struct update *u, uint64_t eid, const struct entry *old, const 
 			u->views_changed = true;
 	}
 	rc = update_rows(u, set, eid, old, now);
-	if (rc == RC_OK && old != NULL && now != NULL && concerns_below(old, now) &&
-	    store_has_children(u->t, eid))
-		rc = refresh_below(u, set, eid);
+	if (rc == RC_OK)
+		rc = update_below(u, set, eid, old, now);
 	view_set_put(store_of(u->t), &set);
 	return rc;
 }

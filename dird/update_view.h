@@ -10,6 +10,7 @@ struct view_facts {
 	const struct view_set *set;
 	uint64_t eid, root;
 	const struct entry *e; /* NULL: it is gone */
+	bool is_placed;        /* not in limbo */
 	bool may_show, is_hidden, has_mask;
 	uint32_t mask;
 	struct buf scratch, key, old_key;
@@ -27,9 +28,10 @@ uint32_t view_facts_mask(struct view_facts *f);
 int update_view_entry(struct update *u, const struct view_set *set, const struct view_def *d,
 		      uint64_t eid, struct span record) WARN_UNUSED;
 
-/** All entries are to be looked at again, for all views; what is there stays in place. */
+/** All entries are to be looked at again, for the views that are marked; what is there stays in
+ * place. */
 int update_views_again(struct store_txn *t, const struct update_context *ctx,
-		       const struct view_set *set) WARN_UNUSED;
+		       const struct view_set *set, const bool *marked) WARN_UNUSED;
 
 /** The view has all its rows. */
 int update_view_ready(struct store_txn *t, const struct update_context *ctx,

@@ -241,13 +241,13 @@ int update_views_end(struct update *u)
 }
 
 int update_views_again(struct store_txn *t, const struct update_context *ctx,
-		       const struct view_set *set)
+		       const struct view_set *set, const bool *marked)
 {
 	unsigned i;
 	int rc = RC_OK;
 
 	for (i = 0; i < set->n && rc == RC_OK; i++) {
-		if (set->defs[i].state == VIEW_READY || set->defs[i].state == VIEW_BUILDING)
+		if (marked[i])
 			rc = set_state(t, &set->defs[i], VIEW_BUILDING, 1);
 	}
 	return rc == RC_OK ? new_generation(t, ctx) : rc;

@@ -10,6 +10,7 @@ import tap  # noqa: E402
 import ber  # noqa: E402
 from ber import integer, tlv  # noqa: E402
 from dird_site import DirdSite  # noqa: E402
+from waypost import run, wait_for  # noqa: E402
 
 ROOT, PEOPLE, LISTS, LENGTH = "o=Example", 2000, 10, 1000
 SITE = None
@@ -99,6 +100,135 @@ class Moves(unittest.TestCase):
                          [name(1, self.NEW).lower(), name(2, self.NEW).lower()])
         # one list at a time in memory, not each once for every member
         self.assertLess(self.peak() - before, 64 * 1024)
+
+
+LISTS_BASE = "cn=Address Lists,o=Example"
+
+
+class FewReferences(unittest.TestCase):
+    """A subtree that is larger than the number of values that name entries: these are looked through, so a move costs
+    what there is to mend."""
+    WIDE, SIZE = "ou=wide,o=Example", 1300
+    LONG = "x" * 250  # two of them are more than an index key holds
+
+    @classmethod
+    def setUpClass(cls):
+        cls.site = DirdSite()
+        cls.addClassCleanup(cls.site.close)
+        cls.site.start()
+        cls.c = cls.site.admin(timeout=100)
+        cls.addClassCleanup(cls.c.__exit__)
+        cls.n = 100
+        hidden = dict(unit("attic"), objectClass=["organizationalUnit", "mailRecipient"],
+                      hideFromAddressLists=["TRUE"])
+        inner = f"ou=in\\, here+description=b,{cls.WIDE}"
+        cls.people = [name(i, cls.WIDE) for i in range(cls.SIZE)] + [
+            name(0, inner), f"cn=Zo\u00eb \\\"Z\\\",{inner}", f"cn={cls.LONG},ou={cls.LONG},{cls.WIDE}"]
+        entries = [(ROOT, {"objectClass": ["organization", "mailOrganization"], "o": ["Example"]}),
+                   (cls.WIDE, unit("wide")), ("ou=target,o=Example", unit("target")), ("ou=attic,o=Example", hidden),
+                   (inner, dict(unit("in, here"), description=["b"])), (f"ou={cls.LONG},{cls.WIDE}", unit(cls.LONG)),
+                   (LISTS_BASE, {"objectClass": ["container"], "cn": ["Address Lists"]})]
+        for view, base, scope in (("all", ROOT, "sub"), ("target", "ou=target,o=Example", "sub"),
+                                  ("direct", "ou=target,o=Example", "one"), ("moving", cls.WIDE, "sub"),
+                                  ("inner", inner, "one")):
+            entries.append((f"cn={view},{LISTS_BASE}", {
+                "objectClass": ["addressBookView"], "cn": [view], "viewBase": [base], "viewScope": [scope],
+                "viewFilter": ["(objectClass=person)"], "viewSort": ["cn"]}))
+        cn = [f"p{i}" for i in range(cls.SIZE)] + ["p0", "Zo\u00eb \"Z\"", cls.LONG]
+        entries += [(dn, {"objectClass": ["inetOrgPerson"], "cn": [cn[i]], "sn": ["x"]})
+                    for i, dn in enumerate(cls.people)]
+        cls.members = [cls.people[-1], "cn=nobody,ou=wide,o=Example", cls.people[-2], "cn=Other,o=Example",
+                       cls.people[7].upper().replace("=WIDE", "=Wide"), cls.people[-3], cls.WIDE,
+                       "cn=p1,ou=wide\\,o=Example", "cn=p1,xou=wide,o=Example"]
+        entries += [(f"cn=l{k},{where}", {
+            "objectClass": ["groupOfNames"], "cn": [f"l{k}"], "member": cls.members, "seeAlso": [cls.people[3]],
+            "owner": [cls.WIDE]}) for k, where in ((0, ROOT), (1, cls.WIDE))]
+        entries += [("cn=unique,o=Example", {
+            "objectClass": ["groupOfUniqueNames"], "cn": ["unique"],
+            "uniqueMember": [cls.people[5], "cn=Other,o=Example#'01'B"]})]
+        for dn, values in entries[:12]:
+            cls.ask(ber.add, dn, values)
+        cls.c.send(*(ber.add(9, dn, values) for dn, values in entries[12:]))
+        for _ in entries[12:]:
+            a = cls.c.answer()
+            assert a.code == 0, a.text
+
+    ask = classmethod(Moves.ask.__func__)
+    read = Moves.read
+
+    def expect(self, top):
+        """Everything that named an entry says its name of now; what named none stays."""
+        def now(dn):
+            known = {d.lower() for d in self.people + [self.WIDE]}
+            if dn.lower() not in known:
+                return dn
+            return dn[:len(dn) - len(self.WIDE)].lower() + top
+
+        want = [now(m).lower() for m in self.members]
+        for where in (ROOT, top):
+            k = int(where == top)
+            self.assertEqual([m.lower() for m in self.read(f"cn=l{k},{where}", "member")], want)
+            self.assertEqual(self.read(f"cn=l{k},{where}", "seeAlso"), [now(self.people[3])])
+            self.assertEqual(self.read(f"cn=l{k},{where}", "owner"), [top])
+        self.assertEqual(self.read("cn=unique,o=Example", "uniqueMember"),
+                         [now(self.people[5]), "cn=Other,o=Example#'01'B"])
+        self.assertEqual([m.lower() for m in self.read(now(self.people[7]), "memberOf")],
+                         [f"cn=l0,{ROOT}".lower(), f"cn=l1,{top}".lower()])
+
+    def view(self, name_):
+        """Its state, and how many it has."""
+        dn = f"cn={name_},{LISTS_BASE}"
+        self.c.send(ber.search(7, dn, 0, ber.PRESENT, ["viewEntries", "viewState"]))
+        _, a = ber.entry(self.c.answer().body)
+        self.assertEqual(self.c.result(7).code, 0)
+        return a["viewState"][0].decode(), int(a.get("viewEntries", [b"-1"])[0])
+
+    def expect_views(self, inside, has_base=True):
+        people = len(self.people)
+        want = {"all": people, "target": people if inside else 0, "direct": 0,
+                "moving": people if has_base else 0, "inner": 2 if has_base else 0}
+        wait_for("views", lambda: all(self.view(v)[0].split(":")[0] in ("ready", "empty") for v in want))
+        self.assertEqual({v: self.view(v)[1] for v in want}, want)
+
+    def check(self):
+        """Every row of every index and view is what it should be."""
+        self.site.stop()
+        self.c.__exit__()
+        run("dirctl", "check", "--config", self.site.path("dird.conf"))
+        self.site.start()
+        type(self).c = self.site.admin(timeout=100)
+
+    def test_moves(self):
+        self.expect(self.WIDE)
+        self.expect_views(False)
+        top = self.WIDE
+        for rdn, superior, inside in (("ou=Wider", None, False), ("ou=Wider", "ou=target,o=Example", True),
+                                      ("ou=wide", "ou=attic,o=Example", False), ("ou=wide", "o=Example", False),
+                                      ("ou=wide", "ou=target,o=Example", True), ("ou=wide", "o=Example", False)):
+            self.ask(ber.moddn, top, rdn, superior=superior)
+            top = rdn + "," + (superior or "o=Example")
+            with self.subTest(top=top):
+                self.expect(top)
+                self.expect_views(inside, top == self.WIDE)
+                self.check()
+
+    def test_too_deep(self):
+        """Names keep to 64 RDNs, wherever the deepest entry lies."""
+        deep = ROOT
+        for i in range(40):
+            deep = f"ou=d{i},{deep}"
+            self.ask(ber.add, deep, unit(f"d{i}"))
+        low = self.WIDE
+        for i in range(23):
+            low = f"ou=w{i},{low}"
+            self.ask(ber.add, low, unit(f"w{i}"))
+        self.c.send(ber.moddn(7, self.WIDE, "ou=wide", superior=deep))
+        a = self.c.result(7)
+        self.assertEqual((a.code, a.text), (53, b"names would have more than 64 RDNs"))
+        self.ask(ber.delete, low)
+        self.ask(ber.moddn, self.WIDE, "ou=wide", superior=deep)
+        self.expect("ou=wide," + deep)
+        self.ask(ber.moddn, "ou=wide," + deep, "ou=wide", superior=ROOT)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,21 @@ class Large(unittest.TestCase):
                                   attributes=["1.1"])
             self.assertEqual((a.code, len(found)), (0, 100001))
 
+    def test_a_move_of_all_of_them(self):
+        """Nobody comes or goes, so the lists stay as they are, at every moment."""
+        admin = Session(ADMIN, PASSWORD, SITE.ldap)
+        self.addCleanup(admin.__exit__)
+        there = "ou=Elsewhere,ou=S1," + ROOT
+        admin.send(ber.add(8, there, {"objectClass": ["organizationalUnit"], "ou": ["Elsewhere"]}))
+        self.assertEqual(admin.result(8).code, 0)
+        for old, superior in ((PEOPLE, there), (PEOPLE.split(",")[0] + "," + there, "ou=S1," + ROOT)):
+            admin.send(ber.moddn(9, old, "cn=Recipients", superior=superior))
+            self.assertEqual(admin.result(9).code, 0)
+            self.assertEqual(self.c.window(ROOT, PERSON, ["cn"], 0, 0, offset=50000),
+                             (0, [f"cn={name(49999)},cn=Recipients,{superior}"], (50000, COUNT, 0)))
+        admin.send(ber.delete(10, there))
+        self.assertEqual(admin.result(10).code, 0)
+
     def test_what_no_view_has(self):
         """A clear refusal; few entries are sorted as ever."""
         a, found = self.c.ask(ROOT, both(PERSON, ODD), ber.control(SORT, True, sort_keys("mail")))
