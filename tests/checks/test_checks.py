@@ -90,6 +90,10 @@ class Checks(unittest.TestCase):
             rc, out = run("failures", self.tmp)
             self.assertEqual(rc, 1)
             self.assertIn(said, out)
+        self.write("docs/replication.md", "".join(rows) + "| R7, S1 | it goes on | `unit/test_a.c: rends` |\n")
+        rc, out = run("failures", self.tmp)
+        self.assertEqual(rc, 1)
+        self.assertIn("row R7, S1: no rends", out)
         self.write("docs/replication.md", "".join(rows[:34]))
         self.assertEqual(run("failures", self.tmp)[0], 1)
 
