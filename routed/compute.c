@@ -406,21 +406,26 @@ static int make_memos(struct compute_work *w)
 	return RC_OK;
 }
 
-static int fill(struct compute_work *w, struct table **out)
+int compute_begin(struct compute_work *w)
 {
-	uint32_t site_text;
-	unsigned cls;
-	int rc = run_classes(w);
+	int rc = collect_targets(w);
 
-	if (rc == RC_OK)
-		rc = collect_targets(w);
 	if (rc == RC_OK)
 		rc = make_memos(w);
 	if (rc != RC_OK)
 		return rc;
-	site_text = build_text(&w->b, w->m->sites[w->site].name, (struct span){NULL, 0});
+	w->site_text = build_text(&w->b, w->m->sites[w->site].name, (struct span){NULL, 0});
 	w->ex_text = build_text(&w->b, SPAN_LIT("EX"), (struct span){NULL, 0});
-	rc = collect_domains(w);
+	return collect_domains(w);
+}
+
+static int fill(struct compute_work *w, struct table **out)
+{
+	unsigned cls;
+	int rc = run_classes(w);
+
+	if (rc == RC_OK)
+		rc = compute_begin(w);
 	for (cls = 0; cls < TABLE_CLASSES && rc == RC_OK; cls++)
 		rc = class_rows(w, cls);
 	if (rc == RC_OK)
@@ -428,7 +433,7 @@ static int fill(struct compute_work *w, struct table **out)
 	if (rc != RC_OK)
 		return rc;
 	point_domains(w);
-	return build_finish(&w->b, site_text, &w->domains, out);
+	return build_finish(&w->b, w->site_text, &w->domains, out);
 }
 
 int compute_table(const struct model *m, struct span site, struct table **out)
@@ -454,31 +459,46 @@ static int give_more(const struct compute_work *w, const struct compute_more *mo
 	return rc;
 }
 
+int compute_work_init(struct compute_work *w, const struct model *m, struct span site, size_t rows)
+{
+	int rc;
+
+	must(m->committed);
+	*w = (struct compute_work){.m = m, .last_wanted = GRAPH_NONE};
+	arena_init(&w->a);
+	rc = build_init(&w->b, rows);
+	if (rc == RC_OK)
+		rc = model_find_site(m, site, &w->site);
+	if (rc == RC_OK)
+		w->root = m->sites[w->site].name_id;
+	return rc;
+}
+
+void compute_work_fini(struct compute_work *w)
+{
+	graph_run_fini(&w->run[TABLE_SYSTEM]);
+	graph_run_fini(&w->run[TABLE_USER]);
+	map_fini(&w->domains);
+	build_fini(&w->b);
+	arena_fini(&w->a);
+}
+
 int compute_table_more(const struct model *m, struct span site, const struct compute_more *more,
 		       struct table **out)
 {
-	struct compute_work w = {
-		.m = m, .holds = more->holds, .wanted = more->wanted, .last_wanted = GRAPH_NONE};
+	struct compute_work w;
 	int rc;
 
 	*out = NULL;
-	must(m->committed);
-	rc = model_find_site(m, site, &w.site);
-	if (rc != RC_OK)
-		return rc;
-	w.root = m->sites[w.site].name_id;
-	arena_init(&w.a);
-	rc = build_init(&w.b, (size_t)m->nnames * TABLE_CLASSES + 16);
+	rc = compute_work_init(&w, m, site, (size_t)m->nnames * TABLE_CLASSES + 16);
+	w.holds = more->holds;
+	w.wanted = more->wanted;
 	if (rc == RC_OK)
 		rc = fill(&w, out);
 	if (rc == RC_OK)
 		rc = give_more(&w, more);
 	if (rc != RC_OK)
 		table_free(out);
-	graph_run_fini(&w.run[TABLE_SYSTEM]);
-	graph_run_fini(&w.run[TABLE_USER]);
-	map_fini(&w.domains);
-	build_fini(&w.b);
-	arena_fini(&w.a);
+	compute_work_fini(&w);
 	return rc;
 }

@@ -36,3 +36,15 @@ struct compute_more {
 /** The same, with more. */
 int compute_table_more(const struct model *m, struct span site, const struct compute_more *more,
 		       struct table **out) WARN_UNUSED;
+
+/**
+ * All candidates of one target, also those that routing does not take while there are cheaper ones:
+ * a table with their rows alone, in the order in which they would be tried (docs/routing.md
+ * "Paths"). Computed when somebody asks: a run over the whole organisation for one target.
+ *
+ * `type` and `target` are those of a row: "EX" and a site's name, or an address space.
+ * Returns  RC_OK; RC_NOTFOUND: no site `site`, or no target of that name. RC_TOOBIG, RC_NOMEM.
+ */
+int compute_candidates(const struct model *m, struct span site, enum table_class cls,
+		       struct span type, struct span target, const struct holds *holds,
+		       struct table **out) WARN_UNUSED;

@@ -59,7 +59,7 @@ static enum table_reason direct_reason(struct compute_work *w, uint32_t node,
 	s = &w->m->sites[site];
 	if (s->domain.n == 0 || compute_pinned(c, s->domain_folded).n != 0)
 		return reason;
-	if (reason == TABLE_OK)
+	if (reason == TABLE_OK && w->wanted != NULL)
 		want(w, node, site);
 	held = holds_reason(w->holds, s->domain_folded);
 	return reason == TABLE_OK || held == TABLE_DAMPENED ? held : reason;
@@ -84,17 +84,16 @@ static void direct_nexthop(struct compute_work *w, uint32_t node, const struct m
 	row->nexthop = w->mx_text[node];
 }
 
-static int site_row(struct compute_work *w, unsigned cls, uint32_t node, uint32_t label,
-		    enum table_reason reason)
+static int put_row(struct compute_work *w, unsigned cls, uint32_t node, uint32_t label,
+		   uint32_t cost, enum table_reason reason)
 {
-	const struct graph_run *r = compute_run_of(w, cls);
-	const struct graph_label *l = &r->labels[label];
+	const struct graph_label *l = &compute_run_of(w, cls)->labels[label];
 	struct table_row row = {.type = w->ex_text, .target = compute_target_text(w, node)};
 	int rc = compute_chain_row(w, cls, label, &row);
 
 	if (rc != RC_OK)
 		return rc;
-	row.cost = r->dist[node];
+	row.cost = cost;
 	row.reason = (uint8_t)reason;
 	if (reason == TABLE_OK) {
 		row.mode = TABLE_DIRECT;
@@ -104,6 +103,15 @@ static int site_row(struct compute_work *w, unsigned cls, uint32_t node, uint32_
 	}
 	build_row(&w->b, &row);
 	return RC_OK;
+}
+
+int compute_site_row(struct compute_work *w, unsigned cls, uint32_t node, uint32_t label,
+		     uint32_t cost)
+{
+	const struct graph_label *l = &compute_run_of(w, cls)->labels[label];
+
+	return put_row(w, cls, node, label, cost,
+		       cls == TABLE_USER ? direct_reason(w, node, l) : TABLE_IS_SYSTEM);
 }
 
 static void no_route_row(struct compute_work *w, unsigned cls, uint32_t node)
@@ -151,7 +159,7 @@ int compute_site_rows(struct compute_work *w, unsigned cls, const struct compute
 		if (cls == TABLE_USER)
 			reason = direct_reason(w, target->node, &r->labels[label]);
 		if (!direct || reason == TABLE_OK)
-			rc = site_row(w, cls, target->node, label, reason);
+			rc = put_row(w, cls, target->node, label, r->dist[target->node], reason);
 	}
 	return rc;
 }

@@ -22,7 +22,7 @@ static int cmp_groups(const void *a, const void *b)
 	return c != 0 ? c : span_cmp(x->pattern, y->pattern);
 }
 
-static bool has_offers(const struct model_connector *c, unsigned carry)
+bool compute_has_offers(const struct model_connector *c, unsigned carry)
 {
 	return c->site != MODEL_NONE && c->enabled && c->sends && (c->carries & carry) != 0;
 }
@@ -45,7 +45,7 @@ static int collect_offers(struct compute_work *w, unsigned cls, struct compute_o
 	for (i = 0; i < m->nconnectors && total != 0; i++) {
 		const struct model_connector *c = &m->connectors[i];
 
-		if (c->nspaces == 0 || !has_offers(c, compute_carry(cls)) ||
+		if (c->nspaces == 0 || !compute_has_offers(c, compute_carry(cls)) ||
 		    compute_run_of(w, cls)->dist[m->sites[c->site].name_id] == GRAPH_NONE)
 			continue;
 		for (k = 0; k < c->nspaces; k++) {
@@ -169,6 +169,32 @@ static int local_row(struct compute_work *w, unsigned cls, const struct model_sp
 	return RC_OK;
 }
 
+static int put_row(struct compute_work *w, unsigned cls, const struct compute_way *way,
+		   const struct model_space *own, uint32_t cost, struct table_row *row)
+{
+	int rc;
+
+	if (way->label == GRAPH_NONE)
+		rc = local_row(w, cls, own, way->connector, row);
+	else
+		rc = compute_chain_row(w, cls, way->label, row);
+	row->cost = cost;
+	row->reason = cls == TABLE_SYSTEM ? TABLE_IS_SYSTEM : TABLE_IS_SPACE;
+	build_row(&w->b, row);
+	return rc;
+}
+
+int compute_space_row(struct compute_work *w, unsigned cls, struct span type, struct span pattern,
+		      const struct model_space *own, const struct compute_way *way, uint32_t cost)
+{
+	struct table_row row = {
+		.type = build_text(&w->b, type, (struct span){NULL, 0}),
+		.target = build_text(&w->b, pattern, (struct span){NULL, 0}),
+	};
+
+	return put_row(w, cls, way, own, cost, &row);
+}
+
 int compute_space_rows(struct compute_work *w, unsigned cls, const struct compute_group *g,
 		       struct compute_ways *ways)
 {
@@ -188,15 +214,7 @@ int compute_space_rows(struct compute_work *w, unsigned cls, const struct comput
 	row.type = build_text(&w->b, space->type, (struct span){NULL, 0});
 	row.target = build_text(&w->b, space->pattern, (struct span){NULL, 0});
 	for (i = 0; i < ways->n && rc == RC_OK; i++) {
-		const struct compute_way *way = &ways->items[i];
-
-		if (way->label == GRAPH_NONE)
-			rc = local_row(w, cls, space, way->connector, &row);
-		else
-			rc = compute_chain_row(w, cls, way->label, &row);
-		row.cost = cost;
-		row.reason = cls == TABLE_SYSTEM ? TABLE_IS_SYSTEM : TABLE_IS_SPACE;
-		build_row(&w->b, &row);
+		rc = put_row(w, cls, &ways->items[i], space, cost, &row);
 	}
 	return rc;
 }

@@ -5,6 +5,7 @@
  *   compute_rows.c    candidates in order; what a row over the chain says
  *   compute_sites.c   rows of sites: direct or not, and why (R8)
  *   compute_spaces.c  rows of address spaces (R6)
+ *   compute_candidates.c  all candidates of one target, for people
  */
 #pragma once
 
@@ -59,7 +60,7 @@ struct compute_work {
 	uint32_t *transport_text;                /* by edge out of the root */
 	struct compute_hop *hops;                /* the same */
 	uint32_t *step[TABLE_CLASSES];           /* by label */
-	uint32_t ex_text;
+	uint32_t ex_text, site_text;
 	const struct holds *holds; /* NULL: nothing is held, and `wanted` is not asked for */
 	struct buf *wanted;        /* struct span */
 	uint32_t last_wanted;      /* node */
@@ -76,6 +77,17 @@ static inline const struct graph_run *compute_run_of(const struct compute_work *
 {
 	return w->run[cls].g != NULL ? &w->run[cls] : &w->run[TABLE_SYSTEM];
 }
+
+/* compute.c */
+
+/** Zero it and find the site; room for `rows` rows to begin with. RC_NOTFOUND, RC_NOMEM. Ends with
+ * compute_work_fini() in any case. */
+int compute_work_init(struct compute_work *w, const struct model *m, struct span site,
+		      size_t rows) WARN_UNUSED;
+void compute_work_fini(struct compute_work *w);
+
+/** With graph and runs there: names, targets, domains, and what rows are made with. RC_NOMEM. */
+int compute_begin(struct compute_work *w) WARN_UNUSED;
 
 /* compute_rows.c */
 
@@ -114,6 +126,10 @@ void compute_sort_ways(const struct compute_work *w, const struct graph_run *r,
 int compute_site_rows(struct compute_work *w, unsigned cls, const struct compute_target *target,
 		      struct compute_ways *ways) WARN_UNUSED;
 
+/** One row over the chain or direct, as R8 says. RC_NOMEM. */
+int compute_site_row(struct compute_work *w, unsigned cls, uint32_t node, uint32_t label,
+		     uint32_t cost) WARN_UNUSED;
+
 /* compute_spaces.c */
 
 /** An address space that applies at this site. */
@@ -128,6 +144,14 @@ struct compute_group {
 	const struct compute_offer *offers;
 	uint32_t n;
 };
+
+/** Do the spaces of the connector count for a class? */
+bool compute_has_offers(const struct model_connector *c, unsigned carry);
+
+/** One row of a space; `own` is that of the local connector for a way without label. RC_NOMEM. */
+int compute_space_row(struct compute_work *w, unsigned cls, struct span type, struct span pattern,
+		      const struct model_space *own, const struct compute_way *way,
+		      uint32_t cost) WARN_UNUSED;
 
 /** The groups of a class, sorted by type and printed pattern, in the arena of w. RC_NOMEM. */
 int compute_groups(struct compute_work *w, unsigned cls, struct compute_group **out,

@@ -1,5 +1,6 @@
 #include "routed/explain.h"
 
+#include "routed/alternates.h"
 #include "routed/netstring.h"
 
 struct step {
@@ -18,6 +19,7 @@ struct view {
 	struct step *steps;
 	unsigned nsteps;
 	struct buf transport;
+	struct alternates alternates;
 	struct span next_site;              /* that gets the mail; n = 0: none */
 	const struct health_domain *health; /* of the site's domain; NULL: nothing watches it */
 };
@@ -147,6 +149,8 @@ static int gather(struct view *v, struct arena *a)
 	rc = lookup_route(v->t, &v->key, cls, &v->answer);
 	if (rc == RC_OK && v->answer.result.row != NULL)
 		rc = gather_path(v, a, v->answer.result.row);
+	if (rc == RC_OK && v->answer.result.row != NULL && v->m != NULL)
+		rc = alternates_find(v->m, v->t, &v->answer.result, &v->alternates);
 	if (rc == RC_OK && v->r->health != NULL)
 		v->health = health_find(v->r->health, v->answer.domain);
 	if (rc == RC_OK && v->answer.verdict == LOOKUP_ROUTE)
@@ -319,6 +323,7 @@ static void say_route(const struct view *v, struct buf *out)
 	if (v->answer.result.nrows > 1)
 		buf_printf(out, "           %u candidates of equal cost, this is the first\n",
 			   v->answer.result.nrows);
+	alternates_write(&v->alternates, out);
 }
 
 static void say(const struct view *v, struct buf *out)
@@ -435,6 +440,7 @@ static void json_route(const struct view *v, struct buf *out)
 		json_step(&v->steps[i], out);
 	}
 	buf_puts(out, "]");
+	alternates_json(&v->alternates, out);
 }
 
 static void write_json(const struct view *v, struct buf *out)
@@ -482,6 +488,7 @@ void explain_write(const struct table *t, const struct model *m, const struct ex
 		write_json(&v, out);
 	else
 		say(&v, out);
+	alternates_fini(&v.alternates);
 	buf_fini(&v.transport);
 	buf_fini(&scratch);
 	arena_fini(&a);

@@ -121,23 +121,27 @@ static void relax(const struct graph *g, uint32_t node, unsigned carry, uint32_t
 	}
 }
 
-/* Fills dist; order[] gets the nodes that are reached, nearest first. */
-static int distances(const struct graph *g, uint32_t root, unsigned carry, uint32_t *dist,
-		     uint32_t *order, uint32_t *norder)
+int graph_distances(const struct graph *g, const struct graph_goal *sources, uint32_t nsources,
+		    unsigned carry, uint32_t *dist, uint32_t *order, uint32_t *norder)
 {
+	size_t pushes = (size_t)g->nedges + nsources;
 	struct queue q = {.used = 0};
 	uint32_t at, d;
 
-	q.node = mem_alloc(((size_t)g->nedges + 1) * sizeof(*q.node));
-	q.next = mem_alloc(((size_t)g->nedges + 1) * sizeof(*q.next));
+	q.node = mem_alloc((pushes + 1) * sizeof(*q.node));
+	q.next = mem_alloc((pushes + 1) * sizeof(*q.next));
 	if (q.node == NULL || q.next == NULL) {
 		mem_free(q.node);
 		mem_free(q.next);
 		return RC_NOMEM;
 	}
 	memset(q.head, 0xff, sizeof(q.head));
-	dist[root] = 0;
-	push(&q, root, 0);
+	for (at = 0; at < nsources; at++) {
+		if (sources[at].cost >= dist[sources[at].node])
+			continue;
+		dist[sources[at].node] = sources[at].cost;
+		push(&q, sources[at].node, sources[at].cost);
+	}
 	*norder = 0;
 	for (d = 0; q.waiting != 0; d++) {
 		for (at = q.head[d % BUCKETS]; at != GRAPH_NONE; at = q.next[at]) {
@@ -340,6 +344,7 @@ static int label_all(struct graph_run *r, unsigned carry, const uint32_t *order,
 int graph_run(const struct graph *g, uint32_t root, unsigned carry, uint32_t max_labels,
 	      struct graph_run *out)
 {
+	const struct graph_goal from = {root, 0};
 	uint32_t *order = mem_alloc(g->nnodes * sizeof(*order));
 	uint32_t norder = 0;
 	int rc = RC_NOMEM;
@@ -351,7 +356,7 @@ int graph_run(const struct graph *g, uint32_t root, unsigned carry, uint32_t max
 	if (order != NULL && out->dist != NULL && out->head != NULL) {
 		memset(out->dist, 0xff, g->nnodes * sizeof(*out->dist));
 		memset(out->head, 0xff, g->nnodes * sizeof(*out->head));
-		rc = distances(g, root, carry, out->dist, order, &norder);
+		rc = graph_distances(g, &from, 1, carry, out->dist, order, &norder);
 	}
 	if (rc == RC_OK)
 		rc = label_all(out, carry, order, norder);

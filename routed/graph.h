@@ -65,6 +65,36 @@ int graph_run(const struct graph *g, uint32_t root, unsigned carry, uint32_t max
 	      struct graph_run *out) WARN_UNUSED;
 void graph_run_fini(struct graph_run *r);
 
+/** Where a way may begin or end, and what that costs. */
+struct graph_goal {
+	uint32_t node;
+	uint32_t cost; /* <= ADDRESS_COST_MAX */
+};
+
+/**
+ * The least costs from any of the sources to all nodes, in dist (filled with GRAPH_NONE before);
+ * order[] gets the nodes that are reached, nearest first. Both have room for all nodes. RC_NOMEM.
+ */
+int graph_distances(const struct graph *g, const struct graph_goal *sources, uint32_t nsources,
+		    unsigned carry, uint32_t *dist, uint32_t *order, uint32_t *norder) WARN_UNUSED;
+
+struct graph_candidate {
+	uint32_t label; /* the last of its path */
+	uint32_t cost;  /* the goal's own included */
+};
+
+/**
+ * For each edge out of `root`, the best path over it to one of the goals, by the same order as a
+ * run's, whatever it costs: the candidates that a run has only if they are of least cost. No goal
+ * is the root. Cost: a run from the goals backwards, and the length of the paths. Returns  RC_OK;
+ * free *run with graph_run_fini(): it has labels, no distances. *out lies in the arena, in the
+ * order of first edges. RC_TOOBIG: more than max_labels. RC_NOMEM.
+ */
+int graph_candidates(const struct graph *g, uint32_t root, unsigned carry,
+		     const struct graph_goal *goals, uint32_t ngoals, uint32_t max_labels,
+		     struct arena *a, struct graph_run *run, struct graph_candidate **out,
+		     uint32_t *n) WARN_UNUSED;
+
 /** Order of candidates of equal cost: fewer hops, then names, then DNs of the connectors. */
 int graph_label_cmp(const struct graph_run *r, uint32_t a, uint32_t b);
 

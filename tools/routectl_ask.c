@@ -66,6 +66,17 @@ static bool read_all(int fd, struct buf *reply)
 	}
 }
 
+bool routectl_reply_check(struct span reply)
+{
+	struct span text;
+
+	if (!span_starts(reply, SPAN_LIT("error: ")))
+		return true;
+	text = span_trim(span_from(reply, 7));
+	cli_error("%.*s", SPAN_ARG(text));
+	return false;
+}
+
 static bool exchange(const char *path, const char *line, struct buf *reply)
 {
 	int fd = connect_to(path);
@@ -82,13 +93,7 @@ static bool exchange(const char *path, const char *line, struct buf *reply)
 		cli_error("%s: the answer broke off", path);
 		return false;
 	}
-	if (span_starts(buf_span(reply), SPAN_LIT("error: "))) {
-		struct span text = span_trim(span_from(buf_span(reply), 7));
-
-		cli_error("%.*s", SPAN_ARG(text));
-		return false;
-	}
-	return true;
+	return routectl_reply_check(buf_span(reply));
 }
 
 /* What is wrong has been said. */

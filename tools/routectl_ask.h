@@ -10,6 +10,9 @@
  */
 bool routectl_ask(const char *config, const char *line, struct buf *reply);
 
+/** Is it an answer? "error: ..." is none: cli_error() has said it then. */
+bool routectl_reply_check(struct span reply);
+
 /** The organisation's DN from a routed.conf, to be freed with mem_free(); NULL: cli_error() has
  * said why. */
 char *routectl_organisation(const char *config);

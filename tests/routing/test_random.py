@@ -202,6 +202,57 @@ class Random(unittest.TestCase):
         return 1
 
 
+class Alternates(unittest.TestCase):
+    """R5: routectl explain shows the candidates behind those of the table, cheapest first."""
+
+    def explain(self, path, site, cls, address):
+        p = subprocess.run(["routectl", "explain", "--ldif", path, "--site", site, "--class", cls, "--json",
+                            address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        return json.loads(p.stdout)
+
+    def check(self, seed):
+        rng, names, entries = organisation(seed)
+        site, seen = rng.choice(names), 0
+        with tempfile.NamedTemporaryFile("w", suffix=".ldif", encoding="utf-8") as f:
+            write(entries, f)
+            world = reference.World(f.name)
+            local = reference.fold(site)
+            for cls in ("user", "system"):
+                candidates = world.all_candidates(cls, local)
+                for target, pairs in candidates.items():
+                    domain = target in world.sites and world.sites[target].domain
+                    if not domain or domain.lower() == "both.example":
+                        continue
+                    got = self.explain(f.name, site, cls, "x@" + domain)
+                    self.assertEqual(got["type"], "EX")
+                    want = self.rows(world, cls, local, target, pairs)
+                    used = got["candidates"]
+                    self.assertEqual(got["alternates"], [r for r in want if r not in want[:used]]
+                                     if want[0]["mode"] != "direct" else self.behind_direct(want))
+                    self.assertEqual(got["alternatesTotal"], len(got["alternates"]))
+                    seen += len(got["alternates"])
+        return seen
+
+    @staticmethod
+    def behind_direct(rows):
+        return [r for r in rows if r["mode"] != "direct" or r["cost"] != rows[0]["cost"]]
+
+    @staticmethod
+    def rows(world, cls, local, target, pairs):
+        """All candidates as rows; those that the table has come first."""
+        rows = []
+        for cost, path in sorted(pairs.values(), key=lambda p: (p[0], world.order(p[1]))):
+            one = world.site_rows(cls, local, target, {0: (cost, path)})[0]
+            name = world.sites[target].name
+            rows.append({"class": cls, "type": "EX", "target": name, **one})
+        least = rows[0]["cost"]
+        direct = [r for r in rows if r["cost"] == least and r["mode"] == "direct"]
+        return direct + [r for r in rows if r not in direct]
+
+    def test_as_the_reference(self):
+        self.assertGreater(sum(self.check(seed) for seed in range(SEEDS // 8)), 50)
+
+
 def show(seed):
     _, names, entries = organisation(seed)
     with tempfile.NamedTemporaryFile("w", suffix=".ldif", encoding="utf-8") as f:
