@@ -87,7 +87,7 @@ void op_view_init(struct op_view *v, struct op *op, struct buf *value);
 void op_view_set(struct op_view *v, struct store_txn *t, uint64_t eid, struct span dn_normal);
 
 /** About how many bytes the entry has on its way out, for tlv_open_about(). */
-size_t op_entry_about(const struct op_selection *sel, const struct entry *e, struct span dn);
+size_t op_entry_about(const struct op_selection *sel, const struct entry *e);
 /** SearchResultEntry of an entry whose DN is known: what op_entry_write() does. */
 int op_entry_write_named(struct op_sight *v, uint64_t eid, const struct entry *e, struct span dn,
 			 const struct op_selection *sel, struct buf *out) WARN_UNUSED;

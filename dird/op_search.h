@@ -53,8 +53,7 @@ struct search {
 	bool page_is_full;
 
 	struct op_sight *sight; /* good for one slice, as is what follows */
-	uint64_t parent;        /* whose DN is in parent_dn */
-	struct buf parent_dn, dn_normal, value, scratch;
+	struct buf dn_normal, value, scratch;
 };
 
 /* --- op_search_run.c: candidates, slices, the end --- */

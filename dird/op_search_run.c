@@ -24,7 +24,6 @@ void search_free(struct search **sp)
 	eid_set_fini(&s->seen);
 	eid_set_fini(&s->places);
 	mem_free(s->place_list);
-	buf_fini(&s->parent_dn);
 	buf_fini(&s->scratch);
 	buf_fini(&s->value);
 	buf_fini(&s->dn_normal);
@@ -39,7 +38,6 @@ struct search *search_new(void)
 
 	if (s == NULL)
 		return NULL;
-	buf_init(&s->parent_dn, DN_MAX_BYTES * 2);
 	buf_init(&s->scratch, CONN_PDU_BOUND_BYTES);
 	buf_init(&s->value, UINT32_MAX);
 	buf_init(&s->dn_normal, DN_MAX_BYTES * 2);
@@ -123,32 +121,11 @@ int search_flush(struct op *op, struct buf *out)
 	return rc;
 }
 
-/* The DN of an entry; that of its parent is remembered within a slice. */
-static int write_dn(struct search *s, struct store_txn *t, uint64_t eid, const struct entry *e,
-		    struct buf *out)
-{
-	int rc = 0;
-
-	if (e->head.parent == 0)
-		return store_dn(t, eid, out);
-	if (s->parent != e->head.parent) {
-		buf_clear(&s->parent_dn);
-		rc = store_dn(t, e->head.parent, &s->parent_dn);
-		s->parent = rc == 0 ? e->head.parent : 0;
-	}
-	if (rc != 0)
-		return rc;
-	buf_put(out, e->head.rdn);
-	buf_putc(out, ',');
-	buf_put(out, buf_span(&s->parent_dn));
-	return buf_rc(out);
-}
-
 int search_send_entry(struct op *op, struct op_sight *v, uint64_t eid, const struct entry *e,
 		      struct span dn, struct buf *out)
 {
 	const struct op_selection *sel = search_of(op)->selection;
-	size_t mark = tlv_open_about(out, TLV_SEQUENCE, op_entry_about(sel, e, dn) + 16);
+	size_t mark = tlv_open_about(out, TLV_SEQUENCE, op_entry_about(sel, e));
 	int rc;
 
 	tlv_put_int(out, TLV_INTEGER, op->msg.id);
@@ -189,11 +166,12 @@ bool search_covers(const struct search *s, struct store_txn *t, uint64_t eid, co
 	case STORE_ONE:
 		return e->head.parent == s->base || in_place(s, t, eid, e);
 	case STORE_CHILDREN:
-		if (eid != s->base && (s->base_is_root || store_is_within(t, eid, s->base)))
+		if (eid != s->base &&
+		    (s->base_is_root || store_entry_is_within(t, eid, e, s->base)))
 			return true;
 		return in_place(s, t, eid, e);
 	case STORE_SUB:
-		return s->base_is_root || store_is_within(t, eid, s->base) ||
+		return s->base_is_root || store_entry_is_within(t, eid, e, s->base) ||
 		       in_place(s, t, eid, e);
 	}
 	return false;
@@ -211,7 +189,7 @@ static int send_found(struct op *op, struct store_txn *t, uint64_t eid, const st
 		return RC_DONE;
 	}
 	buf_clear(&s->value);
-	rc = write_dn(s, t, eid, e, &s->value);
+	rc = store_entry_dn(t, eid, e, &s->value);
 	if (rc == RC_NOTFOUND)
 		return 0; /* in limbo: its parent has not come yet */
 	if (rc == 0)
@@ -478,7 +456,6 @@ static int run(struct op *op, struct store_txn *t, struct buf *out, enum ldap_re
 	op_view_init(&view, op, &s->value);
 	op_view_set(&view, t, 0, span_make(NULL, 0));
 	s->sight = &view.sight;
-	s->parent = 0;
 	for (i = 0; i < SEARCH_SLICE_ENTRIES && rc == 0; i++) {
 		if (out->n == 0 && !op_may_send(op))
 			break;

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#define ABOVE_BYTES 64 /* of an entry on its way out: the parent's name, about */
+
 /* Attributes that are computed on reading. `plus`: `+` returns them, too. */
 enum computed {
 	COMPUTED_ENTRY_DN,
@@ -491,9 +493,10 @@ static int put_computed(const struct shown *s)
 	return rc;
 }
 
-size_t op_entry_about(const struct op_selection *sel, const struct entry *e, struct span dn)
+/* Bytes of the runs that are wanted whole. */
+static size_t about_attrs(const struct op_selection *sel, const struct entry *e)
 {
-	size_t n = dn.n;
+	size_t n = 0;
 
 	if (sel->all_user)
 		n += sel->sees_protected ? e->user_bytes : e->public_bytes;
@@ -502,38 +505,52 @@ size_t op_entry_about(const struct op_selection *sel, const struct entry *e, str
 	return n;
 }
 
+size_t op_entry_about(const struct op_selection *sel, const struct entry *e)
+{
+	return about_attrs(sel, e) + e->head.rdn.n + ABOVE_BYTES;
+}
+
+static size_t open_entry(const struct op_selection *sel, const struct entry *e, struct buf *out)
+{
+	return tlv_open_about(out, (uint8_t)TLV_APP_CONS(MSG_SEARCH_ENTRY), op_entry_about(sel, e));
+}
+
+static int close_entry(const struct shown *s, size_t body)
+{
+	size_t attrs = tlv_open_about(s->out, TLV_SEQUENCE, about_attrs(s->sel, s->e));
+	int rc;
+
+	rc = put_runs(s);
+	if (rc == 0)
+		rc = put_wanted(s);
+	if (rc == 0)
+		rc = put_computed(s);
+	tlv_close(s->out, attrs);
+	tlv_close(s->out, body);
+	return rc != 0 ? rc : buf_rc(s->out);
+}
+
 int op_entry_write_named(struct op_sight *v, uint64_t eid, const struct entry *e, struct span dn,
 			 const struct op_selection *sel, struct buf *out)
 {
 	const struct shown s = {sel, v, eid, e, out};
-	size_t about = op_entry_about(sel, e, dn), body, attrs;
-	int rc;
+	size_t body = open_entry(sel, e, out);
 
-	body = tlv_open_about(out, (uint8_t)TLV_APP_CONS(MSG_SEARCH_ENTRY), about + 8);
 	tlv_put(out, TLV_OCTETS, dn);
-	attrs = tlv_open_about(out, TLV_SEQUENCE, about - dn.n);
-	rc = put_runs(&s);
-	if (rc == 0)
-		rc = put_wanted(&s);
-	if (rc == 0)
-		rc = put_computed(&s);
-	tlv_close(out, attrs);
-	tlv_close(out, body);
-	return rc != 0 ? rc : buf_rc(out);
+	return close_entry(&s, body);
 }
 
 int op_entry_write(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
 		   const struct op_selection *sel, struct buf *out)
 {
 	struct op_sight sight;
-	struct buf dn;
-	int rc;
+	const struct shown s = {sel, &sight, eid, e, out};
+	size_t body = open_entry(sel, e, out), dn = tlv_open(out, TLV_OCTETS);
+	int rc = store_entry_dn(t, eid, e, out);
 
+	tlv_close(out, dn);
+	if (rc != 0)
+		return rc;
 	op_sight_init(&sight, op, t);
-	buf_init(&dn, DN_MAX_BYTES * 2);
-	rc = store_dn(t, eid, &dn);
-	if (rc == 0)
-		rc = op_entry_write_named(&sight, eid, e, buf_span(&dn), sel, out);
-	buf_fini(&dn);
-	return rc;
+	return close_entry(&s, body);
 }

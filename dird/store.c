@@ -237,6 +237,14 @@ int store_open(const char *folder, const struct store_options *opt, struct store
 	return rc;
 }
 
+static void txn_free(struct store_txn *t)
+{
+	store_above_free(&t->above);
+	store_digest_close(t);
+	buf_fini(&t->fresh);
+	mem_free(t);
+}
+
 void store_close(struct store **s)
 {
 	struct store *st = *s;
@@ -248,7 +256,7 @@ void store_close(struct store **s)
 	while ((t = st->pool) != NULL) {
 		st->pool = t->next;
 		mdb_txn_abort(t->txn);
-		mem_free(t);
+		txn_free(t);
 	}
 	store_bulk_drop(st);
 	if (st->cache != NULL)
@@ -312,7 +320,7 @@ static int resize(struct store *s, size_t bytes)
 	for (t = s->pool; t != NULL; t = next) {
 		next = t->next;
 		mdb_txn_abort(t->txn);
-		mem_free(t);
+		txn_free(t);
 	}
 	s->pool = NULL;
 	err = mdb_env_set_mapsize(s->env, bytes);
@@ -328,6 +336,19 @@ static int grow(struct store *s)
 	int err = mdb_env_info(s->env, &info);
 
 	return err != 0 ? store_rc(err) : resize(s, info.me_mapsize * 2);
+}
+
+/* What is remembered stays true while nothing is committed. */
+static void begin_snapshot(struct store_txn *t)
+{
+	size_t snapshot = mdb_txn_id(t->txn);
+
+	t->rc = RC_OK;
+	if (t->snapshot == snapshot)
+		return;
+	t->snapshot = snapshot;
+	t->root = 0;
+	store_above_forget(t->above);
 }
 
 /* RC_MORE: another process has grown the map. */
@@ -349,14 +370,13 @@ static int try_read(struct store *s, struct store_txn **out)
 		err = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->txn);
 	}
 	if (err == 0) {
-		t->rc = RC_OK;
-		t->root = 0;
+		begin_snapshot(t);
 		*out = t;
 		return RC_OK;
 	}
 	if (t->txn != NULL)
 		mdb_txn_abort(t->txn);
-	mem_free(t);
+	txn_free(t);
 	reader_leave(s, NULL);
 	return err == MDB_MAP_RESIZED ? RC_MORE : store_rc(err);
 }
@@ -378,6 +398,7 @@ void store_read_end(struct store_txn **t)
 	if (txn == NULL)
 		return;
 	must(!txn->is_write);
+	store_order_close(txn);
 	mdb_txn_reset(txn->txn);
 	*t = NULL;
 	reader_leave(txn->store, txn);
@@ -434,9 +455,7 @@ int store_write_commit(struct store_txn **t)
 		rc = grow(txn->store);
 		rc = rc == RC_OK ? RC_MORE : rc;
 	}
-	buf_fini(&txn->fresh);
-	store_digest_close(txn);
-	mem_free(txn);
+	txn_free(txn);
 	*t = NULL;
 	return rc;
 }
@@ -448,9 +467,7 @@ void store_write_abort(struct store_txn **t)
 	must((*t)->is_write);
 	mdb_txn_abort((*t)->txn);
 	store_bulk_settle(*t, false);
-	buf_fini(&(*t)->fresh);
-	store_digest_close(*t);
-	mem_free(*t);
+	txn_free(*t);
 	*t = NULL;
 }
 

@@ -95,9 +95,14 @@ int store_find(struct store_txn *t, const struct dn *dn, uint64_t *eid_out,
 int store_dn(struct store_txn *t, uint64_t eid, struct buf *out) WARN_UNUSED;
 int store_dn_normal(struct store_txn *t, uint64_t eid, struct buf *out) WARN_UNUSED;
 
+/** The first for an entry that is at hand. */
+int store_entry_dn(struct store_txn *t, uint64_t eid, const struct entry *e,
+		   struct buf *out) WARN_UNUSED;
+
 /** Is `eid` equal to or below `base`? Candidates of store_ranges() and store_by_uuid() are checked
  * with it even when base is the root: an entry in limbo is within nothing. */
 bool store_is_within(struct store_txn *t, uint64_t eid, uint64_t base);
+bool store_entry_is_within(struct store_txn *t, uint64_t eid, const struct entry *e, uint64_t base);
 bool store_has_children(struct store_txn *t, uint64_t eid);
 uint64_t store_child_count(struct store_txn *t, uint64_t eid, uint64_t limit);
 uint64_t store_entry_count(struct store_txn *t);

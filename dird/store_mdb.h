@@ -28,6 +28,12 @@ struct store {
 	struct store_bulk *bulk; /* store_bulk.h; NULL: rows are put at once */
 };
 
+/* Where a read transaction stands in the change order: no row lies between these two. */
+struct store_place {
+	MDB_cursor *cursor; /* on the upper one; NULL: not opened */
+	MDB_val lower, upper, row;
+};
+
 struct store_txn {
 	struct store *store;
 	MDB_txn *txn;
@@ -38,7 +44,10 @@ struct store_txn {
 	uint64_t fresh_entries, fresh_values, fresh_last;
 	struct store_digests *digests;   /* store_digest.c; NULL: none was changed */
 	uint64_t gathered[STORE_TABLES]; /* rows that store_bulk.c took instead */
+	size_t snapshot;                 /* of a read transaction; what follows belongs to it */
 	uint64_t root;                   /* cached; 0: not looked up yet */
+	struct store_above *above;       /* store_name.c; NULL: nothing yet */
+	struct store_place order;        /* store_order.c */
 	struct store_txn *next;          /* in the pool */
 };
 
@@ -61,6 +70,11 @@ void store_stick(struct store_txn *t, int err);
 /** Look a key up. RC_NOTFOUND is an answer; other errors stick to a write transaction. */
 int store_get(struct store_txn *t, enum store_table table, struct span key,
 	      struct span *out) WARN_UNUSED;
+void store_above_forget(struct store_above *above);
+void store_above_free(struct store_above **above);
+/** Before the transaction ends. */
+void store_order_close(struct store_txn *t);
+
 /** Put and delete; an error sticks. Deleting what is not there is RC_CORRUPT. */
 void store_put(struct store_txn *t, enum store_table table, struct span key, struct span value);
 void store_del(struct store_txn *t, enum store_table table, struct span key, struct span value);

@@ -174,23 +174,78 @@ static int read_order(struct span key, struct span row, struct store_change *out
 	return RC_OK;
 }
 
+/* Is the key behind the lower row, and not behind the upper one? */
+static bool is_between(const struct store_place *p, struct span key)
+{
+	return p->lower.mv_size != 0 && span_cmp(store_span(p->lower), key) < 0 &&
+	       span_cmp(key, store_span(p->upper)) <= 0;
+}
+
+static int step(struct store_place *p)
+{
+	p->lower = p->upper;
+	return mdb_cursor_get(p->cursor, &p->upper, &p->row, MDB_NEXT);
+}
+
+/* The first row at or behind a key; those who ask go through row by row. */
+static int seek_place(struct store_txn *t, struct span key, MDB_val *k, MDB_val *v)
+{
+	struct store_place *p = &t->order;
+	int err = 0, rc = RC_OK;
+
+	if (p->cursor == NULL)
+		rc = store_cursor(t, STORE_ORDER, &p->cursor);
+	if (rc != RC_OK)
+		return rc;
+	if (p->upper.mv_size != 0 && !is_between(p, key))
+		err = step(p);
+	if (err != 0 || p->upper.mv_size == 0 || !is_between(p, key)) {
+		p->lower.mv_size = 0;
+		p->upper = store_val(key);
+		err = mdb_cursor_get(p->cursor, &p->upper, &p->row, MDB_SET_RANGE);
+	}
+	if (err != 0)
+		p->upper.mv_size = 0;
+	*k = p->upper;
+	*v = p->row;
+	return store_rc(err);
+}
+
+void store_order_close(struct store_txn *t)
+{
+	if (t->order.cursor != NULL)
+		mdb_cursor_close(t->order.cursor);
+	memset(&t->order, 0, sizeof(t->order));
+}
+
+static int seek_row(struct store_txn *t, struct span key, MDB_val *k, MDB_val *v)
+{
+	MDB_cursor *c;
+	int rc;
+
+	if (!t->is_write)
+		return seek_place(t, key, k, v);
+	rc = store_cursor(t, STORE_ORDER, &c);
+	if (rc != RC_OK)
+		return rc;
+	*k = store_val(key);
+	rc = store_rc(mdb_cursor_get(c, k, v, MDB_SET_RANGE));
+	mdb_cursor_close(c);
+	return rc;
+}
+
 /* The first row of the context at or behind a key. */
 static int seek_order(struct store_txn *t, uint32_t nc, struct span key, struct store_change *out)
 {
-	MDB_val k = store_val(key), v;
-	MDB_cursor *c;
-	int rc = store_cursor(t, STORE_ORDER, &c);
+	MDB_val k, v;
+	int rc = seek_row(t, key, &k, &v);
 
-	if (rc != RC_OK)
-		return rc;
-	rc = store_rc(mdb_cursor_get(c, &k, &v, MDB_SET_RANGE));
 	if (rc == RC_OK && k.mv_size != STORE_ORDER_KEY_BYTES)
 		rc = RC_CORRUPT;
 	if (rc == RC_NOTFOUND || (rc == RC_OK && be_get32(k.mv_data) != nc))
 		rc = RC_DONE;
 	if (rc == RC_OK)
 		rc = read_order(store_span(k), store_span(v), out);
-	mdb_cursor_close(c);
 	return rc;
 }
 

@@ -3,7 +3,6 @@
 
 #define RDN_KEY_MAX 480 /* longer ones are hashed */
 #define RDN_KEY_HEAD 64 /* what of a hashed one stays readable, and ordered */
-#define ROOT_DEPTH_MAX DN_MAX_RDNS
 
 /* Two FNV-1a hashes with different starts. Equal ones are told apart by looking at the record. */
 static void hash_rdn(struct span s, uint8_t out[static 16])
@@ -245,21 +244,6 @@ uint64_t store_child_count(struct store_txn *t, uint64_t eid, uint64_t limit)
 	return n;
 }
 
-bool store_is_within(struct store_txn *t, uint64_t eid, uint64_t base)
-{
-	struct span record;
-	unsigned depth;
-
-	for (depth = 0; depth <= DN_MAX_RDNS + ROOT_DEPTH_MAX; depth++) {
-		if (eid == base)
-			return true;
-		if (eid == 0 || get_record(t, eid, &record) != RC_OK)
-			return false;
-		eid = entry_peek_parent(record);
-	}
-	return false;
-}
-
 /* --- names --- */
 
 struct names {
@@ -360,48 +344,5 @@ int store_parent_next(struct store_txn *t, uint64_t *eid)
 	else
 		rc = err == MDB_NOTFOUND ? RC_DONE : err == 0 ? RC_CORRUPT : store_rc(err);
 	mdb_cursor_close(c);
-	return rc;
-}
-
-static int append_names(struct store_txn *t, uint64_t eid, bool normal, struct buf *out)
-{
-	unsigned depth;
-	uint64_t root;
-	struct entry e;
-	int rc = store_root(t, &root);
-
-	for (depth = 0; rc == RC_OK && depth <= DN_MAX_RDNS; depth++) {
-		rc = store_entry(t, eid, &e);
-		if (rc != RC_OK)
-			return rc;
-		if (depth != 0)
-			buf_putc(out, ',');
-		buf_put(out, normal ? e.head.rdn_normal : e.head.rdn);
-		if (eid == root)
-			return buf_rc(out);
-		eid = e.head.parent;
-		if (eid == 0)
-			return RC_NOTFOUND; /* below an entry that waits for its parent */
-	}
-	return rc == RC_OK ? RC_CORRUPT : rc;
-}
-
-int store_dn(struct store_txn *t, uint64_t eid, struct buf *out)
-{
-	size_t start = out->n;
-	int rc = append_names(t, eid, false, out);
-
-	if (rc != RC_OK)
-		buf_truncate(out, start);
-	return rc;
-}
-
-int store_dn_normal(struct store_txn *t, uint64_t eid, struct buf *out)
-{
-	size_t start = out->n;
-	int rc = append_names(t, eid, true, out);
-
-	if (rc != RC_OK)
-		buf_truncate(out, start);
 	return rc;
 }

@@ -33,9 +33,9 @@ static bool is_in_scope(const struct sync_session *s, struct store_txn *t, uint6
 	case STORE_ONE:
 		return e->head.parent == s->base_eid;
 	case STORE_SUB:
-		return store_is_within(t, eid, s->base_eid);
+		return store_entry_is_within(t, eid, e, s->base_eid);
 	default:
-		return eid != s->base_eid && store_is_within(t, eid, s->base_eid);
+		return eid != s->base_eid && store_entry_is_within(t, eid, e, s->base_eid);
 	}
 }
 
@@ -49,7 +49,7 @@ int sync_content_has(struct sync_session *s, struct store_txn *t, uint64_t eid,
 	if (s->is_partner)
 		return RC_OK;
 	*out = SYNC_HIDDEN;
-	if (!store_is_within(t, eid, s->root_eid))
+	if (!store_entry_is_within(t, eid, e, s->root_eid))
 		return RC_OK;
 	*out = SYNC_OUTSIDE;
 	if (!is_in_scope(s, t, eid, e))

@@ -4,13 +4,15 @@
 
 #include <stdlib.h>
 
-/* Begin an LDAPMessage with a SearchResultEntry or IntermediateResponse inside. */
-static size_t open_message(struct sync_session *s)
+#define STATE_BYTES 256 /* name, stamp and control of an entry, about */
+
+/* Begin an LDAPMessage with a SearchResultEntry inside, of about so many bytes. */
+static size_t open_message(struct sync_session *s, size_t about)
 {
 	size_t mark;
 
 	buf_clear(&s->out);
-	mark = tlv_open(&s->out, TLV_SEQUENCE);
+	mark = tlv_open_about(&s->out, TLV_SEQUENCE, about);
 	tlv_put_int(&s->out, TLV_INTEGER, s->op->msg.id);
 	return mark;
 }
@@ -54,14 +56,20 @@ static void write_stamp(struct sync_session *s, const struct stamp *stamp)
 	write_attr(&s->out, SPAN_LIT("originStamp"), buf_span(&s->scratch));
 }
 
+static size_t about_stored(const struct entry *e)
+{
+	return e->attrs.n + STATE_BYTES;
+}
+
 /* A partner gets the record's attributes as they are stored. */
 static void write_stored_entry(struct sync_session *s, struct span dn, const struct entry *e)
 {
-	size_t op = tlv_open(&s->out, TLV_APP_CONS(MSG_SEARCH_ENTRY)), attrs;
+	size_t about = about_stored(e), op, attrs;
 	char parent[UUID_TEXT_BYTES];
 
+	op = tlv_open_about(&s->out, TLV_APP_CONS(MSG_SEARCH_ENTRY), about);
 	tlv_put(&s->out, TLV_OCTETS, dn);
-	attrs = tlv_open(&s->out, TLV_SEQUENCE);
+	attrs = tlv_open_about(&s->out, TLV_SEQUENCE, about);
 	buf_put(&s->out, e->attrs);
 	write_stamp(s, &e->head.stamp);
 	uuid_write(&e->head.parent_uuid, parent);
@@ -77,8 +85,8 @@ static int write_partner_entry(struct sync_session *s, struct store_txn *t, uint
 	int rc = RC_OK;
 
 	buf_clear(&s->scratch);
-	if (store_is_within(t, eid, s->root_eid))
-		rc = store_dn(t, eid, &s->scratch);
+	if (store_entry_is_within(t, eid, e, s->root_eid))
+		rc = store_entry_dn(t, eid, e, &s->scratch);
 	else
 		buf_put(&s->scratch, e->head.rdn);
 	write_stored_entry(s, buf_span(&s->scratch), e);
@@ -92,7 +100,7 @@ int sync_send_quarantined(struct sync_session *s, const struct entry *e)
 
 	if (rc != RC_OK)
 		return rc;
-	mark = open_message(s);
+	mark = open_message(s, about_stored(e));
 	write_stored_entry(s, e->head.rdn, e);
 	s->entries_sent++;
 	return close_message(s, mark, s->stage == SYNC_STAGE_PRESENT ? SYNC_ADD : SYNC_MODIFY,
@@ -141,7 +149,7 @@ int sync_send_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
 
 	if (rc != RC_OK)
 		return rc;
-	mark = open_message(s);
+	mark = open_message(s, about_stored(e));
 	if (s->is_partner)
 		rc = write_partner_entry(s, t, eid, e);
 	else if (s->is_openldap)
@@ -157,7 +165,7 @@ int sync_send_entry(struct sync_session *s, struct store_txn *t, uint64_t eid,
 static int send_one_delete(struct sync_session *s, const struct uuid *u, struct span dn,
 			   const struct stamp *stamp)
 {
-	size_t mark = open_message(s);
+	size_t mark = open_message(s, 0);
 	size_t op = tlv_open(&s->out, TLV_APP_CONS(MSG_SEARCH_ENTRY)), attrs;
 
 	tlv_put(&s->out, TLV_OCTETS, dn);

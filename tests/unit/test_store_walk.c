@@ -1,4 +1,5 @@
-/* Walks over a scope (dird/store.h): order, pauses, and what changes meanwhile. */
+/* Walks over a scope (dird/store.h): order, pauses, and what changes meanwhile; names of what is
+ * met. */
 #include "tests/unit/base.h"
 
 #include <limits.h>
@@ -212,6 +213,56 @@ static void what_was_read_ahead_is_forgotten(void **state)
 	store_read_end(&t);
 }
 
+static void expect_place(struct store_txn *t, uint64_t eid, uint64_t base, bool is_within,
+			 const char *want)
+{
+	struct entry e;
+	struct buf dn;
+
+	buf_init(&dn, DN_MAX_BYTES);
+	assert_int_equal(store_dn(t, eid, &dn), RC_OK);
+	unit_assert_span(buf_span(&dn), span_of(want));
+	assert_int_equal(store_entry(t, eid, &e), RC_OK);
+	assert_int_equal(store_is_within(t, eid, base), is_within);
+	assert_int_equal(store_entry_is_within(t, eid, &e, base), is_within);
+	buf_fini(&dn);
+}
+
+/* What is remembered of a parent is of one moment: of the transaction's, also in a write. */
+static void names_belong_to_their_snapshot(void **state)
+{
+	struct base *b = *state;
+	struct store_txn *before, *after;
+	uint64_t a, eid;
+	unsigned depth;
+	struct dn dn;
+
+	add(b, "cn=a,ou=S1,o=Example");
+	add(b, "cn=b,ou=S1,o=Example");
+	add(b, "cn=x,cn=a,ou=S1,o=Example");
+	add(b, "cn=y,cn=x,cn=a,ou=S1,o=Example");
+	assert_int_equal(store_read_begin(b->store, &before), RC_OK);
+	dn = base_dn(b, "cn=a,ou=S1,o=Example");
+	assert_int_equal(store_find(before, &dn, &a, &depth), RC_OK);
+	dn = base_dn(b, "cn=y,cn=x,cn=a,ou=S1,o=Example");
+	assert_int_equal(store_find(before, &dn, &eid, &depth), RC_OK);
+	expect_place(before, eid, a, true, "cn=y,cn=x,cn=a,ou=S1,o=Example");
+	assert_int_equal(
+		base_rename(b, "cn=x,cn=a,ou=S1,o=Example", "cn=X2", true, "cn=b,ou=S1,o=Example"),
+		0);
+	expect_place(before, eid, a, true, "cn=y,cn=x,cn=a,ou=S1,o=Example");
+	assert_int_equal(store_read_begin(b->store, &after), RC_OK);
+	expect_place(after, eid, a, false, "cn=y,cn=X2,cn=b,ou=S1,o=Example");
+	store_read_end(&before);
+	store_read_end(&after);
+	assert_int_equal(store_read_begin(b->store, &after), RC_OK); /* both were used before */
+	assert_int_equal(store_read_begin(b->store, &before), RC_OK);
+	expect_place(after, eid, a, false, "cn=y,cn=X2,cn=b,ou=S1,o=Example");
+	expect_place(before, eid, a, false, "cn=y,cn=X2,cn=b,ou=S1,o=Example");
+	store_read_end(&before);
+	store_read_end(&after);
+}
+
 #define unit_base_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -221,6 +272,7 @@ int main(void)
 		unit_base_test(walk_goes_on_after_changes),
 		unit_base_test(pauses_change_nothing),
 		unit_base_test(what_was_read_ahead_is_forgotten),
+		unit_base_test(names_belong_to_their_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
