@@ -40,6 +40,8 @@ struct change_mod {
 	struct attr attr;  /* nvalues 0: delete or replace the whole attribute */
 };
 
+struct update_ready;
+
 struct change {
 	enum change_kind kind;
 
@@ -51,8 +53,9 @@ struct change {
 	bool replace_existing; /* ADD of bulk load: the root or a site entry of the file replaces
 				  ours */
 
-	struct attr_list attrs;  /* ADD, PUT (PUT: with operational attributes) */
-	struct change_mod *mods; /* MODIFY */
+	const struct update_ready *ready; /* ADD: of update_prepare(); NULL */
+	struct attr_list attrs;           /* ADD, PUT (PUT: with operational attributes) */
+	struct change_mod *mods;          /* MODIFY */
 	unsigned nmods;
 	struct dn_rdn new_rdn; /* RENAME */
 	bool delete_old_rdn;

@@ -46,7 +46,7 @@ struct schema_macro {
 /** Names and OIDs of one kind, folded, to definitions. */
 struct schema_names {
 	struct schema_def **slots;
-	const char **keys;
+	struct span *keys;
 	size_t size; /* power of two */
 };
 

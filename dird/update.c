@@ -56,6 +56,16 @@ int update_index(struct update *u, uint64_t eid, const struct attr_list *old,
 	return apply_differences(u->ctx->schema, old, now, u->a, put_delta, &d);
 }
 
+static int index_ready(struct update *u, uint64_t eid, const struct apply_keys *keys)
+{
+	struct delta d = {u->t, eid};
+	unsigned i;
+
+	for (i = 0; i < keys->n; i++)
+		put_delta(&d, &keys->at[i], true);
+	return store_error(u->t);
+}
+
 /* What waits in quarantine for the entry counts in its place. */
 static void count(struct update *u, const struct entry *old, const struct entry *now)
 {
@@ -104,7 +114,11 @@ int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 	rc = entry_build(&flagged, &content->attrs, content->runs, &record);
 	if (rc == RC_OK) {
 		store_entry_put(u->t, eid, buf_span(&record));
-		rc = update_index(u, eid, old != NULL ? &old->attrs : &none, &content->attrs);
+		if (old == NULL && u->c->ready != NULL)
+			rc = index_ready(u, eid, &u->c->ready->keys);
+		else
+			rc = update_index(u, eid, old != NULL ? &old->attrs : &none,
+					  &content->attrs);
 	}
 	if (rc == RC_OK)
 		rc = store_error(u->t);
@@ -302,21 +316,32 @@ static int put_new(struct update *u, const struct place *p, struct entry_head *h
 	return rc == RC_OK ? store_error(u->t) : rc;
 }
 
+static int make_new(struct update *u, struct uuid *uuid, struct apply_entry *content)
+{
+	const struct update_ready *r = u->c->ready;
+	struct apply_context x = update_apply_context(u);
+	int rc;
+
+	if (r == NULL) {
+		rc = update_new_uuid(u->ctx, uuid);
+		return rc == RC_OK ? apply_add(&x, u->c, uuid, content, u->why) : rc;
+	}
+	*uuid = r->uuid;
+	*content = r->content;
+	*u->why = r->why;
+	return r->rc;
+}
+
 static int add_new(struct update *u, const struct place *p)
 {
 	const struct entry *parent = p->is_root ? NULL : &p->parent_entry;
-	struct apply_context x = update_apply_context(u);
 	struct entry_head head = {.parent = 0};
 	struct apply_entry content;
 	struct store_nc nc;
 	struct uuid id;
 	uint64_t other;
-	int rc = u->ctx->random(head.uuid.b, UUID_BYTES);
+	int rc = make_new(u, &head.uuid, &content);
 
-	head.uuid.b[6] = (uint8_t)((head.uuid.b[6] & 0x0f) | 0x40); /* RFC 4122 §4.4 */
-	head.uuid.b[8] = (uint8_t)((head.uuid.b[8] & 0x3f) | 0x80);
-	if (rc == RC_OK)
-		rc = apply_add(&x, u->c, &head.uuid, &content, u->why);
 	if (rc == RC_OK)
 		rc = update_check_addresses(u, NULL, &content.attrs, 0);
 	if (rc == RC_OK)

@@ -50,6 +50,13 @@ int update_apply(struct store_txn *t, const struct update_context *ctx, struct c
 		 struct arena *a, enum update_outcome *outcome, struct result *why) WARN_UNUSED;
 
 /**
+ * Do ahead what update_apply() would do for a new entry without looking at the database: content,
+ * schema, rows of the index. For the threads of a load. Memory from the arena, which the change
+ * needs from then on. RC_OK also where the entry will be refused.
+ */
+int update_prepare(const struct update_context *ctx, struct change *c, struct arena *a) WARN_UNUSED;
+
+/**
  * Fill *why with a referral (10) to the servers of the site that writes a context, or 53 where none
  * of them is known here. RC_REFUSED; else the store's error.
  */

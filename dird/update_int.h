@@ -24,6 +24,18 @@ struct update_old {
 	struct attr_list attrs; /* all of them */
 };
 
+/** What update_prepare() has found out. */
+struct update_ready {
+	int rc; /* of apply_add() */
+	struct result why;
+	struct uuid uuid;
+	struct apply_entry content;
+	struct apply_keys keys;
+};
+
+/** A random entryUUID. */
+int update_new_uuid(const struct update_context *ctx, struct uuid *out) WARN_UNUSED;
+
 /** Load an entry and all its attributes. RC_NOTFOUND; else an error of the store. */
 int update_load(struct update *u, uint64_t eid, struct update_old *out) WARN_UNUSED;
 

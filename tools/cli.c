@@ -292,11 +292,18 @@ static void show(struct cli_progress *p)
 	const char *begin = p->on_terminal ? "\r" : "";
 	const char *end = p->on_terminal ? "\033[K" : "\n";
 
+	double seconds = (double)(p->shown_ms - p->begun_ms) / 1000;
+	double rate = seconds > 0 ? (double)p->done / seconds : 0;
+
+	fprintf(stderr, "%s%s: %lu", begin, p->what, p->done);
 	if (p->total != 0)
-		fprintf(stderr, "%s%s: %lu of %lu (%lu %%)%s", begin, p->what, p->done, p->total,
-			(unsigned long)((double)p->done * 100 / (double)p->total), end);
-	else
-		fprintf(stderr, "%s%s: %lu%s", begin, p->what, p->done, end);
+		fprintf(stderr, " of %lu (%lu %%)", p->total,
+			(unsigned long)((double)p->done * 100 / (double)p->total));
+	if (rate > 0)
+		fprintf(stderr, ", %.0f/s", rate);
+	if (rate > 0 && p->total > p->done)
+		fprintf(stderr, ", %.0f s left", (double)(p->total - p->done) / rate);
+	fputs(end, stderr);
 	p->shown = true;
 }
 

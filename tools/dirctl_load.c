@@ -2,41 +2,22 @@
  * dirctl load: LDIF into a copy of the database, in batches, by the same road as every change; the
  * copy takes the database's place when all of it is in.
  */
-#include "tools/dirctl.h"
+#include "tools/dirctl_load.h"
 
 #include "dird/addresses.h"
-#include "dird/apply.h"
-#include "dird/gram.h"
 #include "dird/store_bulk.h"
-#include "lib/dn.h"
-#include "lib/file.h"
-#include "lib/ldif.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/random.h>
-#include <unistd.h>
-
-/* Large, because a commit writes most pages of the tree: its keys are spread all over it. And as
- * many as whole blocks of the n-gram index have, for these are written anew when more is added. */
-#define BATCH_RECORDS (4 * GRAM_BLOCK_ENTRIES)
-#define BATCH_BYTES (64u << 20)
-
-/* Records of the running transaction are kept: the batch is repeated when the map has grown. */
-struct batch {
-	struct arena arena;
-	struct ldif_record records[BATCH_RECORDS];
-	unsigned n, room; /* room: how many there are to be */
-};
+#include <pthread.h>
+#include <sys/stat.h>
 
 struct load {
 	struct dirctl d;
 	const char *file;
 	bool go_on;
 	FILE *in;
-	struct ldif_reader *reader;
-	struct batch batch;
+	struct load_reader reader;
+	struct load_batch batches[2];
 	struct update_context ctx;
 	struct cli_progress progress;
 
@@ -50,14 +31,9 @@ struct load {
 	unsigned long batch_added, batch_changed;
 };
 
-static int random_bytes(void *p, size_t n)
-{
-	return getrandom(p, n, 0) == (ssize_t)n ? RC_OK : RC_IO;
-}
-
 /* --- one record --- */
 
-static int wrong(struct load *l, const struct ldif_record *r, const char *what, const char *why)
+static int wrong(struct load *l, const struct load_record *r, const char *what, const char *why)
 {
 	char dn[200];
 	size_t i, n = r->dn.n < sizeof(dn) ? r->dn.n : sizeof(dn);
@@ -65,76 +41,13 @@ static int wrong(struct load *l, const struct ldif_record *r, const char *what, 
 	for (i = 0; i < n; i++)
 		dn[i] = (char)(r->dn.p[i] < 0x20 || r->dn.p[i] == 0x7f ? '?' : r->dn.p[i]);
 	cli_context("%s:%lu: ", l->file, r->line);
-	cli_error("%.*s: %s%s%s", (int)n, dn, what, *why != '\0' ? ": " : "", why);
+	if (what == NULL)
+		cli_error("%s", why);
+	else
+		cli_error("%.*s: %s%s%s", (int)n, dn, what, *why != '\0' ? ": " : "", why);
 	cli_context("%s", "");
 	l->errors++;
 	return RC_REFUSED;
-}
-
-static int to_attrs(const struct ldif_record *r, struct arena *a, struct attr_list *out)
-{
-	unsigned i;
-
-	out->n = r->nattrs;
-	out->attrs = arena_zalloc(a, r->nattrs, sizeof(*out->attrs));
-	if (out->attrs == NULL)
-		return RC_NOMEM;
-	for (i = 0; i < r->nattrs; i++)
-		out->attrs[i] =
-			(struct attr){r->attrs[i].type, r->attrs[i].values, r->attrs[i].nvalues};
-	return RC_OK;
-}
-
-static int to_mods(const struct ldif_record *r, struct arena *a, struct change *c)
-{
-	static const enum change_op ops[] = {[LDIF_OP_ADD] = CHANGE_OP_ADD,
-					     [LDIF_OP_DELETE] = CHANGE_OP_DELETE,
-					     [LDIF_OP_REPLACE] = CHANGE_OP_REPLACE,
-					     [LDIF_OP_INCREMENT] = CHANGE_OP_INCREMENT};
-	unsigned i;
-
-	c->nmods = r->nattrs;
-	c->mods = arena_zalloc(a, r->nattrs, sizeof(*c->mods));
-	if (c->mods == NULL)
-		return RC_NOMEM;
-	for (i = 0; i < r->nattrs; i++) {
-		c->mods[i].op = ops[r->attrs[i].op];
-		c->mods[i].attr =
-			(struct attr){r->attrs[i].type, r->attrs[i].values, r->attrs[i].nvalues};
-	}
-	return RC_OK;
-}
-
-/* *why is set when the names of the record are no names. */
-static int to_change(const struct ldif_record *r, struct arena *a, struct change *c,
-		     const char **why)
-{
-	int rc = dn_parse(a, r->dn, &c->dn, why);
-
-	if (rc != RC_OK)
-		return rc;
-	switch (r->kind) {
-	case LDIF_CONTENT:
-	case LDIF_ADD:
-		c->kind = CHANGE_ADD;
-		c->may_set_operational = true;
-		return to_attrs(r, a, &c->attrs);
-	case LDIF_MODIFY:
-		c->kind = CHANGE_MODIFY;
-		return to_mods(r, a, c);
-	case LDIF_DELETE:
-		c->kind = CHANGE_DELETE;
-		return RC_OK;
-	case LDIF_MODRDN:
-		c->kind = CHANGE_RENAME;
-		c->delete_old_rdn = r->deleteoldrdn;
-		c->has_new_superior = r->has_newsuperior;
-		rc = dn_rdn_parse(a, r->newrdn, &c->new_rdn, why);
-		if (rc == RC_OK && r->has_newsuperior)
-			rc = dn_parse(a, r->newsuperior, &c->new_superior, why);
-		return rc;
-	}
-	return RC_INVALID;
 }
 
 static bool is_of_this_load(const struct load *l, uint64_t eid)
@@ -186,7 +99,7 @@ static int note_replaced(struct load *l, uint64_t eid)
 	return RC_OK;
 }
 
-static int refused(struct load *l, const struct ldif_record *r, const struct result *why)
+static int refused(struct load *l, const struct load_record *r, const struct result *why)
 {
 	char text[200];
 
@@ -196,24 +109,18 @@ static int refused(struct load *l, const struct ldif_record *r, const struct res
 }
 
 /* RC_REFUSED: reported; other errors end the load. */
-static int load_record(struct load *l, struct store_txn *t, const struct ldif_record *r)
+static int load_record(struct load *l, struct store_txn *t, const struct load_record *r)
 {
-	struct change c = {.kind = CHANGE_ADD};
+	struct change c = r->change;
 	enum update_outcome outcome = UPDATE_APPLIED;
-	const char *why_name = "malformed name";
 	struct result why = {.code = LR_SUCCESS};
 	struct arena a;
 	int rc;
 
+	if (r->why != NULL)
+		return wrong(l, r, r->what, r->why);
 	arena_init(&a);
-	c.actor = span_of(arena_printf(&a, "cn=admin,%s", l->d.config.organisation));
-	rc = to_change(r, &a, &c, &why_name);
-	if (rc == RC_INVALID || rc == RC_TOOBIG) {
-		rc = wrong(l, r, "invalidDNSyntax", why_name);
-		goto out;
-	}
-	if (rc == RC_OK)
-		rc = update_apply(t, &l->ctx, &c, &a, &outcome, &why);
+	rc = update_apply(t, &l->ctx, &c, &a, &outcome, &why);
 	if (rc == RC_REFUSED && why.code == LR_EXISTS && c.kind == CHANGE_ADD &&
 	    is_replaceable(l, t, &c.dn)) {
 		c.replace_existing = true;
@@ -229,14 +136,13 @@ static int load_record(struct load *l, struct store_txn *t, const struct ldif_re
 		l->batch_changed++;
 	else if (rc == RC_OK)
 		l->batch_added++;
-out:
 	arena_fini(&a);
 	return rc;
 }
 
 /* --- batches --- */
 
-static int try_records(struct load *l, unsigned from, unsigned to)
+static int try_records(struct load *l, const struct load_batch *b, unsigned from, unsigned to)
 {
 	unsigned long errors = l->errors;
 	struct store_txn *t;
@@ -249,7 +155,7 @@ static int try_records(struct load *l, unsigned from, unsigned to)
 	l->nreplaced = l->nreplaced_committed;
 	l->ctx.wall_us = clock_system.wall_us(&clock_system);
 	for (i = from; i < to && store_error(t) == RC_OK; i++) {
-		rc = load_record(l, t, &l->batch.records[i]);
+		rc = load_record(l, t, b->records[i]);
 		if (rc == RC_REFUSED && !l->go_on)
 			continue; /* look at the rest, too: all errors are told */
 		if (rc != RC_OK && rc != RC_REFUSED && store_error(t) == RC_OK)
@@ -266,18 +172,18 @@ static int try_records(struct load *l, unsigned from, unsigned to)
 	return rc;
 }
 
-static int put_records(struct load *l, unsigned from, unsigned to)
+static int put_records(struct load *l, const struct load_batch *b, unsigned from, unsigned to)
 {
 	int rc;
 
 	if (from == to)
 		return RC_OK;
 	do {
-		rc = try_records(l, from, to);
+		rc = try_records(l, b, from, to);
 	} while (rc == RC_MORE);
 	if (rc != RC_OK) {
-		cli_error("%s: near line %lu: %s", l->d.config.database,
-			  l->batch.records[from].line, rc_text(rc));
+		cli_error("%s: near line %lu: %s", l->d.config.database, b->records[from]->line,
+			  rc_text(rc));
 		return rc;
 	}
 	l->added += l->batch_added;
@@ -308,60 +214,90 @@ static int end_gathering(struct load *l)
 }
 
 /* New entries need nothing of the index, changes of entries do. */
-static unsigned count_new(const struct batch *b)
+static unsigned count_new(const struct load_batch *b)
 {
 	unsigned i;
 
-	for (i = 0; i < b->n; i++) {
-		if (b->records[i].kind != LDIF_CONTENT && b->records[i].kind != LDIF_ADD)
-			break;
-	}
+	for (i = 0; i < b->n && (b->records[i]->is_new || b->records[i]->why != NULL); i++)
+		;
 	return i;
 }
 
-static int flush(struct load *l)
+static int put_batch(struct load *l, const struct load_batch *b)
 {
-	unsigned n = store_bulk_is_open(l->beside.store) ? count_new(&l->batch) : l->batch.n;
-	int rc = put_records(l, 0, n);
+	unsigned n = store_bulk_is_open(l->beside.store) ? count_new(b) : b->n;
+	int rc = put_records(l, b, 0, n);
 
-	if (rc == RC_OK && n < l->batch.n)
+	if (rc == RC_OK && n < b->n)
 		rc = end_gathering(l);
-	if (rc == RC_OK)
-		rc = put_records(l, n, l->batch.n);
-	l->batch.n = 0;
-	l->batch.room = BATCH_RECORDS;
-	arena_fini(&l->batch.arena);
+	return rc == RC_OK ? put_records(l, b, n, b->n) : rc;
+}
+
+/* How many entries the file has, by the size of those that were read. A pipe has no size. */
+static void guess_total(struct load *l, const struct load_batch *b)
+{
+	unsigned long known = l->progress.done + b->n;
+	off_t at = ftello(l->in);
+	struct stat st;
+
+	if (b->rc == RC_DONE)
+		l->progress.total = known;
+	else if (fstat(fileno(l->in), &st) == 0 && S_ISREG(st.st_mode) && at > 0)
+		l->progress.total =
+			(unsigned long)((double)known * (double)st.st_size / (double)at);
+}
+
+struct ahead {
+	struct load_reader *reader;
+	struct load_batch *into;
+};
+
+static void *read_ahead(void *arg)
+{
+	struct ahead *a = arg;
+
+	load_read(a->reader, a->into, LOAD_BATCH_RECORDS);
+	return NULL;
+}
+
+/* One batch goes into the database while the next one is read. */
+static int put_and_read(struct load *l, struct load_batch *now, struct load_batch *next)
+{
+	struct ahead a = {&l->reader, next};
+	bool has_thread = false;
+	pthread_t thread;
+	int rc;
+
+	guess_total(l, now);
+	if (now->rc == RC_OK)
+		has_thread = pthread_create(&thread, NULL, read_ahead, &a) == 0;
+	rc = put_batch(l, now);
+	if (has_thread)
+		must(pthread_join(thread, NULL) == 0);
+	else if (now->rc == RC_OK && rc == RC_OK)
+		read_ahead(&a);
 	return rc;
 }
 
+/* The first batch ends where a block of the n-gram index does. */
 static int read_all(struct load *l)
 {
-	struct ldif_record *r;
-	const char *why;
-	unsigned long line;
-	int rc;
+	unsigned i = 0, most = LOAD_BATCH_RECORDS - (unsigned)(l->first_new % GRAM_BLOCK_ENTRIES);
+	struct load_batch *now = &l->batches[0];
+	int rc = RC_OK;
 
+	load_read(&l->reader, now, most);
 	for (;;) {
-		r = &l->batch.records[l->batch.n];
-		line = 0;
-		rc = ldif_read(l->reader, &l->batch.arena, r, &line, &why);
-		if (rc == RC_INVALID) {
-			cli_error("%s:%lu: %s", l->file, line, why);
-			l->errors++;
-			continue;
-		}
-		if (rc == RC_DONE)
+		rc = put_and_read(l, now, &l->batches[!i]);
+		if (rc != RC_OK || now->rc != RC_OK)
 			break;
-		if (rc != RC_OK) {
-			cli_error("%s:%lu: %s", l->file, line, rc_text(rc));
-			return rc;
-		}
-		if (++l->batch.n == l->batch.room || l->batch.arena.bytes > BATCH_BYTES)
-			rc = flush(l);
-		if (rc != RC_OK)
-			return rc;
+		i = !i;
+		now = &l->batches[i];
 	}
-	rc = flush(l);
+	if (rc == RC_OK && now->rc != RC_DONE) {
+		cli_error("%s:%lu: %s", l->file, now->line, rc_text(now->rc));
+		rc = now->rc;
+	}
 	return rc == RC_OK ? end_gathering(l) : rc;
 }
 
@@ -377,7 +313,6 @@ static int make_copy(struct load *l)
 	if (rc == RC_OK) {
 		l->first_new = store_new_eid(t);
 		store_write_abort(&t);
-		l->batch.room = BATCH_RECORDS - (unsigned)(l->first_new % GRAM_BLOCK_ENTRIES);
 		rc = store_bulk_begin(l->beside.store, l->beside.folder);
 	}
 	return rc;
@@ -396,7 +331,7 @@ static int open_input(struct load *l)
 			rc = rc_from_errno(errno);
 	}
 	if (rc == RC_OK)
-		rc = ldif_reader_new(l->in, false, &l->reader);
+		rc = ldif_reader_new(l->in, false, &l->reader.ldif);
 	if (rc != RC_OK)
 		cli_error("%s: %s", l->file, rc_text(rc));
 	return rc;
@@ -428,10 +363,13 @@ static int run(struct load *l, const char *config)
 		return rc;
 	l->ctx = (struct update_context){.schema = l->d.schema,
 					 .root = l->d.root,
-					 .random = random_bytes,
+					 .random = load_random,
 					 .views_later = true,
 					 .loaded = addresses_new()};
-	if (l->ctx.loaded == NULL)
+	l->reader.ctx = l->ctx;
+	l->reader.actor =
+		span_of(arena_printf(&l->d.arena, "cn=admin,%s", l->d.config.organisation));
+	if (l->ctx.loaded == NULL || l->reader.actor.p == NULL)
 		return RC_NOMEM;
 	cli_progress_begin(&l->progress, "loading entries", 0);
 	rc = read_all(l);
@@ -491,10 +429,11 @@ int dirctl_load(int argc, char **argv)
 	if (rc == RC_OK)
 		report(l, json);
 	dirctl_beside_remove(&l->beside);
-	ldif_reader_free(&l->reader);
+	ldif_reader_free(&l->reader.ldif);
 	if (l->in != NULL && l->in != stdin)
 		fclose(l->in);
-	arena_fini(&l->batch.arena);
+	arena_fini(&l->batches[0].arena);
+	arena_fini(&l->batches[1].arena);
 	addresses_free(&l->ctx.loaded);
 	mem_free(l->replaced);
 	dirctl_close(&l->d);

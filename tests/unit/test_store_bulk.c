@@ -126,7 +126,12 @@ static int add_person(struct base *b, unsigned i, unsigned address)
 		 "sn: Hill %u\ngivenName: Ada\nmail: p%u@s1.example.com\n"
 		 "proxyAddresses: smtp:q%u@s1.example.com\n",
 		 i % 10, address, address);
-	return base_add(b, dn, lines);
+	b->last = (struct change){.kind = CHANGE_ADD, .actor = SPAN_LIT("cn=admin,o=Example")};
+	b->last.dn = base_dn(b, dn);
+	b->last.attrs = base_attrs(b, lines);
+	if (b->ctx.loaded != NULL && i % 3 != 0) /* as a load does it, ahead */
+		assert_int_equal(update_prepare(&b->ctx, &b->last, &b->arena), RC_OK);
+	return base_apply(b);
 }
 
 static void add_people(struct base *b, unsigned from, unsigned upto)
