@@ -2,7 +2,6 @@
 # tests/run: build=san timeout=300
 """F14: certificates that are expired, of tomorrow, of a stranger, weak, revoked, without names, changed
 while everything runs: towards clients, and between sites, where the key decides and nothing else."""
-import json
 import os
 import shutil
 import signal
@@ -289,9 +288,7 @@ class BetweenSites(SitesCase):
         cls.n = 0
 
     def status(self):
-        out = run("sitectl", "status", "--json", "--config", self.one.path("dird.conf"))
-        rows = [json.loads(line) for line in out.splitlines()]
-        return next(r for r in rows if r["context"].startswith("ou=Hub,"))
+        return self.link_status(self.one, "ou=Hub", "Hub")
 
     def last_error(self, reason):
         wait_for(reason, lambda: reason in (self.status()["lastError"] or ""), 30)

@@ -34,8 +34,7 @@ class LinkHours(SitesCase):
         return run("sitectl", *args, "--config", self.one.path("dird.conf"), check=check)
 
     def status(self):
-        rows = [json.loads(line) for line in self.sitectl("status", "--json").splitlines()]
-        return next(r for r in rows if r["context"].startswith("ou=Hub,"))
+        return self.link_status(self.one, "ou=Hub", "Hub")
 
     def wait_for_state(self, state):
         return wait_for(state, lambda: self.status()["state"] == state, 30)
@@ -77,7 +76,7 @@ class LinkHours(SitesCase):
         self.assertEqual(code, 1)
         self.assertIn("replicationSchedule", err)
         self.assertIn("column 9", err)
-        link = f"cn=To Hub,cn=Directory Replication,cn=Configuration,ou=Site1,o=Example"
+        link = "cn=To Hub,cn=Directory Replication,cn=Configuration,ou=Site1,o=Example"
         self.one.modify(f"dn: {link}\nchangetype: modify\nreplace: replicationSchedule\n"
                         "replicationSchedule: nights\n\n")
         wait_for("the reason", lambda: 'replicationSchedule "nights", column 1' in

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # tests/run: build=san timeout=600
 """Backup and restore, databases put back to an older state, and what was deleted long ago (R9-R11, R33)."""
-import json
 import os
 import re
 import shutil
@@ -295,23 +294,17 @@ class Recovery(SitesCase):
         self.check_everywhere("Both", ["Both"])
         self.check_everywhere("Refused", [])
 
-    def status(self, site, context, partner):
-        out = run("sitectl", "status", "--json", "--config", site.path("dird.conf"))
-        rows = [json.loads(line) for line in out.splitlines()]
-        return next(r for r in rows if r["context"].startswith(context + ",")
-                    and r["partner"] == partner)
-
     def test_31_sync_now(self):
-        wait_for("the link after the step before", lambda: self.status(self.one, "ou=Hub", "Hub")["state"]
+        wait_for("the link after the step before", lambda: self.link_status(self.one, "ou=Hub", "Hub")["state"]
                  == "persisting", 60)
-        row = self.status(self.one, "ou=Hub", "Hub")
+        row = self.link_status(self.one, "ou=Hub", "Hub")
         self.assertEqual((row["state"], row["behind"], row["lagSeconds"], row["contextState"],
                           row["nextAttempt"]), ("persisting", 0, 0, "foreign", None))
         self.hub.stop("dird")
-        wait_for("the link is lost", lambda: self.status(self.one, "ou=Hub", "Hub")["nextAttempt"])
-        wait_for("the lag grows", lambda: self.status(self.one, "ou=Hub", "Hub")["lagSeconds"] > 1)
-        self.assertEqual(self.status(self.one, "ou=Site1", "Hub")["contextState"], "own")
-        self.assertTrue(self.status(self.one, "ou=Site1", "Hub")["floor"] > 0)
+        wait_for("the link is lost", lambda: self.link_status(self.one, "ou=Hub", "Hub")["nextAttempt"])
+        wait_for("the lag grows", lambda: self.link_status(self.one, "ou=Hub", "Hub")["lagSeconds"] > 1)
+        self.assertEqual(self.link_status(self.one, "ou=Site1", "Hub")["contextState"], "own")
+        self.assertTrue(self.link_status(self.one, "ou=Site1", "Hub")["floor"] > 0)
         self.hub.start("dird")
         self.assertIn("1 links", run("sitectl", "link", "sync-now", "--config",
                                      self.one.path("dird.conf"), "Hub"))

@@ -1,10 +1,11 @@
 """Sites that run while the tests of one class do: a hub, and others that join at it."""
+import json
 import os
 import shutil
 import tempfile
 import unittest
 
-from waypost import Site
+from waypost import Site, run
 
 
 class SitesCase(unittest.TestCase):
@@ -37,6 +38,13 @@ class SitesCase(unittest.TestCase):
         with open(site.path("dird.conf"), "a", encoding="ascii") as f:
             f.write("\n" + cls.CONF)
         site.start("dird")
+
+    @staticmethod
+    def link_status(site, context, partner):
+        """What `sitectl status` says at a site of one context and partner."""
+        out = run("sitectl", "status", "--json", "--config", site.path("dird.conf"))
+        rows = [json.loads(line) for line in out.splitlines()]
+        return next(r for r in rows if r["context"].startswith(context + ",") and r["partner"] == partner)
 
     def setUp(self):
         self.addCleanup(self.show_logs)

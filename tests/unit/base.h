@@ -131,6 +131,26 @@ static inline void base_close(struct base *b)
 	assert_int_equal(rmdir(b->folder), 0);
 }
 
+/* As setup and teardown of a test: *state is a base. */
+static inline int base_setup(void **state)
+{
+	struct base *b = calloc(1, sizeof(*b));
+
+	base_open(b, 1 << 20);
+	*state = b;
+	return 0;
+}
+
+static inline int base_teardown(void **state)
+{
+	struct base *b = *state;
+
+	store_write_abort(&b->t);
+	base_close(b);
+	free(b);
+	return 0;
+}
+
 static inline void base_begin(struct base *b)
 {
 	assert_int_equal(store_write_begin(b->store, &b->t), RC_OK);

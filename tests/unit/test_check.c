@@ -19,16 +19,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct base *b = *state;
-
-	store_write_abort(&b->t);
-	base_close(b);
-	free(b);
-	return 0;
-}
-
 struct found {
 	unsigned n;
 	char text[4096];
@@ -172,7 +162,7 @@ static void rings(void **state)
 	expect(b, "or a ring");
 }
 
-#define unit_base_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define unit_base_test(f) cmocka_unit_test_setup_teardown(f, setup, base_teardown)
 
 int main(void)
 {

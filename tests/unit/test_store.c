@@ -5,25 +5,6 @@
 
 #define HASH 0x01020304u
 
-static int setup(void **state)
-{
-	struct base *b = calloc(1, sizeof(*b));
-
-	base_open(b, 1 << 20);
-	*state = b;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct base *b = *state;
-
-	store_write_abort(&b->t);
-	base_close(b);
-	free(b);
-	return 0;
-}
-
 /* --- opening --- */
 
 static int try_open(struct base *b, bool read_only, struct store **out, char *why, size_t n)
@@ -501,7 +482,7 @@ static void change_order(void **state)
 	assert_int_equal(store_error(b->t), RC_OK);
 }
 
-#define unit_base_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define unit_base_test(f) cmocka_unit_test_setup_teardown(f, base_setup, base_teardown)
 
 int main(void)
 {

@@ -20,25 +20,6 @@ struct plain {
 	unsigned nhigh;
 };
 
-static int setup(void **state)
-{
-	struct base *b = calloc(1, sizeof(*b));
-
-	base_open(b, 1 << 20);
-	*state = b;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct base *b = *state;
-
-	store_write_abort(&b->t);
-	base_close(b);
-	free(b);
-	return 0;
-}
-
 static int cmp_rows(const void *a, const void *b)
 {
 	const struct plain_row *x = a, *y = b;
@@ -375,12 +356,14 @@ static void definitions_are_rows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(random_steps_agree_with_a_sorted_array, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(filled_views_have_the_same_bytes, setup, teardown),
-		cmocka_unit_test_setup_teardown(views_are_dropped_in_pieces, setup, teardown),
-		cmocka_unit_test_setup_teardown(damage_is_found, setup, teardown),
-		cmocka_unit_test_setup_teardown(definitions_are_rows, setup, teardown),
+		cmocka_unit_test_setup_teardown(random_steps_agree_with_a_sorted_array, base_setup,
+						base_teardown),
+		cmocka_unit_test_setup_teardown(filled_views_have_the_same_bytes, base_setup,
+						base_teardown),
+		cmocka_unit_test_setup_teardown(views_are_dropped_in_pieces, base_setup,
+						base_teardown),
+		cmocka_unit_test_setup_teardown(damage_is_found, base_setup, base_teardown),
+		cmocka_unit_test_setup_teardown(definitions_are_rows, base_setup, base_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

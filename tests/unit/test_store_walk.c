@@ -14,16 +14,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct base *b = *state;
-
-	store_write_abort(&b->t);
-	base_close(b);
-	free(b);
-	return 0;
-}
-
 static void add(struct base *b, const char *dn)
 {
 	assert_int_equal(base_add(b, dn, "objectClass: container\n"), 0);
@@ -263,7 +253,7 @@ static void names_belong_to_their_snapshot(void **state)
 	store_read_end(&after);
 }
 
-#define unit_base_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define unit_base_test(f) cmocka_unit_test_setup_teardown(f, setup, base_teardown)
 
 int main(void)
 {

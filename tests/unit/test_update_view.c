@@ -21,16 +21,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct base *b = *state;
-
-	store_write_abort(&b->t);
-	base_close(b);
-	free(b);
-	return 0;
-}
-
 static const char *const names[] = {
 	"Ada",   "ada",    "\xc3\x84gir", "Zo\xc3\xab", "Zoe",         "\xc3\x98yvind",
 	"Иван",  "Ёлкин",  "Ελένη",       "שרה",        "أحمد",        "王伟",
@@ -521,17 +511,20 @@ static void reindex_mends_everything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(orders_are_those_of_a_plain_sort, setup, teardown),
-		cmocka_unit_test_setup_teardown(views_follow_their_definitions, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_definitions_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(orders_are_those_of_a_plain_sort, setup,
+						base_teardown),
+		cmocka_unit_test_setup_teardown(views_follow_their_definitions, setup,
+						base_teardown),
+		cmocka_unit_test_setup_teardown(bad_definitions_are_refused, setup, base_teardown),
 		cmocka_unit_test_setup_teardown(hidden_entries_have_kinds_of_their_own, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(bases_come_and_go, setup, teardown),
-		cmocka_unit_test_setup_teardown(random_changes, setup, teardown),
-		cmocka_unit_test_setup_teardown(rebuilt_views_are_the_same, setup, teardown),
-		cmocka_unit_test_setup_teardown(check_finds_damage, setup, teardown),
-		cmocka_unit_test_setup_teardown(other_collations_are_made_anew, setup, teardown),
-		cmocka_unit_test_setup_teardown(reindex_mends_everything, setup, teardown),
+						base_teardown),
+		cmocka_unit_test_setup_teardown(bases_come_and_go, setup, base_teardown),
+		cmocka_unit_test_setup_teardown(random_changes, setup, base_teardown),
+		cmocka_unit_test_setup_teardown(rebuilt_views_are_the_same, setup, base_teardown),
+		cmocka_unit_test_setup_teardown(check_finds_damage, setup, base_teardown),
+		cmocka_unit_test_setup_teardown(other_collations_are_made_anew, setup,
+						base_teardown),
+		cmocka_unit_test_setup_teardown(reindex_mends_everything, setup, base_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
