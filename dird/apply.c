@@ -105,14 +105,10 @@ int apply_rename(const struct apply_context *x, const struct entry *old, const s
 		 struct apply_entry *out, struct result *why)
 {
 	const char *structural = NULL;
-	struct attr_list list;
 	struct dn_rdn rdn;
 	struct apply_work w;
-	int rc;
+	int rc = apply_work_open(&w, x, old, c->new_rdn.n + 2, why);
 
-	rc = entry_decode(old, true, x->arena, &list);
-	if (rc == RC_OK)
-		rc = apply_work_init(&w, x, list, c->new_rdn.n + 2, why);
 	if (rc == RC_OK)
 		rc = apply_parse_rdn(&w, old->head.rdn, &rdn);
 	if (rc == RC_OK && c->delete_old_rdn)
@@ -173,7 +169,7 @@ uint8_t apply_flags(const struct schema *s, const struct attr_list *attrs)
 
 	for (i = 0; i < attrs->n; i++) {
 		at = schema_attr(s, attrs->attrs[i].type);
-		if (at != NULL && at->names_entries && attrs->attrs[i].nvalues != 0)
+		if (at != NULL && at->names_entries && attr_count(&attrs->attrs[i]) != 0)
 			flags |= ENTRY_HAS_NAMES;
 		if (is_true(&attrs->attrs[i], "hideFromAddressLists"))
 			flags |= ENTRY_HIDDEN;

@@ -9,6 +9,7 @@ struct apply_work {
 	const struct apply_context *x;
 	struct attr *attrs;
 	unsigned n, room;
+	const struct entry *old; /* where values of theirs are that are stored apart; NULL: none */
 	struct result *why;
 };
 
@@ -19,8 +20,11 @@ const char *apply_show_value(struct apply_work *w, const struct schema_attr *at,
 /** RC_REFUSED with "type: what". */
 int apply_refuse(struct apply_work *w, enum ldap_result code, const char *what, struct span type);
 
-/** Begin with the attributes of `from` and room for `more` further ones. */
+/** Begin with the attributes of `from` and room for `more` further ones; `old` as it then is. */
 int apply_work_init(struct apply_work *w, const struct apply_context *x, struct attr_list from,
+		    unsigned more, struct result *why) WARN_UNUSED;
+/** Begin with all attributes of an entry. */
+int apply_work_open(struct apply_work *w, const struct apply_context *x, const struct entry *old,
 		    unsigned more, struct result *why) WARN_UNUSED;
 
 /** By description, options included; NULL. */
@@ -37,6 +41,32 @@ int apply_match(struct apply_work *w, const struct schema_attr *at, const struct
 		struct span value, unsigned *out) WARN_UNUSED;
 int apply_append(struct apply_work *w, struct attr *to, const struct attr *more) WARN_UNUSED;
 int apply_remove(struct apply_work *w, struct attr *from, unsigned i) WARN_UNUSED;
+
+/** A value of an attribute, wherever it is. */
+struct apply_found {
+	bool is_there;
+	bool is_apart; /* stored apart, at `place` */
+	unsigned i;    /* else index in attr.values */
+	struct entry_place place;
+	struct span value; /* apart: in the map */
+};
+
+/** The value that matches. Of values that are stored apart it is looked up. */
+int apply_find_value(struct apply_work *w, const struct schema_attr *at, const struct attr *in,
+		     struct span value, struct apply_found *out) WARN_UNUSED;
+/** Remove it. */
+int apply_take_away(struct apply_work *w, struct attr *from,
+		    const struct apply_found *found) WARN_UNUSED;
+/** apply_append(), so that apply_find_value() finds them. */
+int apply_append_found(struct apply_work *w, const struct schema_attr *at, struct attr *to,
+		       const struct attr *more) WARN_UNUSED;
+/** The next of the values stored apart that name this entry; begin with a zeroed *at_place.
+ * RC_DONE.
+ */
+int apply_find_named(struct apply_work *w, const struct schema_attr *at, const struct attr *in,
+		     struct span name_normal, struct apply_found *at_place) WARN_UNUSED;
+/** Values that are stored apart come into attr.values, whatever their number. */
+int apply_whole(struct apply_work *w, struct attr *at) WARN_UNUSED;
 
 /** The first RDN of a stored name (the root's has several). */
 int apply_parse_rdn(struct apply_work *w, struct span text, struct dn_rdn *out) WARN_UNUSED;

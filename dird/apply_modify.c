@@ -24,26 +24,27 @@ static bool is_first(const struct apply_work *w, const struct change *c,
  * is mostly written as it is given.
  */
 static int look_up(struct apply_work *w, const struct schema_attr *at, const struct attr *in,
-		   struct span value, bool knows_index, unsigned *out)
+		   struct span value, bool knows_index, struct apply_found *out)
 {
 	struct buf normal;
 	bool maybe;
 	int rc;
 
-	if (!knows_index || in->nvalues < MANY_VALUES)
-		return apply_match(w, at, in, value, out);
+	if (in->apart != NULL || !knows_index || in->nvalues < MANY_VALUES)
+		return apply_find_value(w, at, in, value, out);
+	*out = (struct apply_found){.i = in->nvalues};
 	buf_init(&normal, UINT32_MAX);
 	rc = schema_normalize(w->x->schema, at->equality, value, &normal);
 	maybe = rc == RC_OK && w->x->has_value(w->x->ctx, at->hash, buf_span(&normal));
 	buf_fini(&normal);
-	for (*out = 0; maybe && *out < in->nvalues; ++*out) {
-		if (span_eq(in->values[*out], value))
-			return RC_OK;
-	}
-	*out = in->nvalues;
 	if (rc == RC_INVALID || (rc == RC_OK && !maybe))
 		return RC_OK;
-	return rc == RC_OK ? apply_match(w, at, in, value, out) : rc;
+	for (out->i = 0; rc == RC_OK && out->i < in->nvalues; out->i++) {
+		out->is_there = span_eq(in->values[out->i], value);
+		if (out->is_there)
+			return RC_OK;
+	}
+	return rc == RC_OK ? apply_find_value(w, at, in, value, out) : rc;
 }
 
 static int mod_add(struct apply_work *w, const struct schema_attr *at, const struct attr *mod,
@@ -51,7 +52,8 @@ static int mod_add(struct apply_work *w, const struct schema_attr *at, const str
 {
 	struct attr *to = apply_find_or_new(w, mod->type);
 	struct attr fresh = {.type = mod->type};
-	unsigned i, found = 0;
+	struct apply_found found;
+	unsigned i;
 	int rc;
 
 	if (mod->nvalues == 0)
@@ -60,11 +62,10 @@ static int mod_add(struct apply_work *w, const struct schema_attr *at, const str
 	if (fresh.values == NULL)
 		return RC_NOMEM;
 	for (i = 0; i < mod->nvalues; i++) {
-		rc = to->nvalues != 0 ? look_up(w, at, to, mod->values[i], knows_index, &found)
-				      : RC_OK;
+		rc = look_up(w, at, to, mod->values[i], knows_index, &found);
 		if (rc != RC_OK)
 			return rc;
-		if (found == to->nvalues)
+		if (!found.is_there)
 			fresh.values[fresh.nvalues++] = mod->values[i];
 		else if (!is_permissive)
 			return result_set(w->why, w->x->arena, LR_VALUE_EXISTS,
@@ -72,7 +73,7 @@ static int mod_add(struct apply_work *w, const struct schema_attr *at, const str
 					  apply_show(w, mod->type),
 					  apply_show_value(w, at, mod->values[i]));
 	}
-	rc = fresh.nvalues != 0 ? apply_append(w, to, &fresh) : RC_OK;
+	rc = fresh.nvalues != 0 ? apply_append_found(w, at, to, &fresh) : RC_OK;
 	return rc == RC_OK ? apply_check_count(w, at, to) : rc;
 }
 
@@ -80,16 +81,18 @@ static int mod_delete(struct apply_work *w, const struct schema_attr *at, const 
 		      bool is_permissive, bool knows_index)
 {
 	struct attr *from = apply_find(w, mod->type);
-	unsigned i, found;
+	struct apply_found found;
+	unsigned i;
 	int rc = RC_OK;
 
-	if (from == NULL || from->nvalues == 0) {
+	if (from == NULL || attr_count(from) == 0) {
 		if (is_permissive)
 			return RC_OK;
 		return apply_refuse(w, LR_NO_SUCH_ATTRIBUTE, "no such attribute", mod->type);
 	}
 	if (mod->nvalues == 0) {
 		from->nvalues = 0;
+		from->apart = NULL;
 		return RC_OK;
 	}
 	if (at->equality == SCHEMA_NORM_NONE)
@@ -98,14 +101,14 @@ static int mod_delete(struct apply_work *w, const struct schema_attr *at, const 
 				    mod->type);
 	for (i = 0; rc == RC_OK && i < mod->nvalues; i++) {
 		rc = look_up(w, at, from, mod->values[i], knows_index, &found);
-		if (rc == RC_OK && found == from->nvalues && is_permissive)
+		if (rc == RC_OK && !found.is_there && is_permissive)
 			continue;
-		if (rc == RC_OK && found == from->nvalues)
+		if (rc == RC_OK && !found.is_there)
 			return result_set(w->why, w->x->arena, LR_NO_SUCH_ATTRIBUTE,
 					  "%s: no value \"%s\"", apply_show(w, mod->type),
 					  apply_show_value(w, at, mod->values[i]));
 		if (rc == RC_OK)
-			rc = apply_remove(w, from, found);
+			rc = apply_take_away(w, from, &found);
 	}
 	return rc;
 }
@@ -116,13 +119,16 @@ static void mod_replace(struct apply_work *w, const struct attr *mod)
 
 	if (mod->nvalues == 0) {
 		to = apply_find(w, mod->type);
-		if (to != NULL)
+		if (to != NULL) {
 			to->nvalues = 0;
+			to->apart = NULL;
+		}
 		return;
 	}
 	to = apply_find_or_new(w, mod->type);
 	to->values = mod->values;
 	to->nvalues = mod->nvalues;
+	to->apart = NULL;
 }
 
 static int read_integer(struct span s, int64_t *out)
@@ -231,8 +237,9 @@ static int check_single(struct apply_work *w)
 static int check_rdn_kept(struct apply_work *w, const struct dn_rdn *rdn)
 {
 	const struct schema_attr *at;
-	unsigned i, found;
+	struct apply_found found;
 	struct attr *in;
+	unsigned i;
 	int rc;
 
 	for (i = 0; i < rdn->n; i++) {
@@ -240,11 +247,11 @@ static int check_rdn_kept(struct apply_work *w, const struct dn_rdn *rdn)
 		if (at == NULL)
 			continue;
 		in = apply_find(w, span_of(at->name));
-		found = 0;
-		rc = in != NULL ? apply_match(w, at, in, rdn->avas[i].value, &found) : RC_OK;
+		found.is_there = false;
+		rc = in != NULL ? apply_find_value(w, at, in, rdn->avas[i].value, &found) : RC_OK;
 		if (rc != RC_OK)
 			return rc;
-		if (in == NULL || found == in->nvalues)
+		if (!found.is_there)
 			return apply_refuse(w, LR_NOT_ALLOWED_ON_RDN, "value names the entry",
 					    span_of(at->name));
 	}
@@ -268,15 +275,11 @@ int apply_modify(const struct apply_context *x, const struct entry *old, const s
 		 struct apply_entry *out, struct result *why)
 {
 	const char *structural = NULL;
-	struct attr_list list;
 	struct dn_rdn rdn;
 	struct apply_work w;
 	unsigned i;
-	int rc;
+	int rc = apply_work_open(&w, x, old, c->nmods + 2, why);
 
-	rc = entry_decode(old, true, x->arena, &list);
-	if (rc == RC_OK)
-		rc = apply_work_init(&w, x, list, c->nmods + 2, why);
 	if (rc == RC_OK)
 		rc = apply_parse_rdn(&w, old->head.rdn, &rdn);
 	for (i = 0; rc == RC_OK && i < c->nmods; i++)

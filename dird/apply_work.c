@@ -37,6 +37,7 @@ int apply_work_init(struct apply_work *w, const struct apply_context *x, struct 
 
 	w->x = x;
 	w->why = why;
+	w->old = NULL;
 	w->n = 0;
 	w->room = from.n + more;
 	w->attrs = arena_zalloc(x->arena, w->room, sizeof(*w->attrs));
@@ -45,6 +46,18 @@ int apply_work_init(struct apply_work *w, const struct apply_context *x, struct 
 	for (i = 0; i < from.n; i++)
 		w->attrs[w->n++] = from.attrs[i];
 	return RC_OK;
+}
+
+int apply_work_open(struct apply_work *w, const struct apply_context *x, const struct entry *old,
+		    unsigned more, struct result *why)
+{
+	struct attr_list list;
+	int rc = entry_decode_near(old, x->arena, &list);
+
+	if (rc == RC_OK)
+		rc = apply_work_init(w, x, list, more, why);
+	w->old = old;
+	return rc;
 }
 
 struct attr *apply_find(struct apply_work *w, struct span description)
@@ -94,7 +107,7 @@ static void drop_empty(struct apply_work *w)
 	unsigned i, n = 0;
 
 	for (i = 0; i < w->n; i++) {
-		if (w->attrs[i].nvalues != 0)
+		if (attr_count(&w->attrs[i]) != 0)
 			w->attrs[n++] = w->attrs[i];
 	}
 	w->n = n;
@@ -210,7 +223,9 @@ int apply_add_rdn(struct apply_work *w, const struct dn_rdn *rdn)
 			return apply_refuse(w, LR_NAMING_VIOLATION,
 					    "two values of one type in the RDN", rdn->avas[i].type);
 		to = apply_find_or_new(w, span_of(at->name));
-		rc = apply_match(w, at, to, rdn->avas[i].value, &found);
+		rc = apply_whole(w, to);
+		if (rc == RC_OK)
+			rc = apply_match(w, at, to, rdn->avas[i].value, &found);
 		if (rc != RC_OK)
 			return rc;
 		if (found < to->nvalues)
@@ -243,7 +258,9 @@ int apply_remove_rdn(struct apply_work *w, const struct dn_rdn *rdn)
 		from = at != NULL ? apply_find(w, span_of(at->name)) : NULL;
 		if (from == NULL)
 			continue;
-		rc = apply_match(w, at, from, rdn->avas[i].value, &found);
+		rc = apply_whole(w, from);
+		if (rc == RC_OK)
+			rc = apply_match(w, at, from, rdn->avas[i].value, &found);
 		if (rc == RC_OK && found < from->nvalues)
 			rc = apply_remove(w, from, found);
 		if (rc != RC_OK)
@@ -306,6 +323,23 @@ static int check_view(struct apply_work *w)
 		       : rc;
 }
 
+/* The schema looks for them among the others. */
+static int take_rdn_values(struct apply_work *w, const struct dn_rdn *rdn)
+{
+	const struct schema_attr *type;
+	struct attr *at;
+	unsigned i;
+	int rc = RC_OK;
+
+	for (i = 0; rc == RC_OK && i < rdn->n; i++) {
+		type = schema_attr(w->x->schema, rdn->avas[i].type);
+		at = type != NULL ? apply_find(w, span_of(type->name)) : NULL;
+		if (at != NULL)
+			rc = apply_whole(w, at);
+	}
+	return rc;
+}
+
 int apply_check(struct apply_work *w, const struct dn_rdn *rdn, const char **structural)
 {
 	const struct schema_class *class;
@@ -313,6 +347,8 @@ int apply_check(struct apply_work *w, const struct dn_rdn *rdn, const char **str
 	struct span text;
 	int rc = rdn_text(w, rdn, &text);
 
+	if (rc == RC_OK)
+		rc = take_rdn_values(w, rdn);
 	if (rc != RC_OK)
 		return rc;
 	drop_empty(w);

@@ -5,6 +5,7 @@
 #include "dird/check_digest.h"
 #include "dird/check_view.h"
 #include "dird/store_int.h"
+#include "dird/values.h"
 #include "lib/dn.h"
 
 #include <inttypes.h>
@@ -19,6 +20,7 @@ struct work {
 	uint64_t root;
 	struct check_digest *digests;
 	uint64_t placed; /* entries that need a row in the tree */
+	uint64_t values; /* that are stored apart */
 };
 
 __attribute__((format(printf, 2, 3))) static void problem(struct work *w, const char *fmt, ...)
@@ -112,7 +114,7 @@ static int check_index(struct work *w, uint64_t eid, const struct entry *e)
 		rc = apply_keys(w->schema, &attrs, &w->arena, &keys);
 	if (rc != RC_OK)
 		return rc;
-	if (apply_flags(w->schema, &attrs) != e->head.flags)
+	if (apply_flags(w->schema, &attrs) != (e->head.flags & ~ENTRY_HAS_APART))
 		problem(w, "entry %" PRIu64 ": its flags do not fit its attributes", eid);
 	w->c->index_rows += keys.n;
 	for (i = 0; i < keys.n; i++) {
@@ -129,6 +131,60 @@ static int check_index(struct work *w, uint64_t eid, const struct entry *e)
 				eid, keys.at[i].attr);
 	}
 	return RC_OK;
+}
+
+/* Each of them can be found, and none twice. */
+static void check_list(struct work *w, uint64_t eid, const struct entry *e,
+		       const struct entry_attr *attr)
+{
+	const struct schema_attr *at = schema_attr(w->schema, attr->type);
+	struct entry_values walk;
+	struct entry_place place;
+	struct buf normal, scratch;
+	struct span value, found;
+
+	buf_init(&normal, UINT32_MAX);
+	buf_init(&scratch, UINT32_MAX);
+	for (entry_values_begin(&walk, e, attr); entry_values_next(&walk, &value);) {
+		const struct entry_place *here = &walk.places[walk.next - 1];
+
+		buf_clear(&normal);
+		if (!values_may_be_apart(at) ||
+		    schema_normalize(w->schema, at->equality, value, &normal) != RC_OK ||
+		    !values_find(w->schema, at, e, &attr->apart, buf_span(&normal), &scratch,
+				 &place, &found) ||
+		    place.hash != here->hash || place.tie != here->tie) {
+			problem(w,
+				"entry %" PRIu64 ": a value that is stored apart is in a wrong "
+				"place",
+				eid);
+			break;
+		}
+	}
+	buf_fini(&scratch);
+	buf_fini(&normal);
+}
+
+static void check_values(struct work *w, uint64_t eid, const struct entry *e)
+{
+	struct entry_attr attr;
+	struct buf all;
+	unsigned i;
+
+	for (i = 0; i < e->nattrs; i++) {
+		entry_attr_at(e, i, &attr);
+		if (!attr.is_apart)
+			continue;
+		w->values += attr.apart.count;
+		buf_init(&all, UINT32_MAX);
+		if (entry_put_values(e, &attr, &all) != RC_OK)
+			problem(w,
+				"entry %" PRIu64 ": values that are stored apart have other "
+				"sizes than the record says",
+				eid);
+		buf_fini(&all);
+		check_list(w, eid, e, &attr);
+	}
 }
 
 static int check_entry(void *ctx, struct span key, struct span value)
@@ -148,9 +204,11 @@ static int check_entry(void *ctx, struct span key, struct span value)
 		problem(w, "entry %" PRIu64 ": the record is damaged", eid);
 		return RC_OK;
 	}
+	store_attach(w->t, eid, &e);
 	check_uuid(w, eid, &e);
 	check_place(w, eid, &e);
 	check_order(w, eid, &e);
+	check_values(w, eid, &e);
 	rc = check_digest_add(w->digests, &e);
 	if (rc == RC_OK)
 		rc = check_index(w, eid, &e);
@@ -306,6 +364,7 @@ int check_database(struct store_txn *t, const struct schema *schema, struct chec
 		check_count(&w, "order", store_rows(t, STORE_ORDER),
 			    c->entries + c->tombstones + c->quarantined);
 		check_count(&w, "index", store_rows(t, STORE_INDEX), c->index_rows);
+		check_count(&w, "value", store_rows(t, STORE_VALUE), w.values);
 	}
 	check_digest_free(&w.digests);
 	arena_fini(&w.arena);

@@ -13,6 +13,15 @@
  *   | the attributes as stored, sorted by their bytes: their order may differ between sites
  *
  * and nothing that is a site's own (entry numbers, flags). Lanes are stored little-endian.
+ *
+ * An attribute with DIGEST_LONG_VALUES values and more is there as
+ *
+ *   00 | length u32 and description | number of values u32
+ *
+ * sorted by description behind the others, and each of its values is hashed and added for itself,
+ * so that a change of one costs the same whatever their number:
+ *
+ *   "waypost value 1" NUL | context id | entryUUID | length u32 and description | value
  */
 #pragma once
 
@@ -20,6 +29,7 @@
 
 #define DIGEST_STATE_BYTES 2048
 #define DIGEST_BYTES 32 /* SHA-256 of the state: what is shown and signed */
+#define DIGEST_LONG_VALUES 128
 
 /** What hashing needs; one a thread at a time. */
 struct digester;
@@ -29,6 +39,12 @@ void digester_free(struct digester **d);
 /** Add an entry to a state of DIGEST_STATE_BYTES, all zero for none; take it away again. */
 int digest_add(struct digester *d, uint8_t *state, const struct entry *e) WARN_UNUSED;
 int digest_sub(struct digester *d, uint8_t *state, const struct entry *e) WARN_UNUSED;
+
+/** The same of the entry without the values of its long attributes, and of one of those values. */
+int digest_change_own(struct digester *d, uint8_t *state, const struct entry *e,
+		      bool is_added) WARN_UNUSED;
+int digest_change_value(struct digester *d, uint8_t *state, const struct entry *e, struct span type,
+			struct span value, bool is_added) WARN_UNUSED;
 
 /** The digest of a state. */
 int digest_of(struct digester *d, const uint8_t *state,

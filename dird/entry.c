@@ -21,6 +21,10 @@
 #define HEAD_BYTES 96
 #define ROW_BYTES 8
 
+/* In place of values that are stored apart. */
+#define TAG_APART 0x80
+#define APART_BYTES 16
+
 struct span entry_base_type(struct span description)
 {
 	struct span rest = description, head;
@@ -91,6 +95,19 @@ static uint32_t row_offset(const struct entry *e, unsigned i)
 	return be_get32(e->table.p + (size_t)i * ROW_BYTES + 4);
 }
 
+/* What stands for values that are stored apart; false: there is none. */
+static bool read_apart(struct span values, struct entry_apart *out)
+{
+	struct span body;
+
+	if (!take(&values, TAG_APART, &body) || values.n != 0 || body.n != APART_BYTES)
+		return false;
+	out->list = be_get32(body.p);
+	out->count = be_get32(body.p + 4);
+	out->bytes = be_get64(body.p + 8);
+	return true;
+}
+
 /* Does row after row describe the attribute that stands at its offset, without gaps? */
 int entry_check(const struct entry *e)
 {
@@ -142,6 +159,7 @@ int entry_open(struct span record, struct entry *out)
 		return RC_CORRUPT;
 	read_head(p, &out->head);
 	out->table = span_make(p + HEAD_BYTES, (size_t)out->nattrs * ROW_BYTES);
+	out->reader = NULL;
 	out->head.rdn = span_make(out->table.p + out->table.n, rdn);
 	out->head.rdn_normal = span_make(out->head.rdn.p + rdn, rdn_normal);
 	out->attrs = span_make(out->head.rdn_normal.p + rdn_normal, be_get32(p + AT_ATTRS_BYTES));
@@ -175,6 +193,10 @@ void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out)
 		out->type = out->values = out->whole = span_head(e->attrs, 0);
 	out->is_operational = offset >= e->user_bytes;
 	out->is_protected = offset >= e->public_bytes && offset < e->user_bytes;
+	out->is_apart =
+		(e->head.flags & ENTRY_HAS_APART) != 0 && read_apart(out->values, &out->apart);
+	if (out->is_apart)
+		out->values = out->whole = (struct span){NULL, 0};
 }
 
 bool entry_find(const struct entry *e, uint32_t hash, struct span type, unsigned *i,
@@ -244,8 +266,22 @@ bool entry_has_class(const struct entry *e, const char *class)
 	return false;
 }
 
-int entry_decode(const struct entry *e, bool with_operational, struct arena *a,
-		 struct attr_list *out)
+static int decode_apart(const struct entry *e, const struct entry_apart *apart, bool near,
+			struct arena *a, struct attr *out)
+{
+	if (!near) {
+		out->nvalues = apart->count;
+		return entry_take_apart(e, apart, a, &out->values);
+	}
+	out->apart = arena_zalloc(a, 1, sizeof(*out->apart));
+	if (out->apart == NULL)
+		return RC_NOMEM;
+	out->apart->stored = *apart;
+	return RC_OK;
+}
+
+static int decode(const struct entry *e, bool with_operational, bool near, struct arena *a,
+		  struct attr_list *out)
 {
 	struct entry_attr at;
 	unsigned i;
@@ -259,15 +295,37 @@ int entry_decode(const struct entry *e, bool with_operational, struct arena *a,
 		entry_attr_at(e, i, &at);
 		if (at.is_operational && !with_operational)
 			break;
-		if (at.whole.n == 0)
+		if (at.whole.n == 0 && !at.is_apart)
 			return RC_CORRUPT;
 		out->attrs[out->n].type = at.type;
-		rc = decode_values(at.values, a, &out->attrs[out->n]);
+		rc = at.is_apart ? decode_apart(e, &at.apart, near, a, &out->attrs[out->n])
+				 : decode_values(at.values, a, &out->attrs[out->n]);
 		if (rc != RC_OK)
 			return rc;
 		out->n++;
 	}
 	return RC_OK;
+}
+
+int entry_decode(const struct entry *e, bool with_operational, struct arena *a,
+		 struct attr_list *out)
+{
+	return decode(e, with_operational, false, a, out);
+}
+
+int entry_decode_near(const struct entry *e, struct arena *a, struct attr_list *out)
+{
+	return decode(e, true, true, a, out);
+}
+
+static void put_marker(const struct entry_apart *apart, struct buf *out)
+{
+	uint8_t bytes[APART_BYTES];
+
+	be_put32(bytes, apart->list);
+	be_put32(bytes + 4, apart->count);
+	be_put64(bytes + 8, apart->bytes);
+	tlv_put(out, TAG_APART, span_make(bytes, sizeof(bytes)));
 }
 
 static void put_attr(const struct attr *at, struct buf *out)
@@ -285,17 +343,21 @@ static void put_attr(const struct attr *at, struct buf *out)
 	body = tlv_open(out, TLV_SEQUENCE);
 	tlv_put(out, TLV_OCTETS, at->type);
 	set = tlv_open(out, TLV_SET);
+	if (at->apart != NULL)
+		put_marker(&at->apart->stored, out);
 	for (i = 0; i < at->nvalues; i++)
 		tlv_put(out, TLV_OCTETS, at->values[i]);
 	tlv_close(out, set);
 	tlv_close(out, body);
 }
 
-static void fill_head(const struct entry_head *h, unsigned nattrs, uint8_t *p)
+static void fill_head(const struct entry_head *h, unsigned nattrs, bool has_apart, uint8_t *p)
 {
 	memset(p, 0, HEAD_BYTES);
 	p[0] = RECORD_VERSION;
-	p[AT_FLAGS] = h->flags;
+	p[AT_FLAGS] = h->flags & (uint8_t)~ENTRY_HAS_APART;
+	if (has_apart)
+		p[AT_FLAGS] |= ENTRY_HAS_APART;
 	be_put16(p + AT_NATTRS, (uint16_t)nattrs);
 	be_put16(p + AT_RDN, (uint16_t)h->rdn.n);
 	be_put16(p + AT_RDN_NORMAL, (uint16_t)h->rdn_normal.n);
@@ -317,7 +379,7 @@ static unsigned put_runs(const struct attr_list *attrs, const enum entry_run *ru
 
 	for (run = 0; run < ENTRY_RUNS; run++) {
 		for (i = 0; i < attrs->n && buf_rc(out) == RC_OK; i++) {
-			if ((unsigned)runs[i] != run || attrs->attrs[i].nvalues == 0)
+			if ((unsigned)runs[i] != run || attr_count(&attrs->attrs[i]) == 0)
 				continue;
 			p = out->p + table + (size_t)row++ * ROW_BYTES;
 			be_put32(p, entry_type_hash(attrs->attrs[i].type));
@@ -333,17 +395,21 @@ int entry_build(const struct entry_head *head, const struct attr_list *attrs,
 		const enum entry_run *runs, struct buf *out)
 {
 	size_t start = out->n, table, first, ends[ENTRY_RUNS];
+	bool has_apart = false;
 	unsigned i, n = 0;
 	uint8_t *p;
 
-	for (i = 0; i < attrs->n; i++)
-		n += attrs->attrs[i].nvalues != 0;
+	for (i = 0; i < attrs->n; i++) {
+		must(attrs->attrs[i].apart == NULL || attrs->attrs[i].nvalues == 0);
+		has_apart = has_apart || attrs->attrs[i].apart != NULL;
+		n += attr_count(&attrs->attrs[i]) != 0;
+	}
 	if (n > UINT16_MAX || head->rdn.n > UINT16_MAX || head->rdn_normal.n > UINT16_MAX)
 		return RC_TOOBIG;
 	p = buf_extend(out, HEAD_BYTES + (size_t)n * ROW_BYTES);
 	if (p == NULL)
 		return buf_rc(out);
-	fill_head(head, n, p);
+	fill_head(head, n, has_apart, p);
 	table = start + HEAD_BYTES;
 	buf_put(out, head->rdn);
 	buf_put(out, head->rdn_normal);

@@ -31,12 +31,44 @@ struct stamp {
 	uint64_t usn;
 };
 
+/** Where the values of an attribute are that has many: apart from the record, each in a row. */
+struct entry_apart {
+	uint32_t list; /* number among those of the entry */
+	uint32_t count;
+	uint64_t bytes; /* of all values, each an OCTET STRING */
+};
+
+/** The place of a value among those of its list, which are in the order of their hashes. */
+struct entry_place {
+	uint64_t hash;
+	uint16_t tie; /* of several values with one hash */
+};
+
+/** Values that are stored apart, and what a change takes away from them. */
+struct attr_apart {
+	struct entry_apart stored;
+	struct attr_gone {
+		struct entry_place place;
+		struct span value;
+	} * gone;
+	unsigned ngone, room;
+	uint64_t *touched; /* hashes of what goes and comes, see apply_apart.c */
+	unsigned ntouched, touched_room;
+};
+
 /** An attribute in decoded form: the description with options as sent, and its values. */
 struct attr {
 	struct span type;
 	struct span *values;
 	unsigned nvalues;
+	struct attr_apart *apart; /* there are these, too; NULL: none */
 };
+
+/** How many values it has. */
+static inline size_t attr_count(const struct attr *at)
+{
+	return at->nvalues + (at->apart != NULL ? at->apart->stored.count - at->apart->ngone : 0u);
+}
 
 struct attr_list {
 	struct attr *attrs;
@@ -48,8 +80,9 @@ enum entry_flag {
 	ENTRY_HIDDEN = 1,        /* hideFromAddressLists: TRUE */
 	ENTRY_HIDES_MEMBERS = 2, /* hideDLMembership: TRUE */
 	ENTRY_HAS_NAMES = 4,     /* an attribute whose values name entries: member, manager ... */
+	ENTRY_HAS_APART = 8,     /* an attribute whose values are stored apart */
 };
-#define ENTRY_FLAGS 7u /* all of them */
+#define ENTRY_FLAGS 15u /* all of them */
 
 struct entry_head {
 	struct uuid uuid;
@@ -62,7 +95,19 @@ struct entry_head {
 	struct span rdn_normal;  /* dn_rdn_normalize() */
 };
 
-/** A view into a record; valid as long as the record's bytes. */
+/** Reads values that are stored apart; what comes out lies in the map. */
+struct entry_reader {
+	/** Up to `max` values from a place on, each an OCTET STRING, and their places; *from moves
+	 * behind them. 0 at the end. */
+	unsigned (*read)(void *ctx, uint64_t eid, uint32_t list, struct entry_place *from,
+			 struct span *out, struct entry_place *places, unsigned max);
+	/** The first value from a place on that has its hash; *at moves to it. */
+	bool (*find)(void *ctx, uint64_t eid, uint32_t list, struct entry_place *at,
+		     struct span *out);
+};
+
+/** A view into a record; valid as long as the record's bytes, and where it has values that are
+ * stored apart, as long as the transaction of store_entry(). */
 struct entry {
 	struct entry_head head;
 	struct span table; /* nattrs * 8 bytes */
@@ -70,15 +115,36 @@ struct entry {
 	struct span attrs; /* PartialAttributes, one behind the other */
 	uint32_t public_bytes;
 	uint32_t user_bytes;
+	const struct entry_reader
+		*reader; /* store_entry() sets it where there is something apart */
+	void *reader_ctx;
+	uint64_t eid; /* for the reader */
 };
 
 /** One attribute inside an entry. */
 struct entry_attr {
 	struct span type;   /* description as stored, e.g. "cn" or "cn;lang-de" */
-	struct span values; /* contents of the SET OF: iterate with tlv_expect(TLV_OCTETS) */
-	struct span whole;  /* the PartialAttribute as sent */
+	struct span values; /* contents of the SET OF: iterate with entry_values_next(), or, of
+			       types whose values name no entries, with tlv_expect(TLV_OCTETS) */
+	struct span whole;  /* the PartialAttribute as sent; use entry_put_attr() */
 	bool is_operational;
 	bool is_protected;
+	bool is_apart; /* `values` and `whole` are empty */
+	struct entry_apart apart;
+};
+
+#define ENTRY_BATCH 32
+
+/** A walk over the values of an attribute, wherever they are. */
+struct entry_values {
+	struct span rest;
+	const struct entry *e; /* NULL: all are in `rest` */
+	uint32_t list;
+	struct entry_place from;
+	unsigned n, next;
+	struct span batch[ENTRY_BATCH];
+	struct entry_place places[ENTRY_BATCH]; /* of what is stored apart; places[next - 1] is that
+						   of the last value */
 };
 
 /**
@@ -119,6 +185,39 @@ void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out);
 bool entry_find(const struct entry *e, uint32_t hash, struct span type, unsigned *i,
 		struct entry_attr *out);
 
+/** Begin with the first value. Needs no end. */
+static inline void entry_values_begin(struct entry_values *v, const struct entry *e,
+				      const struct entry_attr *at)
+{
+	v->rest = at->values;
+	v->e = at->is_apart ? e : NULL;
+	v->list = at->apart.list;
+	v->from = (struct entry_place){0, 0};
+	v->n = v->next = 0;
+}
+
+/** Of values that are stored apart: the next batch into v->rest's place. */
+bool entry_values_more(struct entry_values *v, struct span *out);
+
+/** The next value; false at the end. */
+static inline bool entry_values_next(struct entry_values *v, struct span *out)
+{
+	if (v->e != NULL)
+		return entry_values_more(v, out);
+	return tlv_expect(&v->rest, TLV_OCTETS, out) == RC_OK;
+}
+
+/** Bytes of all attributes as PartialAttributes, about. */
+size_t entry_attrs_bytes(const struct entry *e);
+
+/** Append the attribute as a PartialAttribute, with all its values. RC_CORRUPT: not as many are
+ * stored apart as the record says; buf failures. */
+int entry_put_attr(const struct entry *e, const struct entry_attr *at, struct buf *out) WARN_UNUSED;
+
+/** Append the values alone, as contents of a SET OF. Errors as entry_put_attr(). */
+int entry_put_values(const struct entry *e, const struct entry_attr *at,
+		     struct buf *out) WARN_UNUSED;
+
 /** First value of an attribute without options; false if it is absent. For single-valued
  * attributes. */
 bool entry_first(const struct entry *e, const char *type, struct span *out);
@@ -126,16 +225,23 @@ bool entry_first(const struct entry *e, const char *type, struct span *out);
 /** Does objectClass name this class? */
 bool entry_has_class(const struct entry *e, const char *class);
 
-/** All attributes, or all user attributes, decoded into the arena (spans point into the record).
- * RC_CORRUPT where one of them is damaged. */
+/** All attributes, or all user attributes, decoded into the arena (spans point into the record;
+ * values that are stored apart are copied). RC_CORRUPT where one of them is damaged. */
 int entry_decode(const struct entry *e, bool with_operational, struct arena *a,
 		 struct attr_list *out) WARN_UNUSED;
+/** The same of all attributes, but values that are stored apart stay there: attr.apart. */
+int entry_decode_near(const struct entry *e, struct arena *a, struct attr_list *out) WARN_UNUSED;
+
+/** Values that are stored apart, copied into the arena. */
+int entry_take_apart(const struct entry *e, const struct entry_apart *apart, struct arena *a,
+		     struct span **values) WARN_UNUSED;
 
 /** Where an attribute goes; the schema tells, see schema_run(). */
 enum entry_run { ENTRY_PUBLIC, ENTRY_PROTECTED, ENTRY_OPERATIONAL, ENTRY_RUNS };
 
 /**
  * Append a record. runs[i] is the run of attrs->attrs[i]; within a run the given order is kept.
+ * Of an attribute with attr.apart the record has what is `stored` there, and no values.
  * Errors   RC_TOOBIG past 65,535 attributes or 4 GiB; buf failures.
  */
 int entry_build(const struct entry_head *head, const struct attr_list *attrs,

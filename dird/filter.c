@@ -1,6 +1,7 @@
 #include "dird/filter.h"
 
 #include "dird/sound.h"
+#include "dird/values.h"
 #include "lib/dn.h"
 
 struct match {
@@ -174,6 +175,35 @@ static enum filter_result match_set(const struct match *m, const struct filter *
 	return r;
 }
 
+/* Of values that are stored apart an equal one is looked up, which none of them would leave
+ * unknown: all have a normal form. */
+static enum filter_result match_apart(const struct match *m, const struct filter *f,
+				      const struct schema_attr *at, const struct entry_attr *attr)
+{
+	enum filter_result r = FILTER_FALSE, one;
+	struct entry_values walk;
+	struct entry_place place;
+	struct span v;
+
+	if (f->match == FILTER_EQUAL && f->norm == at->equality)
+		return truth(values_find(m->s, at, m->e, &attr->apart, f->value, m->scratch, &place,
+					 &v) &&
+			     sees_value(m, at, v));
+	entry_values_begin(&walk, m->e, attr);
+	while (r != FILTER_TRUE && entry_values_next(&walk, &v)) {
+		one = f->match == FILTER_PRESENT ? FILTER_TRUE : match_value(m, f, v);
+		if (one != FILTER_FALSE && sees_value(m, at, v))
+			r = either(r, one);
+	}
+	return r;
+}
+
+static enum filter_result match_attr(const struct match *m, const struct filter *f,
+				     const struct schema_attr *at, const struct entry_attr *attr)
+{
+	return attr->is_apart ? match_apart(m, f, at, attr) : match_set(m, f, at, attr->values);
+}
+
 /* --- attributes ------------------------------------------------------------------------------- */
 
 static bool may_read(const struct match *m, const struct schema_attr *at, struct span description)
@@ -233,7 +263,7 @@ static enum filter_result match_type(const struct match *m, const struct filter 
 	while (r != FILTER_TRUE && entry_find(m->e, at->hash, name, &i, &attr)) {
 		if (!has_options(f, attr.type))
 			continue;
-		r = either(r, match_set(m, f, at, attr.values));
+		r = either(r, match_attr(m, f, at, &attr));
 	}
 	return r;
 }
@@ -261,7 +291,7 @@ static enum filter_result match_any_type(const struct match *m, const struct fil
 		at = schema_attr(m->s, attr.type);
 		if (at == NULL || !schema_rule_applies(f->rule, at))
 			continue;
-		r = either(r, may_read(m, at, attr.type) ? match_set(m, f, at, attr.values)
+		r = either(r, may_read(m, at, attr.type) ? match_attr(m, f, at, &attr)
 							 : FILTER_UNKNOWN);
 	}
 	return r;

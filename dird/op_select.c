@@ -351,8 +351,8 @@ static bool value_matches(const struct op_selection *sel, struct span type, stru
 }
 
 /* An attribute without matching values is left out. */
-static void put_matching(const struct op_selection *sel, struct span type, struct span values,
-			 struct buf *out)
+static void put_matching(const struct op_selection *sel, struct span type,
+			 struct entry_values *values, struct buf *out)
 {
 	size_t start = out->n, one = tlv_open(out, TLV_SEQUENCE), set, empty;
 	struct buf record, scratch;
@@ -363,7 +363,7 @@ static void put_matching(const struct op_selection *sel, struct span type, struc
 	tlv_put(out, TLV_OCTETS, type);
 	set = tlv_open(out, TLV_SET);
 	empty = out->n;
-	while (tlv_expect(&values, TLV_OCTETS, &value) == 0) {
+	while (entry_values_next(values, &value)) {
 		if (value_matches(sel, type, value, &record, &scratch))
 			tlv_put(out, TLV_OCTETS, value);
 	}
@@ -388,10 +388,13 @@ struct shown {
 
 static void put_values(const struct shown *s, struct span type, struct span values)
 {
+	struct entry_values walk;
 	size_t one;
 
 	if (s->sel->values != NULL) {
-		put_matching(s->sel, type, values, s->out);
+		walk.rest = values;
+		walk.e = NULL;
+		put_matching(s->sel, type, &walk, s->out);
 		return;
 	}
 	one = tlv_open(s->out, TLV_SEQUENCE);
@@ -417,12 +420,18 @@ static int put_sifted(const struct shown *s, const struct entry_attr *at)
 
 static int put_attr(const struct shown *s, const struct entry_attr *at)
 {
+	struct entry_values walk;
+
 	if (op_sight_sifts(s->sight, s->e))
 		return put_sifted(s, at);
 	if (s->sel->values == NULL && !s->sel->types_only)
-		buf_put(s->out, at->whole);
-	else
+		return entry_put_attr(s->e, at, s->out);
+	if (s->sel->values == NULL) {
 		put_values(s, at->type, at->values);
+		return 0;
+	}
+	entry_values_begin(&walk, s->e, at);
+	put_matching(s->sel, at->type, &walk, s->out);
 	return 0;
 }
 
@@ -437,7 +446,8 @@ static int put_runs(const struct shown *s)
 
 	if (!sel->all_user && !sel->all_operational)
 		return 0;
-	if (!sel->types_only && sel->values == NULL && !op_sight_sifts(s->sight, s->e)) {
+	if (!sel->types_only && sel->values == NULL && !op_sight_sifts(s->sight, s->e) &&
+	    (s->e->head.flags & ENTRY_HAS_APART) == 0) {
 		if (sel->all_user)
 			buf_put(s->out, span_head(s->e->attrs, user_end));
 		if (sel->all_operational)
@@ -496,7 +506,7 @@ static int put_computed(const struct shown *s)
 /* Bytes of the runs that are wanted whole. */
 static size_t about_attrs(const struct op_selection *sel, const struct entry *e)
 {
-	size_t n = 0;
+	size_t n = entry_attrs_bytes(e) - e->attrs.n;
 
 	if (sel->all_user)
 		n += sel->sees_protected ? e->user_bytes : e->public_bytes;

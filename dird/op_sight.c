@@ -2,6 +2,7 @@
 
 #include "dird/apply.h"
 #include "dird/op_impl.h"
+#include "dird/values.h"
 
 #include <stdlib.h>
 
@@ -160,11 +161,13 @@ bool op_sees_value(struct op_sight *v, const struct entry *e, const struct schem
 bool op_sees_attr(struct op_sight *v, const struct entry *e, const struct entry_attr *attr)
 {
 	const struct schema_attr *at = schema_attr(v->schema, attr->type);
-	struct span rest = attr->values, value;
+	struct entry_values walk;
+	struct span value;
 
 	if (!op_sight_sifts(v, e) || at == NULL || !at->names_entries)
 		return true;
-	while (tlv_expect(&rest, TLV_OCTETS, &value) == RC_OK) {
+	entry_values_begin(&walk, e, attr);
+	while (entry_values_next(&walk, &value)) {
 		if (op_sees_value(v, e, at, value))
 			return true;
 	}
@@ -264,10 +267,27 @@ static bool is_listed(const struct op_sight *v, const struct hidden_names *h,
 	return bsearch(&key, h->at, h->n, sizeof(*h->at), by_bytes) != NULL;
 }
 
-static int sift_long(struct op_sight *v, uint64_t eid, const struct schema_attr *at, size_t nvalues,
-		     struct span values, struct buf *kept, struct span *out)
+/* All of them: as they are stored, or appended. */
+static int keep_all(const struct entry *e, const struct entry_attr *attr, struct buf *kept,
+		    struct span *out)
+{
+	size_t start = kept->n;
+	int rc;
+
+	*out = attr->values;
+	if (!attr->is_apart)
+		return RC_OK;
+	rc = entry_put_values(e, attr, kept);
+	*out = span_from(buf_span(kept), start);
+	return rc;
+}
+
+static int sift_long(struct op_sight *v, uint64_t eid, const struct entry *e,
+		     const struct schema_attr *at, const struct entry_attr *attr, size_t nvalues,
+		     struct buf *kept, struct span *out)
 {
 	struct hidden_names h = {.budget = nvalues};
+	struct entry_values walk;
 	size_t start = kept->n;
 	struct span value;
 	struct buf normal;
@@ -276,9 +296,11 @@ static int sift_long(struct op_sight *v, uint64_t eid, const struct schema_attr 
 	arena_init(&h.arena);
 	buf_init(&normal, DN_MAX_BYTES * 4);
 	rc = find_hidden(v, eid, at, &h);
-	*out = values;
-	if (rc == RC_OK && h.n != 0) {
-		while (tlv_expect(&values, TLV_OCTETS, &value) == RC_OK) {
+	if (rc == RC_OK && h.n == 0) {
+		rc = keep_all(e, attr, kept, out);
+	} else if (rc == RC_OK) {
+		entry_values_begin(&walk, e, attr);
+		while (entry_values_next(&walk, &value)) {
 			if (!is_listed(v, &h, at, value, &normal))
 				tlv_put(kept, TLV_OCTETS, value);
 		}
@@ -291,47 +313,56 @@ static int sift_long(struct op_sight *v, uint64_t eid, const struct schema_attr 
 }
 
 static int sift_short(struct op_sight *v, const struct entry *e, const struct schema_attr *at,
-		      struct span values, struct buf *kept, struct span *out)
+		      const struct entry_attr *attr, struct buf *kept, struct span *out)
 {
-	struct span rest = values, value;
+	struct entry_values walk;
 	size_t start = kept->n;
-	bool all = true;
+	bool all = !attr->is_apart;
+	struct span value;
 
-	while (tlv_expect(&rest, TLV_OCTETS, &value) == RC_OK) {
+	entry_values_begin(&walk, e, attr);
+	while (entry_values_next(&walk, &value)) {
 		if (op_sees_value(v, e, at, value))
 			tlv_put(kept, TLV_OCTETS, value);
 		else
 			all = false;
 	}
-	*out = all ? values : span_from(buf_span(kept), start);
+	*out = all ? attr->values : span_from(buf_span(kept), start);
 	return buf_rc(kept);
+}
+
+static size_t count_values(const struct entry_attr *attr)
+{
+	struct span rest = attr->values, value;
+	size_t n = 0;
+
+	if (attr->is_apart)
+		return attr->apart.count;
+	while (tlv_expect(&rest, TLV_OCTETS, &value) == RC_OK)
+		n++;
+	return n;
 }
 
 int op_sift_values(struct op_sight *v, uint64_t eid, const struct entry *e,
 		   const struct entry_attr *attr, struct buf *kept, struct span *out)
 {
 	const struct schema_attr *at = schema_attr(v->schema, attr->type);
-	struct span rest = attr->values, value;
-	size_t n = 0;
+	size_t n;
 	int rc;
 
-	*out = attr->values;
 	if (!op_sight_sifts(v, e) || at == NULL || !at->names_entries)
-		return RC_OK;
+		return keep_all(e, attr, kept, out);
 	if ((e->head.flags & ENTRY_HIDES_MEMBERS) != 0 && is_member_type(at)) {
 		*out = span_make(NULL, 0);
 		return RC_OK;
 	}
-	while (n <= SIFT_FEW_VALUES && tlv_expect(&rest, TLV_OCTETS, &value) == RC_OK)
-		n++;
+	n = count_values(attr);
 	if (n > SIFT_FEW_VALUES && at->is_indexed && at->equality == SCHEMA_NORM_DN) {
-		while (tlv_expect(&rest, TLV_OCTETS, &value) == RC_OK)
-			n++;
-		rc = sift_long(v, eid, at, n, attr->values, kept, out);
+		rc = sift_long(v, eid, e, at, attr, n, kept, out);
 		if (rc != RC_MORE)
 			return rc;
 	}
-	return sift_short(v, e, at, attr->values, kept, out);
+	return sift_short(v, e, at, attr, kept, out);
 }
 
 /* --- memberOf --- */
@@ -341,6 +372,7 @@ static bool is_named(const struct op_sight *v, const struct entry *list,
 		     const struct schema_attr *at, struct span normal)
 {
 	struct entry_attr attr;
+	struct entry_place place;
 	struct span rest, value;
 	struct buf b;
 	unsigned i = 0;
@@ -350,6 +382,9 @@ static bool is_named(const struct op_sight *v, const struct entry *list,
 		return true;
 	buf_init(&b, DN_MAX_BYTES * 4);
 	while (!found && entry_find(list, at->hash, span_of(at->name), &i, &attr)) {
+		if (attr.is_apart)
+			found = values_find(v->schema, at, list, &attr.apart, normal, &b, &place,
+					    &value);
 		for (rest = attr.values;
 		     !found && tlv_expect(&rest, TLV_OCTETS, &value) == RC_OK;) {
 			buf_clear(&b);

@@ -109,6 +109,7 @@ static void find_least(struct order_least *l, const struct schema_attr *at, stru
 		       uint64_t eid, const struct entry *e)
 {
 	const struct schema_attr *const *sub = schema_subtypes(l->schema, at);
+	struct entry_values walk;
 	struct entry_attr found;
 	struct span rest, value;
 	struct buf computed;
@@ -117,7 +118,8 @@ static void find_least(struct order_least *l, const struct schema_attr *at, stru
 	for (; *sub != NULL; sub++) {
 		i = 0;
 		while (entry_find(e, (*sub)->hash, span_of((*sub)->name), &i, &found)) {
-			for (rest = found.values; tlv_expect(&rest, TLV_OCTETS, &value) == 0;) {
+			entry_values_begin(&walk, e, &found);
+			while (entry_values_next(&walk, &value)) {
 				if (op_sees_value(v, e, *sub, value))
 					order_value(l, value);
 			}

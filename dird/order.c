@@ -41,13 +41,15 @@ void order_entry(struct order_least *l, const struct schema_attr *at, const stru
 {
 	const struct schema_attr *const *sub = schema_subtypes(l->schema, at);
 	struct entry_attr found;
-	struct span rest, value;
+	struct entry_values walk;
+	struct span value;
 	unsigned i;
 
 	for (; *sub != NULL; sub++) {
 		i = 0;
 		while (entry_find(e, (*sub)->hash, span_of((*sub)->name), &i, &found)) {
-			for (rest = found.values; tlv_expect(&rest, TLV_OCTETS, &value) == 0;)
+			for (entry_values_begin(&walk, e, &found);
+			     entry_values_next(&walk, &value);)
 				order_value(l, value);
 		}
 	}

@@ -140,7 +140,7 @@ static int check_allowed(const struct schema *s, const struct attr_list *attrs,
 			return result_set(why, a, LR_UNDEFINED_TYPE,
 					  "%s: attribute type not defined",
 					  schema_show(attrs->attrs[i].type, &text));
-		if (attrs->attrs[i].nvalues == 0)
+		if (attr_count(&attrs->attrs[i]) == 0)
 			continue;
 		present[at->id / 64] |= UINT64_C(1) << at->id % 64;
 		if (at->usage != SCHEMA_USER || extensible)

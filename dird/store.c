@@ -35,6 +35,7 @@ static const struct {
 	[STORE_VIEWDEF] = {"viewdef", 0},
 	[STORE_GRAM] = {"gram", 0},
 	[STORE_FRESH] = {"fresh", 0},
+	[STORE_VALUE] = {"value", 0},
 };
 
 static atomic_uint_fast64_t serials;

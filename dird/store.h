@@ -7,6 +7,7 @@
  *   index   type hash, normal value   -> entry numbers     (equality, prefix, range, presence)
  *   gram    type hash, block          -> which entries contain which three bytes (parts of values)
  *   fresh   entry number              -> values that are not in gram yet
+ *   value   entry number, list, hash  -> a value that is stored apart from its entry's record
  *   order   NC number, usn, entryUUID -> live entry or tombstone, one row each (change order)
  *   nc      NC number                 -> id, position, own or foreign, tombstone floor
  *   limbo   parent's entryUUID        -> entries whose parent has not come yet
@@ -73,6 +74,9 @@ int store_error(const struct store_txn *t);
 /** The record lies in the map until the transaction ends (in a write transaction: until the next
  * put). */
 int store_entry(struct store_txn *t, uint64_t eid, struct entry *out) WARN_UNUSED;
+/** Let a record of this entry that was opened elsewhere, a copy say, read its values that are
+ * stored apart in this transaction. */
+void store_attach(struct store_txn *t, uint64_t eid, struct entry *e);
 int store_by_uuid(struct store_txn *t, const struct uuid *u, uint64_t *eid_out) WARN_UNUSED;
 
 /** The root entry of the organisation; RC_NOTFOUND while there is none. */

@@ -93,30 +93,57 @@ static int open_state(struct store_txn *t, const struct uuid *nc, struct state *
 	return RC_OK;
 }
 
-typedef int change_fn(struct digester *d, uint8_t *state, const struct entry *e);
-
-static void change(struct store_txn *t, const struct entry *e, change_fn *fn)
+/* NULL: the entry is in no digest, or an error sticks. */
+static struct state *state_of(struct store_txn *t, const struct entry *e)
 {
-	struct state *s;
-	int rc;
+	struct state *s = NULL;
+	int rc = RC_OK;
 
-	if (t->rc != RC_OK || uuid_eq(&e->head.stamp.nc, &POSITION_LOCAL_NC))
-		return;
-	rc = open_state(t, &e->head.stamp.nc, &s);
-	if (rc == RC_OK)
-		rc = fn(t->digests->digester, s->bytes, e);
+	if (t->rc == RC_OK && !uuid_eq(&e->head.stamp.nc, &POSITION_LOCAL_NC))
+		rc = open_state(t, &e->head.stamp.nc, &s);
+	if (rc != RC_OK)
+		store_fail(t, rc);
+	return rc == RC_OK ? s : NULL;
+}
+
+static void stick(struct store_txn *t, int rc)
+{
 	if (rc != RC_OK)
 		store_fail(t, rc);
 }
 
 void store_digest_add(struct store_txn *t, const struct entry *e)
 {
-	change(t, e, digest_add);
+	struct state *s = state_of(t, e);
+
+	if (s != NULL)
+		stick(t, digest_add(t->digests->digester, s->bytes, e));
 }
 
 void store_digest_sub(struct store_txn *t, const struct entry *e)
 {
-	change(t, e, digest_sub);
+	struct state *s = state_of(t, e);
+
+	if (s != NULL)
+		stick(t, digest_sub(t->digests->digester, s->bytes, e));
+}
+
+void store_digest_change_own(struct store_txn *t, const struct entry *e, bool is_added)
+{
+	struct state *s = state_of(t, e);
+
+	if (s != NULL)
+		stick(t, digest_change_own(t->digests->digester, s->bytes, e, is_added));
+}
+
+void store_digest_change_value(struct store_txn *t, const struct entry *e, struct span type,
+			       struct span value, bool is_added)
+{
+	struct state *s = state_of(t, e);
+
+	if (s != NULL)
+		stick(t, digest_change_value(t->digests->digester, s->bytes, e, type, value,
+					     is_added));
 }
 
 int store_digest_state(struct store_txn *t, const struct uuid *nc, uint8_t *out)

@@ -12,6 +12,11 @@
 void store_digest_add(struct store_txn *t, const struct entry *e);
 void store_digest_sub(struct store_txn *t, const struct entry *e);
 
+/** The same of the entry without the values of its long attributes, and of some of those values. */
+void store_digest_change_own(struct store_txn *t, const struct entry *e, bool is_added);
+void store_digest_change_value(struct store_txn *t, const struct entry *e, struct span type,
+			       struct span value, bool is_added);
+
 /** The digest, and the state behind it (DIGEST_STATE_BYTES). */
 int store_digest(struct store_txn *t, const struct uuid *nc,
 		 uint8_t out[static DIGEST_BYTES]) WARN_UNUSED;

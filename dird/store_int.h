@@ -23,6 +23,7 @@ enum store_table {
 	STORE_VIEWDEF,
 	STORE_GRAM,
 	STORE_FRESH,
+	STORE_VALUE,
 	STORE_TABLES
 };
 
@@ -40,6 +41,13 @@ void store_meta_put(struct store_txn *t, const char *name, uint32_t value);
 
 void store_entry_put(struct store_txn *t, uint64_t eid, struct span record);
 void store_entry_del(struct store_txn *t, uint64_t eid);
+
+/** Values of an attribute that are stored apart, each an OCTET STRING; the record is the caller's.
+ */
+void store_value_put(struct store_txn *t, uint64_t eid, uint32_t list, uint64_t hash,
+		     struct span value);
+void store_value_del(struct store_txn *t, uint64_t eid, uint32_t list,
+		     const struct entry_place *at);
 
 /** The entry without parent that everything hangs below. */
 void store_root_put(struct store_txn *t, uint64_t eid);

@@ -125,6 +125,7 @@ struct store_named {
 	uint64_t usn; /* of the record that `row` and `offset` are about */
 	unsigned row; /* attribute, counted as entry_find() does */
 	size_t offset;
+	struct entry_place apart; /* of values that are stored apart, instead of `offset` */
 };
 /** The next entry that is named; names of none are passed over. RC_DONE. When the record has
  * changed since, it begins anew. */

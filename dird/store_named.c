@@ -33,6 +33,17 @@ static int begin(struct store_txn *t, const struct index_range *r, struct store_
 	return RC_OK;
 }
 
+static bool next_apart(const struct entry *e, const struct entry_attr *attr,
+		       struct entry_place *from, struct span *out)
+{
+	struct entry_place place;
+	struct span value;
+
+	return e->reader->read(e->reader_ctx, e->eid, attr->apart.list, from, &value, &place, 1) ==
+		       1 &&
+	       tlv_expect(&value, TLV_OCTETS, out) == RC_OK;
+}
+
 /* The value behind the place; RC_DONE. */
 static int next_value(const struct entry *e, const struct index_range *r, struct store_named *at,
 		      struct span *out)
@@ -42,6 +53,8 @@ static int next_value(const struct entry *e, const struct index_range *r, struct
 	unsigned row = at->row;
 
 	while (entry_find(e, r->attr, r->type, &row, &attr)) {
+		if (attr.is_apart && next_apart(e, &attr, &at->apart, out))
+			return RC_OK;
 		rest = span_from(attr.values, at->offset);
 		if (tlv_expect(&rest, TLV_OCTETS, out) == RC_OK) {
 			at->offset = attr.values.n - rest.n;
@@ -49,6 +62,7 @@ static int next_value(const struct entry *e, const struct index_range *r, struct
 		}
 		at->row = row;
 		at->offset = 0;
+		at->apart = (struct entry_place){0, 0};
 	}
 	return RC_DONE;
 }

@@ -61,7 +61,11 @@ int store_entry(struct store_txn *t, uint64_t eid, struct entry *out)
 	struct span record;
 	int rc = get_record(t, eid, &record);
 
-	return rc == RC_OK ? entry_open(record, out) : rc;
+	if (rc == RC_OK)
+		rc = entry_open(record, out);
+	if (rc == RC_OK)
+		store_attach(t, eid, out);
+	return rc;
 }
 
 void store_entry_put(struct store_txn *t, uint64_t eid, struct span record)

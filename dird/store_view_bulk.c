@@ -228,7 +228,10 @@ int store_entry_from(struct store_txn *t, uint64_t *eid, struct entry *out)
 	if (k.mv_size != STORE_EID_BYTES)
 		return RC_CORRUPT;
 	*eid = be_get64(k.mv_data);
-	return entry_open(store_span(v), out);
+	rc = entry_open(store_span(v), out);
+	if (rc == RC_OK)
+		store_attach(t, *eid, out);
+	return rc;
 }
 
 uint64_t store_last_eid(struct store_txn *t)

@@ -58,24 +58,43 @@ static void write_stamp(struct sync_session *s, const struct stamp *stamp)
 
 static size_t about_stored(const struct entry *e)
 {
-	return e->attrs.n + STATE_BYTES;
+	return entry_attrs_bytes(e) + STATE_BYTES;
 }
 
-/* A partner gets the record's attributes as they are stored. */
-static void write_stored_entry(struct sync_session *s, struct span dn, const struct entry *e)
+static int write_stored_attrs(struct sync_session *s, const struct entry *e)
+{
+	struct entry_attr at;
+	unsigned i;
+	int rc = RC_OK;
+
+	if ((e->head.flags & ENTRY_HAS_APART) == 0) {
+		buf_put(&s->out, e->attrs);
+		return RC_OK;
+	}
+	for (i = 0; rc == RC_OK && i < e->nattrs; i++) {
+		entry_attr_at(e, i, &at);
+		rc = entry_put_attr(e, &at, &s->out);
+	}
+	return rc;
+}
+
+/* A partner gets the attributes as they are stored. */
+static int write_stored_entry(struct sync_session *s, struct span dn, const struct entry *e)
 {
 	size_t about = about_stored(e), op, attrs;
 	char parent[UUID_TEXT_BYTES];
+	int rc;
 
 	op = tlv_open_about(&s->out, TLV_APP_CONS(MSG_SEARCH_ENTRY), about);
 	tlv_put(&s->out, TLV_OCTETS, dn);
 	attrs = tlv_open_about(&s->out, TLV_SEQUENCE, about);
-	buf_put(&s->out, e->attrs);
+	rc = write_stored_attrs(s, e);
 	write_stamp(s, &e->head.stamp);
 	uuid_write(&e->head.parent_uuid, parent);
 	write_attr(&s->out, SPAN_LIT("parentUUID"), span_of(parent));
 	tlv_close(&s->out, attrs);
 	tlv_close(&s->out, op);
+	return rc;
 }
 
 /* An entry whose parent has not come yet has no name but its own RDN. */
@@ -89,8 +108,7 @@ static int write_partner_entry(struct sync_session *s, struct store_txn *t, uint
 		rc = store_entry_dn(t, eid, e, &s->scratch);
 	else
 		buf_put(&s->scratch, e->head.rdn);
-	write_stored_entry(s, buf_span(&s->scratch), e);
-	return rc;
+	return rc == RC_OK ? write_stored_entry(s, buf_span(&s->scratch), e) : rc;
 }
 
 int sync_send_quarantined(struct sync_session *s, const struct entry *e)
@@ -101,7 +119,9 @@ int sync_send_quarantined(struct sync_session *s, const struct entry *e)
 	if (rc != RC_OK)
 		return rc;
 	mark = open_message(s, about_stored(e));
-	write_stored_entry(s, e->head.rdn, e);
+	rc = write_stored_entry(s, e->head.rdn, e);
+	if (rc != RC_OK)
+		return rc;
 	s->entries_sent++;
 	return close_message(s, mark, s->stage == SYNC_STAGE_PRESENT ? SYNC_ADD : SYNC_MODIFY,
 			     &e->head.uuid);

@@ -1,6 +1,5 @@
 #include "dird/update.h"
 
-#include "dird/store_digest.h"
 #include "dird/trail.h"
 #include "dird/update_int.h"
 #include "lib/dn.h"
@@ -28,12 +27,16 @@ int update_load(struct update *u, uint64_t eid, struct update_old *out)
 		return rc;
 	copy = arena_span(u->a, entry_record(&out->e));
 	rc = copy.p != NULL ? entry_open(copy, &out->e) : RC_NOMEM;
-	return rc == RC_OK ? entry_decode(&out->e, true, u->a, &out->attrs) : rc;
+	if (rc != RC_OK)
+		return rc;
+	store_attach(u->t, eid, &out->e);
+	return entry_decode_near(&out->e, u->a, &out->attrs);
 }
 
 struct delta {
 	struct store_txn *t;
 	uint64_t eid;
+	const struct update_values *values; /* NULL: none are stored apart */
 };
 
 static void put_delta(void *ctx, const struct apply_key *key, bool is_new)
@@ -42,7 +45,7 @@ static void put_delta(void *ctx, const struct apply_key *key, bool is_new)
 
 	if (is_new)
 		store_index_put(d->t, key->attr, key->value, d->eid);
-	else
+	else if (d->values == NULL || !update_values_keep(d->values, key->attr, key->value))
 		store_index_del(d->t, key->attr, key->value, d->eid);
 	if (is_new && key->has_parts)
 		store_gram_put(d->t, key->attr, key->value, d->eid);
@@ -51,32 +54,19 @@ static void put_delta(void *ctx, const struct apply_key *key, bool is_new)
 int update_index(struct update *u, uint64_t eid, const struct attr_list *old,
 		 const struct attr_list *now)
 {
-	struct delta d = {u->t, eid};
+	struct delta d = {u->t, eid, NULL};
 
 	return apply_differences(u->ctx->schema, old, now, u->a, put_delta, &d);
 }
 
 static int index_ready(struct update *u, uint64_t eid, const struct apply_keys *keys)
 {
-	struct delta d = {u->t, eid};
+	struct delta d = {u->t, eid, NULL};
 	unsigned i;
 
 	for (i = 0; i < keys->n; i++)
 		put_delta(&d, &keys->at[i], true);
 	return store_error(u->t);
-}
-
-/* What waits in quarantine for the entry counts in its place. */
-static void count(struct update *u, const struct entry *old, const struct entry *now)
-{
-	const struct entry_head *head = now != NULL ? &now->head : &old->head;
-
-	if (store_is_quarantined(u->t, &head->stamp.nc, &head->uuid))
-		return;
-	if (old != NULL)
-		store_digest_sub(u->t, old);
-	if (now != NULL)
-		store_digest_add(u->t, now);
 }
 
 void update_trail(struct update *u, const struct update_old *old, uint64_t usn)
@@ -98,36 +88,47 @@ static bool is_step(const struct entry_head *old, const struct entry_head *now)
 	       !span_eq(old->rdn, now->rdn);
 }
 
+static int index_values(struct update *u, const struct update_values *v)
+{
+	struct delta d = {u->t, v->eid, v};
+	int rc = apply_differences(u->ctx->schema, &v->was, &v->now, u->a, put_delta, &d);
+
+	return rc == RC_OK ? update_values_index(v) : rc;
+}
+
 int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 		 const struct apply_entry *content, const struct update_old *old)
 {
-	static const struct attr_list none;
 	struct entry_head flagged = *head;
+	struct update_values values;
 	struct buf record;
 	struct entry now;
-	int rc;
+	int rc = old != NULL ? update_views_forget(u, eid, &old->e) : RC_OK;
 
 	flagged.flags = apply_flags(u->ctx->schema, &content->attrs);
 	if (old != NULL && is_step(&old->e.head, &flagged))
 		update_trail(u, old, head->stamp.usn);
 	buf_init(&record, UINT32_MAX);
-	rc = entry_build(&flagged, &content->attrs, content->runs, &record);
+	if (rc == RC_OK)
+		rc = update_values_write(u, eid, old, content, &values);
+	if (rc == RC_OK)
+		rc = entry_build(&flagged, &values.stored.attrs, values.stored.runs, &record);
 	if (rc == RC_OK) {
 		store_entry_put(u->t, eid, buf_span(&record));
 		if (old == NULL && u->c->ready != NULL)
 			rc = index_ready(u, eid, &u->c->ready->keys);
 		else
-			rc = update_index(u, eid, old != NULL ? &old->attrs : &none,
-					  &content->attrs);
+			rc = index_values(u, &values);
 	}
 	if (rc == RC_OK)
 		rc = store_error(u->t);
 	if (rc == RC_OK)
 		rc = entry_open(buf_span(&record), &now);
-	if (rc == RC_OK)
-		count(u, old != NULL ? &old->e : NULL, &now);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
+		store_attach(u->t, eid, &now);
+		update_count(u, old != NULL ? &old->e : NULL, &now, &values);
 		rc = update_views(u, eid, old != NULL ? &old->e : NULL, &now);
+	}
 	buf_fini(&record);
 	return rc;
 }
@@ -147,10 +148,15 @@ int update_write_head(struct update *u, const struct update_old *old, const stru
 
 void update_erase(struct update *u, const struct update_old *old)
 {
-	static const struct attr_list none;
-	int rc = update_index(u, old->eid, &old->attrs, &none);
+	static const struct apply_entry nothing;
+	struct update_values values;
+	int rc = update_views_forget(u, old->eid, &old->e);
 
-	count(u, &old->e, NULL);
+	update_uncount(u, &old->e);
+	if (rc == RC_OK)
+		rc = update_values_write(u, old->eid, old, &nothing, &values);
+	if (rc == RC_OK)
+		rc = index_values(u, &values);
 	store_uuid_del(u->t, &old->e.head.uuid);
 	store_entry_del(u->t, old->eid);
 	if (rc == RC_OK)

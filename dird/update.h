@@ -22,6 +22,7 @@ struct update_context {
 	int (*random)(void *p, size_t n); /* for entryUUIDs */
 	bool views_later;         /* leave the views alone: update_views_rebuild() follows */
 	struct addresses *loaded; /* of entries whose rows wait for store_bulk_end(); NULL: none */
+	unsigned apart_from;      /* so many values of an attribute are stored apart; 0: 256 */
 	unsigned max_values;      /* a client may give one attribute but lists of names; 0: any */
 	/* Own contexts as they were at start, while no partner has confirmed that nothing later is
 	 * known: the first change begins a new life. NULL: confirmed. */

@@ -28,7 +28,7 @@ static int verify(struct update *u, uint64_t eid, struct span address, bool *out
 	int rc = store_entry(u->t, eid, &e);
 
 	if (rc == RC_OK)
-		rc = entry_decode(&e, true, u->a, &attrs);
+		rc = entry_decode_near(&e, u->a, &attrs);
 	if (rc == RC_OK)
 		rc = apply_addresses(&x, &attrs, &addresses);
 	*out = rc == RC_OK && has(&addresses, address);

@@ -21,7 +21,7 @@ struct update {
 struct update_old {
 	uint64_t eid;
 	struct entry e;
-	struct attr_list attrs; /* all of them */
+	struct attr_list attrs; /* all of them; values that are stored apart stay there */
 };
 
 /** What update_prepare() has found out. */
@@ -48,6 +48,43 @@ int update_write(struct update *u, uint64_t eid, const struct entry_head *head,
 
 /** The entry is about to get another name, or to be hidden or shown, by the change `usn`. */
 void update_trail(struct update *u, const struct update_old *old, uint64_t usn);
+
+/* --- values that are stored apart (update_values.c, update_value_index.c) --- */
+
+/** What a change does to an attribute whose values were stored apart. */
+struct update_value_change {
+	struct span type;             /* description */
+	const struct schema_attr *at; /* NULL: not known */
+	const struct attr_gone *gone;
+	unsigned ngone;
+	const struct span *added;
+	unsigned nadded;
+	struct attr left; /* as the record then has it */
+};
+
+struct update_values {
+	struct update *u;
+	uint64_t eid;
+	const struct update_old *old;
+	struct apply_entry stored; /* the content as the record holds it */
+	struct attr_list was, now; /* what is in no change: for update_index() */
+	struct update_value_change *changes;
+	unsigned nchanges;
+};
+
+/** Put and delete the rows of values that are stored apart: decides which are. */
+int update_values_write(struct update *u, uint64_t eid, const struct update_old *old,
+			const struct apply_entry *content, struct update_values *v) WARN_UNUSED;
+/** Then the rows of the value index of what that has changed. */
+int update_values_index(const struct update_values *v) WARN_UNUSED;
+/** Must a row of the value index stay, since another description of the type has the value? */
+bool update_values_keep(const struct update_values *v, uint32_t attr, struct span key);
+
+/** The digest of the context follows (update_digest.c): the entry has changed, `old` NULL for a new
+ * one; its rows are put. Or it is about to go. */
+void update_count(struct update *u, const struct entry *old, const struct entry *now,
+		  const struct update_values *v);
+void update_uncount(struct update *u, const struct entry *old);
 
 /** The rows of the indexes by which two contents of an entry differ. */
 int update_index(struct update *u, uint64_t eid, const struct attr_list *old,
@@ -179,6 +216,8 @@ int update_retry(struct update *u) WARN_UNUSED;
  * is put, its name not necessarily. Neither may lie in the map. */
 int update_views(struct update *u, uint64_t eid, const struct entry *old,
 		 const struct entry *now) WARN_UNUSED;
+/** Before values that are stored apart change: rows of views that are sorted by them go. */
+int update_views_forget(struct update *u, uint64_t eid, const struct entry *old) WARN_UNUSED;
 /** After the change: definitions that it concerned. */
 int update_views_end(struct update *u) WARN_UNUSED;
 /* --- removed sites (update_removed.c) --- */

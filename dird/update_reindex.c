@@ -14,7 +14,7 @@ struct reindex {
 static void mend_flags(struct reindex *r, uint64_t eid, const struct entry *e,
 		       const struct attr_list *attrs, uint8_t *record)
 {
-	uint8_t flags = apply_flags(r->ctx->schema, attrs);
+	uint8_t flags = apply_flags(r->ctx->schema, attrs) | (e->head.flags & ENTRY_HAS_APART);
 
 	if (flags == e->head.flags)
 		return;
@@ -38,8 +38,10 @@ static int index_entry(struct reindex *r, uint64_t eid, const struct entry *e)
 	if (bytes != NULL)
 		memcpy(bytes, record.p, record.n);
 	rc = bytes != NULL ? entry_open(span_make(bytes, record.n), &copy) : RC_NOMEM;
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
+		store_attach(r->t, eid, &copy);
 		rc = entry_decode(&copy, true, &a, &attrs);
+	}
 	if (rc == RC_OK)
 		mend_flags(r, eid, &copy, &attrs, bytes);
 	if (rc == RC_OK)

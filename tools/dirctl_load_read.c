@@ -25,6 +25,11 @@ int load_random(void *p, size_t n)
 	return RC_OK;
 }
 
+static struct attr attr_of(const struct ldif_attr *a)
+{
+	return (struct attr){.type = a->type, .values = a->values, .nvalues = a->nvalues};
+}
+
 static int to_attrs(const struct ldif_record *r, struct arena *a, struct attr_list *out)
 {
 	unsigned i;
@@ -34,8 +39,7 @@ static int to_attrs(const struct ldif_record *r, struct arena *a, struct attr_li
 	if (out->attrs == NULL)
 		return RC_NOMEM;
 	for (i = 0; i < r->nattrs; i++)
-		out->attrs[i] =
-			(struct attr){r->attrs[i].type, r->attrs[i].values, r->attrs[i].nvalues};
+		out->attrs[i] = attr_of(&r->attrs[i]);
 	return RC_OK;
 }
 
@@ -53,8 +57,7 @@ static int to_mods(const struct ldif_record *r, struct arena *a, struct change *
 		return RC_NOMEM;
 	for (i = 0; i < r->nattrs; i++) {
 		c->mods[i].op = ops[r->attrs[i].op];
-		c->mods[i].attr =
-			(struct attr){r->attrs[i].type, r->attrs[i].values, r->attrs[i].nvalues};
+		c->mods[i].attr = attr_of(&r->attrs[i]);
 	}
 	return RC_OK;
 }

@@ -204,8 +204,9 @@ static int put_offline(struct making *m, struct dirctl *d)
 	if (rc == RC_OK && add.attrs.attrs == NULL)
 		rc = RC_NOMEM;
 	for (i = 0; rc == RC_OK && i < add.attrs.n; i++)
-		add.attrs.attrs[i] =
-			(struct attr){m->record.attrs[i].type, m->record.attrs[i].values, 1};
+		add.attrs.attrs[i] = (struct attr){.type = m->record.attrs[i].type,
+						   .values = m->record.attrs[i].values,
+						   .nvalues = 1};
 	if (rc == RC_OK)
 		rc = store_write_begin(d->store, &t);
 	if (rc == RC_OK)

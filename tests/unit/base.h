@@ -161,9 +161,19 @@ static inline void base_commit(struct base *b)
 	assert_int_equal(store_write_commit(&b->t), RC_OK);
 }
 
+static inline size_t base_count_lines(const char *lines)
+{
+	size_t n = 0;
+
+	while (*lines != '\0')
+		n += *lines++ == '\n';
+	return n + 1;
+}
+
 /* "type: value" lines; lines of one type stand together. */
 static inline struct attr_list base_attrs(struct base *b, const char *lines)
 {
+	size_t room = base_count_lines(lines);
 	struct span rest = span_of(arena_str(&b->arena, span_of(lines))), line, type;
 	struct attr_list list = {arena_zalloc(&b->arena, 64, sizeof(struct attr)), 0};
 	struct attr *at = NULL;
@@ -176,7 +186,7 @@ static inline struct attr_list base_attrs(struct base *b, const char *lines)
 		if (at == NULL || !span_eq(at->type, type)) {
 			at = &list.attrs[list.n++];
 			at->type = type;
-			at->values = arena_zalloc(&b->arena, 64, sizeof(struct span));
+			at->values = arena_zalloc(&b->arena, room, sizeof(struct span));
 		}
 		at->values[at->nvalues++] = span_trim(line);
 	}

@@ -28,9 +28,10 @@ static int unload(void **state)
 static struct span class_values[] = {{(const uint8_t *)"inetOrgPerson", 13}};
 static struct span sn_values[] = {{(const uint8_t *)"Hill", 4}};
 static struct span mail_values[] = {{(const uint8_t *)"Ada@X", 5}, {(const uint8_t *)"b@x", 3}};
-static struct attr person[] = {{{(const uint8_t *)"OBJECTCLASS", 11}, class_values, 1},
-			       {{(const uint8_t *)"2.5.4.4", 7}, sn_values, 1},
-			       {{(const uint8_t *)"mail", 4}, mail_values, 2}};
+static struct attr person[] = {
+	{.type = {(const uint8_t *)"OBJECTCLASS", 11}, .values = class_values, .nvalues = 1},
+	{.type = {(const uint8_t *)"2.5.4.4", 7}, .values = sn_values, .nvalues = 1},
+	{.type = {(const uint8_t *)"mail", 4}, .values = mail_values, .nvalues = 2}};
 
 static unsigned max_values; /* 0: any number */
 
@@ -106,8 +107,10 @@ static int live(void *arg)
 {
 	struct apply_context x = {.schema = schema, .wall_us = 1795521600000000};
 	struct entry_head head = {.rdn = SPAN_LIT("cn=Ada"), .rdn_normal = SPAN_LIT("cn=ada")};
-	struct change_mod mods[2] = {{CHANGE_OP_DELETE, {SPAN_LIT("mail"), mail_values, 1}},
-				     {CHANGE_OP_ADD, {SPAN_LIT("description"), sn_values, 1}}};
+	struct change_mod mods[2] = {
+		{CHANGE_OP_DELETE, {.type = SPAN_LIT("mail"), .values = mail_values, .nvalues = 1}},
+		{CHANGE_OP_ADD,
+		 {.type = SPAN_LIT("description"), .values = sn_values, .nvalues = 1}}};
 	struct change c = {.kind = CHANGE_MODIFY, .mods = mods, .nmods = 2};
 	struct apply_entry e;
 	struct result why;
@@ -176,7 +179,9 @@ static void count(void *ctx, const struct apply_key *key, bool is_new)
 
 static void keys_of(struct arena *a, const char *const *values, unsigned n, struct apply_keys *out)
 {
-	struct attr at = {SPAN_LIT("mail;x-home"), arena_zalloc(a, n + 1, sizeof(struct span)), n};
+	struct attr at = {.type = SPAN_LIT("mail;x-home"),
+			  .values = arena_zalloc(a, n + 1, sizeof(struct span)),
+			  .nvalues = n};
 	struct attr_list list = {&at, 1};
 	unsigned i;
 
@@ -318,7 +323,8 @@ static void drop_doubles(struct attr_list *l)
 	for (i = 0; i < l->n; i++) {
 		at = &l->attrs[i];
 		for (k = n = 0; k < at->nvalues; k++) {
-			struct attr one = {at->type, at->values, n + 1};
+			struct attr one = {
+				.type = at->type, .values = at->values, .nvalues = n + 1};
 			struct attr_list check = {&one, 1}, canonical;
 			struct result why;
 			struct arena a;
@@ -369,7 +375,7 @@ static void differences_are_those_of_all_rows(void **state)
 static uint8_t flags_of(const char *type, const char *value)
 {
 	struct span values[] = {span_of(value)};
-	struct attr at = {span_of(type), values, 1};
+	struct attr at = {.type = span_of(type), .values = values, .nvalues = 1};
 	struct attr_list list = {&at, 1};
 
 	return apply_flags(schema, &list);
@@ -392,7 +398,7 @@ static void flags_follow_from_attributes(void **state)
 static void cn_keys(struct arena *a, const char *value, struct apply_keys *out)
 {
 	struct span values[] = {span_of(value)};
-	struct attr at = {SPAN_LIT("cn"), values, 1};
+	struct attr at = {.type = SPAN_LIT("cn"), .values = values, .nvalues = 1};
 	struct attr_list list = {&at, 1};
 
 	assert_int_equal(apply_keys(schema, &list, a, out), RC_OK);
@@ -432,7 +438,7 @@ static void values_with_accents_have_two_rows(void **state)
 static void classes(void **state)
 {
 	struct span by_oid[] = {SPAN_LIT("2.5.6.6")};
-	struct attr at = {SPAN_LIT("objectClass"), by_oid, 1};
+	struct attr at = {.type = SPAN_LIT("objectClass"), .values = by_oid, .nvalues = 1};
 	struct attr_list list = {&at, 1};
 
 	(void)state;

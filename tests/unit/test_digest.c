@@ -33,7 +33,7 @@ static struct made make(const struct entry_head *head, const char *const *types,
 	unsigned i;
 
 	for (i = 0; i < n; i++) {
-		attrs[i] = (struct attr){span_of(types[i]), &value, 1};
+		attrs[i] = (struct attr){.type = span_of(types[i]), .values = &value, .nvalues = 1};
 		runs[i] = ENTRY_PUBLIC;
 	}
 	buf_init(&m.record, 1 << 20);

@@ -10,11 +10,11 @@ static struct span secret[] = {{(const uint8_t *)"x", 1}};
 static struct span stamp_time[] = {{(const uint8_t *)"20261123000000Z", 15}};
 static struct span empty[] = {{(const uint8_t *)"", 0}};
 static struct attr attrs[] = {
-	{{(const uint8_t *)"modifyTimestamp", 15}, stamp_time, 1},
-	{{(const uint8_t *)"cn", 2}, ada, 2},
-	{{(const uint8_t *)"userPassword", 12}, secret, 1},
-	{{(const uint8_t *)"cn;lang-de", 10}, ada, 1},
-	{{(const uint8_t *)"description", 11}, empty, 1},
+	{.type = {(const uint8_t *)"modifyTimestamp", 15}, .values = stamp_time, .nvalues = 1},
+	{.type = {(const uint8_t *)"cn", 2}, .values = ada, .nvalues = 2},
+	{.type = {(const uint8_t *)"userPassword", 12}, .values = secret, .nvalues = 1},
+	{.type = {(const uint8_t *)"cn;lang-de", 10}, .values = ada, .nvalues = 1},
+	{.type = {(const uint8_t *)"description", 11}, .values = empty, .nvalues = 1},
 };
 static const enum entry_run runs[] = {ENTRY_OPERATIONAL, ENTRY_PUBLIC, ENTRY_PROTECTED,
 				      ENTRY_PUBLIC, ENTRY_PUBLIC};
@@ -114,7 +114,7 @@ static void collisions(void **state)
 static void large_values(void **state)
 {
 	struct span v[1];
-	struct attr at = {SPAN_LIT("jpegPhoto"), v, 1};
+	struct attr at = {.type = SPAN_LIT("jpegPhoto"), .values = v, .nvalues = 1};
 	struct attr_list one = {&at, 1};
 	enum entry_run run = ENTRY_PUBLIC;
 	struct entry_head h = {.parent = 1};

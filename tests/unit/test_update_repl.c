@@ -46,6 +46,7 @@ static void put_of(struct pair *p, struct store_txn *t, uint64_t eid)
 	assert_int_equal(store_entry(t, eid, &e), RC_OK);
 	record = keep(&p->to, entry_record(&e));
 	assert_int_equal(entry_open(record, &e), RC_OK);
+	store_attach(t, eid, &e);
 	*c = (struct change){.kind = CHANGE_PUT,
 			     .uuid = e.head.uuid,
 			     .parent_uuid = e.head.parent_uuid,

@@ -105,8 +105,10 @@ static void fill_add(struct request *r, struct change *c, unsigned n, size_t byt
 	memset(text, 'x', bytes);
 	values[0] = SPAN_LIT("container");
 	values[1] = span_make(text, bytes);
-	attrs[0] = (struct attr){SPAN_LIT("objectClass"), &values[0], 1};
-	attrs[1] = (struct attr){SPAN_LIT("description"), &values[1], 1};
+	attrs[0] =
+		(struct attr){.type = SPAN_LIT("objectClass"), .values = &values[0], .nvalues = 1};
+	attrs[1] =
+		(struct attr){.type = SPAN_LIT("description"), .values = &values[1], .nvalues = 1};
 	c->kind = CHANGE_ADD;
 	must(dn_parse(&r->arena, span_of(dn), &c->dn, NULL) == RC_OK);
 	c->attrs = (struct attr_list){attrs, bytes != 0 ? 2 : 1};
