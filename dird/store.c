@@ -272,6 +272,14 @@ void store_close(struct store **s)
 	*s = NULL;
 }
 
+const char *store_folder(struct store *s)
+{
+	const char *path = NULL;
+
+	must(mdb_env_get_path(s->env, &path) == 0);
+	return path;
+}
+
 int store_copy(struct store *s, const char *folder)
 {
 	return store_rc(mdb_env_copy2(s->env, folder, MDB_CP_COMPACT));

@@ -24,10 +24,10 @@ struct flow {
 	unsigned long in_transaction;
 };
 
-int store_bulk_begin(struct store *s, const char *folder)
+int store_bulk_begin(struct store *s)
 {
 	struct store_bulk *b = mem_zalloc(1, sizeof(*b));
-	int rc = b != NULL ? sorter_new(folder, &b->rows) : RC_NOMEM;
+	int rc = b != NULL ? sorter_new(store_folder(s), &b->rows) : RC_NOMEM;
 
 	if (rc == RC_OK)
 		s->bulk = b;

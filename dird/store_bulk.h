@@ -11,8 +11,9 @@
 
 #include "dird/store_int.h"
 
-/** `folder` has room for a file of all rows; nobody else uses the store. RC_NOMEM, RC_FULL ... */
-int store_bulk_begin(struct store *s, const char *folder) WARN_UNUSED;
+/** The file of all rows is in the database's folder; nobody else uses the store. RC_NOMEM, RC_FULL
+ * ... */
+int store_bulk_begin(struct store *s) WARN_UNUSED;
 
 /** Is there anything gathered that the tables lack? */
 bool store_bulk_is_open(const struct store *s);

@@ -30,6 +30,9 @@ enum store_table {
 /** Cut of an index value: the key holds the attribute's hash too. */
 #define STORE_VALUE_MAX_BYTES (STORE_KEY_MAX_BYTES - 4)
 
+/** Where the database lies; for files that are of use beside it for a while. */
+const char *store_folder(struct store *s);
+
 /** Make an error stick: what was written so far must not be committed. */
 void store_fail(struct store_txn *t, int rc);
 

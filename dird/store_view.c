@@ -180,7 +180,7 @@ int store_view_mask(struct store_txn *t, uint32_t view, struct span key, uint64_
 	struct span v;
 	int rc;
 
-	view_place_set(&place, key, eid);
+	store_view_place_set(&place, key, eid);
 	view_key_set(&k, view, 0, view_place_span(&place));
 	rc = store_get(t, STORE_VIEW, view_key_span(&k), &v);
 	if (rc == RC_OK && v.n != VIEW_MASK_BYTES)

@@ -75,18 +75,22 @@ void store_view_del(struct store_txn *t, uint32_t view, struct span key, uint64_
 /** Delete up to `limit` rows of a whole view. RC_MORE: some are left. */
 int store_view_drop(struct store_txn *t, uint32_t view, unsigned limit) WARN_UNUSED;
 
-/** One row of store_view_fill(). */
+/** One row of store_view_fill(): its place is the sort key with the entry number behind it. */
 struct store_view_row {
-	struct span key;
-	uint64_t eid;
+	struct span place; /* valid until the next one is asked for */
 	uint32_t mask;
 };
+void store_view_place_set(struct store_view_place *p, struct span key, uint64_t eid);
+
+/** RC_OK and the next row; RC_DONE. */
+typedef int store_view_source(void *ctx, struct store_view_row *out);
+
 /**
- * Make a view of rows in ascending order of (key, eid), in one go; its number must be above those
+ * Make a view of rows in ascending order of their places, in one go; its number must be above those
  * of all views that have rows.
  */
-int store_view_fill(struct store_txn *t, uint32_t view, const struct store_view_row *rows,
-		    size_t n) WARN_UNUSED;
+int store_view_fill(struct store_txn *t, uint32_t view, store_view_source *next,
+		    void *ctx) WARN_UNUSED;
 
 /* --- what the views are: rows by number, their content is view_set.c's --- */
 

@@ -45,67 +45,117 @@ static int append(struct store_txn *t, MDB_cursor *c, const struct view_key *key
 	return store_error(t);
 }
 
-static int append_rows(struct store_txn *t, MDB_cursor *c, uint32_t view,
-		       const struct store_view_row *rows, size_t n)
+/* A row above level 0, kept until all rows below it are in the table. */
+struct upper {
+	struct upper *next;
+	struct span place;
+	struct view_counts n;
+};
+
+struct fill {
+	struct store_txn *t;
+	MDB_cursor *c;
+	uint32_t view;
+	struct arena a;
+	struct upper *first[STORE_VIEW_LEVELS + 1], *last[STORE_VIEW_LEVELS + 1];
+};
+
+static int open_upper(struct fill *f, unsigned level, struct span place)
 {
-	struct store_view_place place;
+	struct upper *one = arena_zalloc(&f->a, 1, sizeof(*one));
+
+	if (one == NULL)
+		return RC_NOMEM;
+	one->place = arena_span(&f->a, place);
+	if (f->last[level] == NULL)
+		f->first[level] = one;
+	else
+		f->last[level]->next = one;
+	f->last[level] = one;
+	return one->place.p != NULL ? RC_OK : RC_NOMEM;
+}
+
+/* What a level's last row has counted goes to the one above it. */
+static void pass_up(struct fill *f, unsigned level)
+{
+	unsigned i;
+
+	for (i = 0; level < STORE_VIEW_LEVELS && i < STORE_VIEW_KINDS; i++)
+		f->last[level + 1]->n.n[i] += f->last[level]->n.n[i];
+}
+
+static int fill_row(struct fill *f, const struct store_view_row *row)
+{
+	unsigned level, height = view_height(view_place_eid(row->place));
 	uint8_t mask[VIEW_MASK_BYTES];
 	struct view_key key;
 	int rc = RC_OK;
-	size_t i;
 
-	for (i = 0; rc == RC_OK && i < n; i++) {
-		view_place_set(&place, rows[i].key, rows[i].eid);
-		view_key_set(&key, view, 0, view_place_span(&place));
-		be_put32(mask, rows[i].mask);
-		rc = append(t, c, &key, span_make(mask, sizeof(mask)));
+	for (level = 1; level <= height && rc == RC_OK; level++) {
+		pass_up(f, level);
+		rc = open_upper(f, level, row->place);
+	}
+	if (rc != RC_OK)
+		return rc;
+	view_counts_add(&f->last[1]->n, row->mask);
+	view_key_set(&key, f->view, 0, row->place);
+	be_put32(mask, row->mask);
+	return append(f->t, f->c, &key, span_make(mask, sizeof(mask)));
+}
+
+static int fill_uppers(struct fill *f, unsigned level)
+{
+	uint8_t bytes[VIEW_COUNTS_BYTES];
+	const struct upper *at;
+	struct view_key key;
+	int rc = RC_OK;
+
+	for (at = f->first[level]; at != NULL && rc == RC_OK; at = at->next) {
+		view_key_set(&key, f->view, level, at->place);
+		rc = append(f->t, f->c, &key, view_counts_write(&at->n, bytes));
 	}
 	return rc;
 }
 
-static int append_counts(struct store_txn *t, MDB_cursor *c, uint32_t view, unsigned level,
-			 struct span place, const struct view_counts *n)
+static int fill_all(struct fill *f, store_view_source *next, void *ctx)
 {
-	uint8_t bytes[VIEW_COUNTS_BYTES];
-	struct view_key key;
-
-	view_key_set(&key, view, level, place);
-	return append(t, c, &key, view_counts_write(n, bytes));
-}
-
-static int append_level(struct store_txn *t, MDB_cursor *c, uint32_t view, unsigned level,
-			const struct store_view_row *rows, size_t n)
-{
-	struct store_view_place at = {.n = 0};
-	struct view_counts sum;
-	int rc = RC_OK;
-	size_t i;
-
-	memset(&sum, 0, sizeof(sum));
-	for (i = 0; rc == RC_OK && i < n; i++) {
-		if (view_height(rows[i].eid) >= level) {
-			rc = append_counts(t, c, view, level, view_place_span(&at), &sum);
-			memset(&sum, 0, sizeof(sum));
-			view_place_set(&at, rows[i].key, rows[i].eid);
-		}
-		view_counts_add(&sum, rows[i].mask);
-	}
-	return rc == RC_OK ? append_counts(t, c, view, level, view_place_span(&at), &sum) : rc;
-}
-
-int store_view_fill(struct store_txn *t, uint32_t view, const struct store_view_row *rows, size_t n)
-{
-	MDB_cursor *c;
+	struct store_view_row row;
 	unsigned level;
-	int rc = store_cursor(t, STORE_VIEW, &c);
+	int rc = RC_OK;
+
+	for (level = 1; level <= STORE_VIEW_LEVELS && rc == RC_OK; level++)
+		rc = open_upper(f, level, SPAN_LIT(""));
+	while (rc == RC_OK && (rc = next(ctx, &row)) == RC_OK)
+		rc = fill_row(f, &row);
+	if (rc != RC_DONE)
+		return rc;
+	for (level = 1; level < STORE_VIEW_LEVELS; level++)
+		pass_up(f, level);
+	for (level = 1, rc = RC_OK; level <= STORE_VIEW_LEVELS && rc == RC_OK; level++)
+		rc = fill_uppers(f, level);
+	return rc;
+}
+
+int store_view_fill(struct store_txn *t, uint32_t view, store_view_source *next, void *ctx)
+{
+	struct fill f = {.t = t, .view = view};
+	int rc = store_cursor(t, STORE_VIEW, &f.c);
 
 	if (rc != RC_OK)
 		return rc;
-	rc = append_rows(t, c, view, rows, n);
-	for (level = 1; rc == RC_OK && level <= STORE_VIEW_LEVELS; level++)
-		rc = append_level(t, c, view, level, rows, n);
-	mdb_cursor_close(c);
+	rc = fill_all(&f, next, ctx);
+	mdb_cursor_close(f.c);
+	arena_fini(&f.a);
 	return rc;
+}
+
+void store_view_place_set(struct store_view_place *p, struct span key, uint64_t eid)
+{
+	must(key.n <= STORE_VIEW_KEY_MAX);
+	if (key.n != 0)
+		memcpy(p->key, key.p, key.n);
+	be_put64(p->key + key.n, eid);
+	p->n = key.n + STORE_EID_BYTES;
 }
 
 /* --- what the views are --- */

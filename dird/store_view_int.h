@@ -52,15 +52,6 @@ static inline struct span view_key_span(const struct view_key *k)
 	return span_make(k->b, k->n);
 }
 
-static inline void view_place_set(struct store_view_place *p, struct span key, uint64_t eid)
-{
-	must(key.n <= STORE_VIEW_KEY_MAX);
-	if (key.n != 0)
-		memcpy(p->key, key.p, key.n);
-	be_put64(p->key + key.n, eid);
-	p->n = key.n + STORE_EID_BYTES;
-}
-
 static inline struct span view_place_span(const struct store_view_place *p)
 {
 	return span_make(p->key, p->n);

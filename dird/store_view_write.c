@@ -184,7 +184,7 @@ void store_view_put(struct store_txn *t, uint32_t view, struct span key, uint64_
 	uint32_t old;
 	int rc = store_view_mask(t, view, key, eid, &old);
 
-	view_place_set(&place, key, eid);
+	store_view_place_set(&place, key, eid);
 	if (rc == RC_NOTFOUND)
 		insert(t, view, view_place_span(&place), mask);
 	else if (rc != RC_OK)
@@ -222,7 +222,7 @@ void store_view_del(struct store_txn *t, uint32_t view, struct span key, uint64_
 	uint32_t mask;
 	int rc = store_view_mask(t, view, key, eid, &mask);
 
-	view_place_set(&at, key, eid);
+	store_view_place_set(&at, key, eid);
 	place = view_place_span(&at);
 	for (level = 1; rc == RC_OK && level <= STORE_VIEW_LEVELS; level++) {
 		if (level <= height) {

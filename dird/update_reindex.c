@@ -1,7 +1,9 @@
 /* All indexes and views made anew from the entries. */
+#include "dird/gram.h"
+#include "dird/store_bulk.h"
 #include "dird/update_view.h"
 
-#define BATCH_ENTRIES 1000
+#define BATCH_ENTRIES GRAM_BLOCK_ENTRIES /* a block of the n-gram index is written once */
 
 struct reindex {
 	struct store_txn *t;
@@ -52,12 +54,11 @@ static int index_entry(struct reindex *r, uint64_t eid, const struct entry *e)
 
 static int index_batch(struct reindex *r)
 {
-	uint64_t eid = r->next;
+	uint64_t eid = r->next, end = (eid / BATCH_ENTRIES + 1) * BATCH_ENTRIES;
 	struct entry e;
-	unsigned i;
 	int rc = RC_OK;
 
-	for (i = 0; i < BATCH_ENTRIES && rc == RC_OK; i++, eid++) {
+	for (; eid < end && rc == RC_OK; eid++) {
 		rc = store_entry_from(r->t, &eid, &e);
 		if (rc == RC_OK)
 			rc = index_entry(r, eid, &e);
@@ -90,15 +91,25 @@ static int in_transaction(struct store *s, struct reindex *r, int (*step)(struct
 	return commit_rc != RC_OK ? commit_rc : rc;
 }
 
+static void no_progress(void *arg, unsigned long rows)
+{
+	(void)arg;
+	(void)rows;
+}
+
 int update_reindex(struct store *s, const struct update_context *ctx,
 		   void (*progress)(void *arg, unsigned long entries), void *arg)
 {
 	struct reindex r = {.ctx = ctx};
 	int rc = in_transaction(s, &r, clear);
 
+	if (rc == RC_OK)
+		rc = store_bulk_begin(s);
 	while (rc == RC_OK) {
 		rc = in_transaction(s, &r, index_batch);
 		progress(arg, BATCH_ENTRIES);
 	}
-	return rc == RC_DONE ? update_views_rebuild(s, ctx) : rc;
+	if (rc == RC_DONE)
+		rc = store_bulk_end(s, no_progress, NULL);
+	return rc == RC_OK ? update_views_rebuild(s, ctx) : rc;
 }

@@ -313,7 +313,7 @@ static int make_copy(struct load *l)
 	if (rc == RC_OK) {
 		l->first_new = store_new_eid(t);
 		store_write_abort(&t);
-		rc = store_bulk_begin(l->beside.store, l->beside.folder);
+		rc = store_bulk_begin(l->beside.store);
 	}
 	return rc;
 }

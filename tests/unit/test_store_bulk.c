@@ -46,7 +46,7 @@ static void count(void *arg, unsigned long rows)
 
 static void begin_bulk(struct base *b)
 {
-	assert_int_equal(store_bulk_begin(b->store, b->folder), RC_OK);
+	assert_int_equal(store_bulk_begin(b->store), RC_OK);
 	assert_true(store_bulk_is_open(b->store));
 	b->ctx.loaded = addresses_new();
 	assert_non_null(b->ctx.loaded);
