@@ -190,6 +190,30 @@ class KillSites(unittest.TestCase):
         return {a["ncName"][0].decode(): int(a["position"][0].decode().split(":")[1])
                 for _, a in found}
 
+    def test_rolling_restart(self):
+        """One site after the other is stopped and started, as for an upgrade, while all others write: who is
+        stopped loses no answered write, the others notice nothing, and nothing is sent twice."""
+        self.acknowledged = 0
+        for _ in range(5 if SOAK else 2):
+            for victim in NAMES:
+                for name in NAMES:
+                    self.write(name)
+                self.wait_written(self.writers, 50)
+                site = self.sites[victim]
+                site.stop("dird")
+                run("dirctl", "check", "--config", site.path("dird.conf"))
+                at = {victim: self.positions(site)}
+                others = [w for w in self.writers if w.model.name.split("w")[0] != victim]
+                self.wait_written(others, 50)
+                site.start("dird")
+                self.wait_written(others, 50)
+                self.assertTrue(all(w.is_alive() for w in others))
+                self.stop_writing()
+                self.settle()
+                self.converge()
+                self.check_resent([victim], at)
+        print(f"# {self.acknowledged} answered writes")
+
     def test_first_load_is_cut(self):
         """R20: a new site dies again and again, and the one it loads from, while it gets everything. Each
         life goes on where the last one ended."""
