@@ -100,15 +100,40 @@ static int identity_of_entry(struct op *op, struct store_txn *t, uint64_t eid,
 
 /* --- simple bind --- */
 
-static void on_hash(uv_work_t *w)
+static bool has_only_cheap_hashes(const struct bind *b)
 {
-	struct bind *b = w->data;
+	unsigned i;
+
+	for (i = 0; i < b->nhashes; i++) {
+		if (!password_is_cheap(b->hashes[i]))
+			return false;
+	}
+	return true;
+}
+
+static void verify(struct bind *b)
+{
 	unsigned i;
 
 	for (i = 0; i < b->nhashes && !b->is_right; i++)
 		b->is_right = password_verify(b->hashes[i], b->password);
-	if (b->nhashes == 0)
-		password_verify_nothing(b->password); /* an unknown name takes as long */
+}
+
+/* A wrong password takes as long with a digest, and with an unknown name, as with PBKDF2. */
+static void on_hash(uv_work_t *w)
+{
+	struct bind *b = w->data;
+
+	verify(b);
+	if (!b->is_right && has_only_cheap_hashes(b))
+		password_verify_nothing(b->password);
+}
+
+static void bind_free(struct bind *b)
+{
+	if (b != NULL)
+		identity_fini(&b->identity);
+	mem_free(b);
 }
 
 static void on_hashed(uv_work_t *w, int status)
@@ -125,8 +150,7 @@ static void on_hashed(uv_work_t *w, int status)
 		refuse(op, LR_UNAVAILABLE, "the connection or the server ends");
 	else
 		refuse(op, LR_INVALID_CREDENTIALS, wrong);
-	identity_fini(&b->identity);
-	mem_free(b);
+	bind_free(b);
 }
 
 /* The connection ended, or the server stops: on_hashed() comes at once if nothing has begun. */
@@ -230,8 +254,6 @@ static bool queue(struct op *op, struct bind *b)
 {
 	bool is_queued = __atomic_add_fetch(&queued, 1, __ATOMIC_RELAXED) <= BIND_MAX_QUEUED;
 
-	b->op = op;
-	b->password = op->msg.u.bind.password;
 	b->work.data = b;
 	if (is_queued)
 		is_queued = uv_queue_work(loop_uv(conn_loop(op->conn)), &b->work, on_hash,
@@ -241,25 +263,33 @@ static bool queue(struct op *op, struct bind *b)
 	return is_queued;
 }
 
+/* One digest is done at once; the pool would cost more. */
+static bool is_right_at_once(struct op *op, struct bind *b)
+{
+	b->op = op;
+	b->password = op->msg.u.bind.password;
+	if (has_only_cheap_hashes(b))
+		verify(b);
+	return b->is_right;
+}
+
 static void simple(struct op *op)
 {
-	struct bind *b;
-	int rc;
+	struct bind *b = mem_zalloc(1, sizeof(*b));
+	int rc = b != NULL ? find_hashes(op, b) : RC_NOMEM;
 
-	b = mem_zalloc(1, sizeof(*b));
-	rc = b != NULL ? find_hashes(op, b) : RC_NOMEM;
-	if (rc == 0 && queue(op, b)) {
+	if (rc == 0 && is_right_at_once(op, b)) {
+		accept_as(op, &b->identity);
+	} else if (rc == 0 && queue(op, b)) {
 		op->state = b;
 		op->cancel = cancel;
 		return;
-	}
-	if (b != NULL)
-		identity_fini(&b->identity);
-	mem_free(b);
-	if (rc == RC_INVALID || rc == RC_TOOBIG)
+	} else if (rc == RC_INVALID || rc == RC_TOOBIG) {
 		refuse(op, LR_INVALID_DN, "the name is no distinguished name");
-	else
+	} else {
 		refuse(op, LR_BUSY, rc != 0 ? rc_text(rc) : "too many binds at once");
+	}
+	bind_free(b);
 }
 
 static void start_simple(struct op *op)

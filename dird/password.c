@@ -195,6 +195,13 @@ bool password_verify(struct span stored, struct span password)
 			    : verify_digest(s, rest, password);
 }
 
+bool password_is_cheap(struct span stored)
+{
+	const struct scheme *s = scheme_of(stored);
+
+	return s == NULL || !s->is_pbkdf2;
+}
+
 void password_verify_nothing(struct span password)
 {
 	static const uint8_t salt[SALT_BYTES];

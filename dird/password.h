@@ -4,7 +4,8 @@
  *   {PBKDF2-SHA512}100000$<salt>$<hash>      what is made here (adapted base64, no padding)
  *   {PBKDF2-SHA256} {PBKDF2-SHA512} {PBKDF2} {SSHA} {SSHA256} {SSHA512} {SHA}   also verified
  *
- * Both functions take tens of milliseconds on purpose: never call them on a loop's thread.
+ * Making one, and verifying one of PBKDF2, takes tens of milliseconds on purpose: never on a loop's
+ * thread. The others are a digest, work of a microsecond.
  */
 #pragma once
 
@@ -24,6 +25,9 @@ int password_hash(struct span password, char out[static PASSWORD_HASH_BYTES]) WA
  * is compared as it is.
  */
 bool password_verify(struct span stored, struct span password);
+
+/** Is it verified by one digest or less? Clear text and what is malformed are, too. */
+bool password_is_cheap(struct span stored);
 
 /** As long as password_verify() of a hash made here: nobody learns that a name does not exist. */
 void password_verify_nothing(struct span password);

@@ -42,6 +42,7 @@ static void foreign_hashes(void **state)
 		if (!password_verify(span_of(good[i]), SPAN_LIT("secret")))
 			fail_msg("%s", good[i]);
 		assert_false(password_verify(span_of(good[i]), SPAN_LIT("secreT")));
+		assert_int_equal(password_is_cheap(span_of(good[i])), good[i][1] == 'S');
 	}
 }
 
