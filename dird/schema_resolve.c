@@ -35,16 +35,17 @@ static uint64_t hash_name(struct span key)
 {
 	const uint64_t either_case = 0x2020202020202020u, odd = 0x9e3779b97f4a7c15u;
 	uint64_t h = key.n, word;
-	size_t n;
+	size_t i;
 
-	for (; key.n != 0; key = span_from(key, sizeof(word))) {
-		n = key.n < sizeof(word) ? key.n : sizeof(word);
-		word = 0;
-		memcpy(&word, key.p, n);
+	for (; key.n >= sizeof(word); key = span_from(key, sizeof(word))) {
+		memcpy(&word, key.p, sizeof(word));
 		h = (h ^ (word | either_case)) * odd;
 		h ^= h >> 32;
 	}
-	return h;
+	for (i = 0, word = 0; i < key.n; i++)
+		word = word << 8 | key.p[i];
+	h = (h ^ (word | either_case)) * odd;
+	return h ^ h >> 32;
 }
 
 static size_t slot_of(const struct schema_names *names, struct span key)

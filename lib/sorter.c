@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -29,9 +30,22 @@ struct run {
 	struct item head; /* the row at hand */
 };
 
+/* Rows on their way into the file. */
+struct spill {
+	struct buf rows;
+	size_t nrows;
+	int fd;
+	uint64_t at;
+	int rc;
+};
+
 struct sorter {
 	int fd;
 	uint64_t file_bytes, spilled_rows;
+	struct spill spill;
+	pthread_t thread;
+	bool has_thread;
+	int rc;          /* sticks */
 	struct buf rows; /* in memory, in the order they came */
 	size_t nrows;
 	size_t kept_bytes, kept_rows;
@@ -151,8 +165,8 @@ static struct item *merge_pieces(struct item *at, struct item *spare, size_t n, 
 	return at;
 }
 
-/* The rows in memory, sorted: in *out, which lies in *memory. */
-static int sort_held(struct sorter *s, struct item **memory, struct item **out)
+/* In *out, which lies in *memory. */
+static int sort_rows(const struct spill *s, struct item **memory, struct item **out)
 {
 	struct item *at = mem_alloc(2 * s->nrows * sizeof(*at));
 	const uint8_t *row = s->rows.p;
@@ -188,9 +202,9 @@ static int write_at(int fd, struct span s, uint64_t at)
 	return RC_OK;
 }
 
-static int write_run(struct sorter *s, const struct item *sorted, struct buf *out)
+static int write_run(const struct spill *s, const struct item *sorted, struct buf *out)
 {
-	uint64_t at = s->file_bytes;
+	uint64_t at = s->at;
 	size_t i;
 	int rc = RC_OK;
 
@@ -205,6 +219,21 @@ static int write_run(struct sorter *s, const struct item *sorted, struct buf *ou
 		buf_clear(out);
 	}
 	return rc;
+}
+
+static void *spill_rows(void *arg)
+{
+	struct item *memory = NULL, *sorted;
+	struct spill *s = arg;
+	struct buf out;
+
+	buf_init(&out, READ_MAX_BYTES + ROW_MAX_BYTES);
+	s->rc = sort_rows(s, &memory, &sorted);
+	if (s->rc == RC_OK)
+		s->rc = write_run(s, sorted, &out);
+	mem_free(memory);
+	buf_fini(&out);
+	return NULL;
 }
 
 static int room_for_run(struct sorter *s)
@@ -222,30 +251,47 @@ static int room_for_run(struct sorter *s)
 	return RC_OK;
 }
 
+/* The run that is being written is done. */
+static int wait_for_run(struct sorter *s)
+{
+	if (s->has_thread)
+		must(pthread_join(s->thread, NULL) == 0);
+	s->has_thread = false;
+	if (s->rc == RC_OK)
+		s->rc = s->spill.rc;
+	return s->rc;
+}
+
+static void begin_run(struct sorter *s)
+{
+	struct buf empty = s->spill.rows;
+
+	s->spill.rows = s->rows;
+	s->spill.nrows = s->nrows;
+	s->spill.fd = s->fd;
+	s->spill.at = s->file_bytes;
+	memset(&s->runs[s->nruns], 0, sizeof(s->runs[0]));
+	s->file_bytes += s->rows.n;
+	s->spilled_rows += s->nrows;
+	s->runs[s->nruns++].end = s->file_bytes;
+	s->rows = empty;
+	buf_clear(&s->rows);
+	s->nrows = s->kept_bytes = s->kept_rows = 0;
+}
+
 int sorter_spill(struct sorter *s)
 {
-	struct item *memory = NULL, *sorted;
-	struct buf out;
-	int rc = room_for_run(s);
+	int rc = wait_for_run(s);
 
+	if (rc == RC_OK && s->nrows != 0)
+		rc = room_for_run(s);
 	if (rc != RC_OK || s->nrows == 0)
 		return rc;
-	buf_init(&out, READ_MAX_BYTES + ROW_MAX_BYTES);
-	rc = sort_held(s, &memory, &sorted);
-	if (rc == RC_OK)
-		rc = write_run(s, sorted, &out);
-	if (rc == RC_OK) {
-		memset(&s->runs[s->nruns], 0, sizeof(s->runs[0]));
-		s->runs[s->nruns].at = s->file_bytes;
-		s->file_bytes += s->rows.n;
-		s->runs[s->nruns++].end = s->file_bytes;
-		s->spilled_rows += s->nrows;
-		buf_clear(&s->rows);
-		s->nrows = s->kept_bytes = s->kept_rows = 0;
-	}
-	mem_free(memory);
-	buf_fini(&out);
-	return rc;
+	begin_run(s);
+	s->has_thread = pthread_create(&s->thread, NULL, spill_rows, &s->spill) == 0;
+	if (!s->has_thread)
+		spill_rows(&s->spill);
+	return RC_OK;
 }
 
 /* --- merging --- */
@@ -348,6 +394,8 @@ int sorter_rewind(struct sorter *s)
 	size_t i;
 	int rc = sorter_spill(s);
 
+	if (rc == RC_OK)
+		rc = wait_for_run(s);
 	if (rc != RC_OK)
 		return rc;
 	forget_buffers(s);
@@ -418,6 +466,7 @@ int sorter_new(const char *folder, struct sorter **out)
 	if (s == NULL)
 		return RC_NOMEM;
 	buf_init(&s->rows, SIZE_MAX);
+	buf_init(&s->spill.rows, SIZE_MAX);
 	rc = open_nameless(folder, &s->fd);
 	if (rc != RC_OK)
 		sorter_free(out);
@@ -430,9 +479,11 @@ void sorter_free(struct sorter **s)
 
 	if (so == NULL)
 		return;
+	(void)wait_for_run(so);
 	forget_buffers(so);
 	mem_free(so->runs);
 	buf_fini(&so->rows);
+	buf_fini(&so->spill.rows);
 	if (so->fd >= 0)
 		close(so->fd);
 	mem_free(so);

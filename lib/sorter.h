@@ -32,10 +32,14 @@ uint64_t sorter_count(const struct sorter *s);
 void sorter_keep(struct sorter *s);
 void sorter_forget(struct sorter *s);
 
-/** What is in memory becomes a sorted run. RC_FULL, RC_IO, RC_NOMEM: nothing has changed. */
+/**
+ * What is in memory becomes a sorted run, on a thread of its own: what is wrong with one run
+ * (RC_FULL, RC_IO, RC_NOMEM) is told by the next call of this or of sorter_rewind(), and then by
+ * all.
+ */
 int sorter_spill(struct sorter *s) WARN_UNUSED;
 
-/** Spill, and place in front of the first row. May be repeated, also after more rows. */
+/** Spill, wait, and place in front of the first row. May be repeated, also after more rows. */
 int sorter_rewind(struct sorter *s) WARN_UNUSED;
 /** The next row, valid until the next call. RC_DONE at the end. */
 int sorter_next(struct sorter *s, struct sorter_row *out) WARN_UNUSED;

@@ -8,8 +8,11 @@
 #include "dird/store_bulk.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/stat.h>
+
+#define KEEP_BYTES (512 << 20)
 
 struct load {
 	struct dirctl d;
@@ -420,6 +423,9 @@ int dirctl_load(int argc, char **argv)
 	int first, status, rc;
 
 	must(l != NULL);
+	/* what a batch gives back is what the next one takes */
+	(void)mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	if (!cli_parse(&u, argc, argv, &first, &status)) {
 		mem_free(l);
 		return status;
