@@ -18,7 +18,7 @@ import tap  # noqa: E402
 from test_routed import VIA_HUB, Routed, net_n1  # noqa: E402
 from waypost import free_port, wait_for  # noqa: E402
 
-RESTARTS = 20
+RESTARTS = 100
 BOB = "bob@s2.example.com"
 
 

@@ -121,11 +121,11 @@ class Site:
 
     # --- daemons ----------------------------------------------------------------------------------
 
-    def start(self, program):
-        """Start dird or routed and wait until it answers."""
+    def start(self, program, *more):
+        """Start dird or routed, with these options, and wait until it answers."""
         log = open(self.path(program + ".log"), "ab")
         self.processes[program] = subprocess.Popen(
-            [*self.prefix, program, "--config", self.path(program + ".conf")],
+            [*self.prefix, program, "--config", self.path(program + ".conf"), *more],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         ready = self.dird_answers if program == "dird" else self.routed_answers

@@ -43,6 +43,8 @@ mail: cid@{SHARED_DOMAIN}
 proxyAddresses: SMTP:cid@{SHARED_DOMAIN}
 """
 ARRIVES_S = 60
+REPLACEMENTS = 100
+BATCH = 50
 CHANGES_S = 120
 FLIGHT, SENDERS = 1000, 4
 
@@ -294,6 +296,30 @@ class Mail(unittest.TestCase):
                                     for i in range(FLIGHT // SENDERS)})
         for name in NAMES:
             self.assertNotIn("status=bounced", world.postfix[name].mail_log())
+
+    def test_7b_routed_is_replaced_a_hundred_times(self):
+        """M15: while Postfix sends mail, and it never calls a look-up a failure."""
+        site, batches = world.sites["Site1"], []
+        for n in range(REPLACEMENTS):
+            while sum(p.poll() is None for p in batches) < SENDERS:
+                batches.append(world.postfix["Site1"].send_many(
+                    "ada@" + domain("Site1"), [f"user{i}@{domain('Site2')}" for i in range(BATCH)],
+                    f"batch {len(batches)}"))
+            old = site.processes["routed"]
+            site.start("routed", "--takeover")
+            self.assertEqual(old.wait(30), 0, n)
+        self.before = world.process_ids()
+        self.assertEqual([p.wait(100) for p in batches], [0] * len(batches))
+
+        def arrived():
+            return collections.Counter(m["Subject"] for m in world.postfix["Site2"].mailbox()
+                                       if m["Subject"].startswith("batch "))
+        sent = {f"batch {b} {i}": 1 for b in range(len(batches)) for i in range(BATCH)}
+        wait_for("all arrive", lambda: len(arrived()) >= len(sent), 300, step=0.5)
+        self.assertEqual(arrived(), sent)
+        print(f"# {REPLACEMENTS} replacements, {len(sent)} messages")
+        for word in ("resolver failure", "table lookup problem", "status=bounced"):
+            self.assertNotIn(word, world.postfix["Site1"].mail_log())
 
     def test_8_exim(self):
         """It asks by its own protocol and delivers the same ways."""
