@@ -8,6 +8,7 @@
 #define MAX_CANDIDATES (1u << 24) /* of all targets together; a row and 24 bytes each */
 
 #define CACHE_LINE 64
+#define HOT_BYTES 128 /* of a site or connector */
 
 static void prefetch(const void *p, size_t n)
 {
@@ -26,46 +27,10 @@ static uint32_t *numbers(struct compute_work *w, size_t n)
 	return p;
 }
 
-/* The next bytes as a number decide most comparisons without a look at the names. */
-static uint64_t sort_key(struct span name, size_t from)
-{
-	uint64_t key = 0;
-	size_t i;
-
-	for (i = from; i < from + sizeof(key); i++)
-		key = key << 8 | (i < name.n ? name.p[i] : 0);
-	return key;
-}
-
 static int cmp_targets(const void *a, const void *b)
 {
-	const struct compute_target *x = a, *y = b;
-
-	if (x->key != y->key)
-		return x->key < y->key ? -1 : 1;
-	return span_cmp(x->name, y->name);
-}
-
-static size_t common_bytes(struct span a, struct span b)
-{
-	size_t n = a.n < b.n ? a.n : b.n, i = 0;
-
-	while (i < n && a.p[i] == b.p[i])
-		i++;
-	return i;
-}
-
-static void sort_targets(struct compute_target *targets, uint32_t n)
-{
-	size_t common = n != 0 ? targets[0].name.n : 0;
-	uint32_t i;
-
-	for (i = 1; i < n; i++)
-		common = common_bytes(span_head(targets[0].name, common), targets[i].name);
-	for (i = 0; i < n; i++)
-		targets[i].key = sort_key(targets[i].name, common);
-	if (n > 1)
-		qsort(targets, n, sizeof(*targets), cmp_targets);
+	return span_cmp(((const struct compute_target *)a)->name,
+			((const struct compute_target *)b)->name);
 }
 
 /* Names as printed: the object's, or the bytewise first spelling in a connected domain. */
@@ -94,22 +59,46 @@ static void collect_names(const struct model *m, struct span *names)
 	}
 }
 
+/* Names without an object, sorted. */
+static uint32_t unknown_targets(const struct model *m, const struct span *names,
+				struct compute_target *out)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < m->nnames; i++) {
+		if (m->names[i].site == MODEL_NONE && names[i].n != 0)
+			out[n++] = (struct compute_target){names[i], i};
+	}
+	if (n > 1)
+		qsort(out, n, sizeof(*out), cmp_targets);
+	return n;
+}
+
+/* In the order of names: sites are, since the commit; the others come in between. */
 static int collect_targets(struct compute_work *w)
 {
 	const struct model *m = w->m;
 	struct span *names = arena_zalloc(&w->a, m->nnames, sizeof(*names));
-	uint32_t i;
+	struct compute_target *unknown;
+	uint32_t nunknown, i, k = 0;
 
 	w->names = names;
-	w->targets = arena_zalloc(&w->a, m->nnames, sizeof(*w->targets));
-	if (names == NULL || w->targets == NULL)
+	w->targets = arena_alloc(&w->a, ((size_t)m->nnames + 1) * sizeof(*w->targets));
+	unknown = arena_alloc(&w->a, ((size_t)m->nnames - m->nby_name + 1) * sizeof(*unknown));
+	if (names == NULL || w->targets == NULL || unknown == NULL)
 		return RC_NOMEM;
 	collect_names(m, names);
-	for (i = 0; i < m->nnames; i++) {
-		if (names[i].n != 0 && i != w->root)
-			w->targets[w->ntargets++] = (struct compute_target){names[i], 0, i};
+	nunknown = unknown_targets(m, names, unknown);
+	for (i = 0; i < m->nby_name; i++) {
+		const struct model_site *s = &m->sites[m->by_name[i]];
+
+		while (k < nunknown && span_cmp(unknown[k].name, s->name) < 0)
+			w->targets[w->ntargets++] = unknown[k++];
+		if (s->name_id != w->root)
+			w->targets[w->ntargets++] = (struct compute_target){s->name, s->name_id};
 	}
-	sort_targets(w->targets, w->ntargets);
+	while (k < nunknown)
+		w->targets[w->ntargets++] = unknown[k++];
 	return RC_OK;
 }
 
@@ -201,7 +190,7 @@ static void prefetch_domains(const struct compute_work *w, uint32_t i)
 	if (i + 16 < w->ntargets) {
 		site = m->names[w->targets[i + 16].node].site;
 		if (site != MODEL_NONE)
-			prefetch(&m->sites[site], sizeof(*m->sites));
+			prefetch(&m->sites[site], HOT_BYTES);
 	}
 	if (i + 8 < w->ntargets) {
 		site = m->names[w->targets[i + 8].node].site;
@@ -261,7 +250,7 @@ static void prefetch_rows(const struct compute_work *w, const struct graph_run *
 		if (r->head[node] != GRAPH_NONE)
 			__builtin_prefetch(&r->labels[r->head[node]]);
 		if (m->names[node].site != MODEL_NONE)
-			prefetch(&m->sites[m->names[node].site], sizeof(*m->sites));
+			prefetch(&m->sites[m->names[node].site], HOT_BYTES);
 	}
 	if (k + 12 < w->ntargets) {
 		at = r->head[w->targets[k + 12].node];
@@ -272,7 +261,7 @@ static void prefetch_rows(const struct compute_work *w, const struct graph_run *
 		at = r->head[w->targets[k + 6].node];
 		if (at != GRAPH_NONE)
 			prefetch(&m->connectors[w->g.edges[r->labels[at].edge].connector],
-				 sizeof(*m->connectors));
+				 HOT_BYTES);
 	}
 	if (k + 3 < w->ntargets) {
 		at = r->head[w->targets[k + 3].node];
@@ -281,7 +270,7 @@ static void prefetch_rows(const struct compute_work *w, const struct graph_run *
 				&m->connectors[w->g.edges[r->labels[at].edge].connector];
 
 			__builtin_prefetch(c->name.p);
-			prefetch(&m->sites[c->site], 2 * CACHE_LINE);
+			prefetch(&m->sites[c->site], HOT_BYTES);
 		}
 	}
 }
@@ -320,12 +309,12 @@ static int cmp_connectors(const void *a, const void *b, void *arg)
 static int add_pins(struct compute_work *w)
 {
 	const struct model *m = w->m;
-	uint32_t *local = numbers(w, m->nconnectors), n = 0, i;
+	uint32_t *local = numbers(w, m->total_pins), n = 0, i;
 	unsigned k;
 
 	if (local == NULL)
 		return RC_NOMEM;
-	for (i = 0; i < m->nconnectors; i++) {
+	for (i = 0; i < m->nconnectors && m->total_pins != 0; i++) {
 		if (m->connectors[i].site == w->site && m->connectors[i].npins != 0 &&
 		    w->connector_text[i] != TABLE_NONE)
 			local[n++] = i;

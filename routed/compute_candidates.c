@@ -63,20 +63,10 @@ static void add_offers(struct finding *f)
 	}
 }
 
-static size_t count_spaces(const struct model *m)
-{
-	size_t n = 0;
-	uint32_t i;
-
-	for (i = 0; i < m->nconnectors; i++)
-		n += m->connectors[i].nspaces;
-	return n;
-}
-
 static int find_goals(struct finding *f)
 {
 	struct compute_work *w = f->w;
-	size_t spaces = f->node == GRAPH_NONE ? count_spaces(w->m) : 1;
+	size_t spaces = f->node == GRAPH_NONE ? w->m->total_spaces : 1;
 	size_t degree = w->g.first[w->root + 1] - w->g.first[w->root];
 
 	f->goals = arena_alloc(&w->a, (spaces + 1) * sizeof(*f->goals));

@@ -32,17 +32,14 @@ static int collect_offers(struct compute_work *w, unsigned cls, struct compute_o
 			  uint32_t *n)
 {
 	const struct model *m = w->m;
-	size_t total = 0;
 	uint32_t i;
 	unsigned k;
 
-	for (i = 0; i < m->nconnectors; i++)
-		total += m->connectors[i].nspaces;
 	*n = 0;
-	*out = arena_alloc(&w->a, total * sizeof(**out));
+	*out = arena_alloc(&w->a, m->total_spaces * sizeof(**out));
 	if (*out == NULL)
 		return RC_NOMEM;
-	for (i = 0; i < m->nconnectors && total != 0; i++) {
+	for (i = 0; i < m->nconnectors && m->total_spaces != 0; i++) {
 		const struct model_connector *c = &m->connectors[i];
 
 		if (c->nspaces == 0 || !compute_has_offers(c, compute_carry(cls)) ||

@@ -17,7 +17,6 @@
 /* A site row's target: a site with an object, or a name that a connected domain mentions. */
 struct compute_target {
 	struct span name; /* as printed */
-	uint64_t key;     /* of the order of names */
 	uint32_t node;
 };
 

@@ -14,16 +14,6 @@ struct found_edge {
 	struct graph_edge edge;
 };
 
-static size_t count_cds(const struct model *m)
-{
-	size_t n = 0;
-	uint32_t i;
-
-	for (i = 0; i < m->nconnectors; i++)
-		n += m->connectors[i].ncds;
-	return n;
-}
-
 /* The one look at every connected domain; counts[] gets the edges of each node. */
 static size_t find_edges(const struct model *m, struct found_edge *found, uint32_t *counts)
 {
@@ -62,7 +52,7 @@ static size_t find_edges(const struct model *m, struct found_edge *found, uint32
 int graph_build(const struct model *m, struct arena *a, struct graph *out)
 {
 	uint32_t *next = arena_zalloc(a, (size_t)m->nnames + 1, sizeof(*next)), i;
-	struct found_edge *found = mem_alloc((count_cds(m) + 1) * sizeof(*found));
+	struct found_edge *found = mem_alloc((m->total_cds + 1) * sizeof(*found));
 	size_t n, k;
 	int rc = RC_NOMEM;
 

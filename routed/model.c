@@ -57,6 +57,7 @@ void model_free(struct model **m)
 	mem_free((*m)->sites);
 	mem_free((*m)->connectors);
 	mem_free((*m)->names);
+	mem_free((*m)->by_name);
 	mem_free(*m);
 	*m = NULL;
 }
@@ -132,10 +133,20 @@ static void remove_site(struct model *m, uint32_t at, unsigned *changes)
 	touched(m, MODEL_CHANGED_SITE, changes);
 }
 
+static void count_parts(struct model *m, const struct model_connector *c, bool comes)
+{
+	size_t sign = comes ? 1 : (size_t)-1;
+
+	m->total_cds += sign * c->ncds;
+	m->total_spaces += sign * c->nspaces;
+	m->total_pins += sign * c->npins;
+}
+
 static void remove_connector(struct model *m, uint32_t at, unsigned *changes)
 {
 	struct model_connector *last = &m->connectors[--m->nconnectors];
 
+	count_parts(m, &m->connectors[at], false);
 	map_del(&m->index->keys, m->connectors[at].key);
 	mem_free(m->connectors[at].block);
 	if (last != &m->connectors[at]) {
@@ -245,8 +256,10 @@ static int put_connector(struct model *m, uint32_t id, struct model_connector *c
 		else
 			m->committed = false;
 		*changes |= MODEL_CHANGED_CONNECTOR;
+		count_parts(m, old, false);
 		mem_free(old->block);
 	}
+	count_parts(m, c, true);
 	c->mark = m->mark;
 	m->connectors[at] = *c;
 	return RC_OK;
@@ -388,6 +401,34 @@ void model_refresh_end(struct model *m, unsigned *changes)
 	}
 }
 
+static int cmp_by_name(const void *a, const void *b, void *arg)
+{
+	const struct model *m = arg;
+
+	return span_cmp(m->sites[*(const uint32_t *)a].name, m->sites[*(const uint32_t *)b].name);
+}
+
+static int order_sites(struct model *m)
+{
+	uint32_t *by_name, i;
+
+	if (m->by_name_size < m->nsites) {
+		by_name = mem_realloc(m->by_name, m->nsites * sizeof(*by_name));
+		if (by_name == NULL)
+			return RC_NOMEM;
+		m->by_name = by_name;
+		m->by_name_size = m->nsites;
+	}
+	m->nby_name = 0;
+	for (i = 0; i < m->nsites; i++) {
+		if (m->sites[i].live)
+			m->by_name[m->nby_name++] = i;
+	}
+	if (m->nby_name > 1)
+		qsort_r(m->by_name, m->nby_name, sizeof(*m->by_name), cmp_by_name, m);
+	return RC_OK;
+}
+
 /* Of two sites with one name the bytewise first DN is the site, whichever came first. */
 static int link_sites(struct model *m)
 {
@@ -413,7 +454,7 @@ static int link_sites(struct model *m)
 		if (m->names[i].site != MODEL_NONE)
 			m->sites[m->names[i].site].live = true;
 	}
-	return rc;
+	return rc == RC_OK ? order_sites(m) : rc;
 }
 
 /* The nearest ancestor that is a site. A ',' of a normal form always separates. */

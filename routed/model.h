@@ -91,22 +91,23 @@ struct model_ignored {
 	unsigned column;    /* 1-based, where in the value; 0: the whole value */
 };
 
+/* What compute looks at comes first in both records: there are many, all over memory. */
+
 struct model_site {
-	struct span key;
-	struct span dn, dn_normal;
-	struct span name; /* of its RDN, as written */
-	struct span name_folded;
-	uint32_t name_id;   /* MODEL_NONE: not usable as a name */
+	struct span name;   /* of its RDN, as written */
 	struct span domain; /* siteSmtpDomain without a trailing dot; n = 0: absent */
 	struct span domain_folded;
-	struct span *shared_folded; /* siteSharedDomain */
-	unsigned nshared;
-	struct span *system_folded; /* systemAddress */
-	unsigned nsystem;
-	struct span tls; /* as Postfix words it: "encrypt"; n = 0: none stated; MODEL_TLS_UNKNOWN */
+	uint32_t name_id;     /* MODEL_NONE: not usable as a name */
 	enum model_flag flag; /* onlySystemMessagesUseCDs, the default of its connectors */
-	bool live;        /* set by model_commit(): false only for a second site of the same name */
+	unsigned nshared, nsystem;
+	struct span tls; /* as Postfix words it: "encrypt"; n = 0: none stated; MODEL_TLS_UNKNOWN */
+	bool live;       /* set by model_commit(): false only for a second site of the same name */
 	bool inbound_ims; /* set by model_commit(): an enabled IMS that takes mail in (R8.4) */
+	struct span *shared_folded; /* siteSharedDomain */
+	struct span *system_folded; /* systemAddress */
+	struct span name_folded;
+	struct span key;
+	struct span dn, dn_normal;
 	struct model_ignored *ignored;
 	unsigned nignored;
 	void *block; /* owns every span above */
@@ -115,22 +116,21 @@ struct model_site {
 };
 
 struct model_connector {
-	struct span key;
-	struct span dn, dn_normal;
-	struct span name, name_folded;
+	struct span name;
 	uint32_t site; /* index of its site, set by model_commit(); MODEL_NONE: below no site */
+	bool enabled, sends, receives; /* connectorEnabled; transferMode (an IMS only) */
 	enum model_kind kind;
 	enum model_flag flag;
-	bool enabled, sends, receives; /* connectorEnabled; transferMode (an IMS only) */
-	unsigned carries;              /* enum model_carry, from messageClassRestriction */
-	struct span smart_host;        /* the bytewise first of several; n = 0: none */
-	struct span transport;         /* mtaTransport; n = 0: none */
+	unsigned carries; /* enum model_carry, from messageClassRestriction */
+	unsigned ncds, nspaces, npins;
 	struct model_cd *cds;
-	unsigned ncds;
-	struct model_space *spaces;
-	unsigned nspaces;
+	struct span smart_host; /* the bytewise first of several; n = 0: none */
+	struct span transport;  /* mtaTransport; n = 0: none */
 	struct model_pin *pins;
-	unsigned npins;
+	struct model_space *spaces;
+	struct span name_folded;
+	struct span key;
+	struct span dn, dn_normal;
 	struct model_ignored *ignored;
 	unsigned nignored;
 	void *block;
@@ -152,7 +152,10 @@ struct model {
 	uint32_t nconnectors, connectors_size;
 	struct model_name *names;
 	uint32_t nnames, names_size;
-	struct model_index *index; /* private: hash tables */
+	uint32_t *by_name; /* live sites in the order of their names as written, bytewise */
+	uint32_t nby_name, by_name_size;
+	size_t total_cds, total_spaces, total_pins; /* of all connectors */
+	struct model_index *index;                  /* private: hash tables */
 	uint32_t mark;
 	bool committed;
 	bool all_carry_all; /* set by model_commit(): no connector restricts a class */

@@ -246,6 +246,7 @@ static void measure_paths(void (*make)(struct model *, unsigned), unsigned sites
 
 int main(int argc, char **argv)
 {
+	mem_keep(64 << 20); /* as routed does */
 	if (argc == 3) {
 		measure_paths(strcmp(argv[1], "star") == 0 ? make_star : make_mesh, 10000, argv[2]);
 		return 0;
