@@ -1,5 +1,7 @@
 #include "dird/op_control.h"
 
+#include <assert.h>
+
 #include "dird/op_impl.h"
 #include "dird/sync.h"
 
@@ -135,14 +137,15 @@ static const struct kind {
 };
 #define NKINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-const char *const *op_controls_known(void)
+static_assert(NKINDS <= OP_CONTROLS_MAX, "room for all");
+
+void op_controls_known(const char *out[static OP_CONTROLS_MAX + 1])
 {
-	static const char *list[NKINDS + 1];
 	unsigned i;
 
 	for (i = 0; i < NKINDS; i++)
-		list[i] = kinds[i].oid; /* every thread writes the same */
-	return list;
+		out[i] = kinds[i].oid;
+	out[NKINDS] = NULL;
 }
 
 int op_control_body(const struct msg_control *c, uint8_t tag, struct span *body_out)

@@ -84,8 +84,9 @@ struct op_controls {
  */
 int op_controls_read(struct op *op) WARN_UNUSED;
 
-/** The OIDs of the table, NULL-terminated: for the root DSE. */
-const char *const *op_controls_known(void);
+#define OP_CONTROLS_MAX 32
+/** The OIDs of the table with a NULL behind them: for the root DSE. */
+void op_controls_known(const char *out[static OP_CONTROLS_MAX + 1]);
 
 /** Decode a whole value with this tag, nothing behind it. RC_INVALID. */
 int op_control_body(const struct msg_control *c, uint8_t tag, struct span *body_out) WARN_UNUSED;

@@ -127,13 +127,15 @@ static int add_root_dse(struct list *l)
 				    has_tls ? OP_OID_START_TLS : NULL,
 				    has_tls ? ENROL_OID : NULL,
 				    NULL};
+	const char *controls[OP_CONTROLS_MAX + 1];
 	struct draft d = {.a = l->a};
 
+	op_controls_known(controls);
 	put(&d, "objectClass", "top");
 	put(&d, "namingContexts", s->config.organisation);
 	put(&d, "subschemaSubentry", "cn=Subschema");
 	put(&d, "supportedLDAPVersion", "3");
-	put_values(&d, "supportedControl", op_controls_known());
+	put_values(&d, "supportedControl", controls);
 	put_values(&d, "supportedExtension", extensions);
 	put_values(&d, "supportedFeatures", features);
 	put(&d, "supportedSASLMechanisms", "EXTERNAL");
