@@ -216,8 +216,6 @@ int update_retry(struct update *u) WARN_UNUSED;
  * is put, its name not necessarily. Neither may lie in the map. */
 int update_views(struct update *u, uint64_t eid, const struct entry *old,
 		 const struct entry *now) WARN_UNUSED;
-/** Before values that are stored apart change: rows of views that are sorted by them go. */
-int update_views_forget(struct update *u, uint64_t eid, const struct entry *old) WARN_UNUSED;
 /** After the change: definitions that it concerned. */
 int update_views_end(struct update *u) WARN_UNUSED;
 /* --- removed sites (update_removed.c) --- */

@@ -107,24 +107,6 @@ static bool is_kept(const struct view_def *d)
 	return d->state == VIEW_BUILDING || d->state == VIEW_READY;
 }
 
-static bool sorts_apart(struct update *u, const struct view_order *o, const struct entry *e)
-{
-	const struct schema_attr *const *sub;
-	struct entry_attr at;
-	unsigned i, row;
-
-	for (i = 0; i < o->n; i++) {
-		for (sub = schema_subtypes(u->ctx->schema, o->keys[i].at); *sub != NULL; sub++) {
-			for (row = 0;
-			     entry_find(e, (*sub)->hash, span_of((*sub)->name), &row, &at);) {
-				if (at.is_apart)
-					return true;
-			}
-		}
-	}
-	return false;
-}
-
 static int update_rows(struct update *u, const struct view_set *set, uint64_t eid,
 		       const struct entry *old, const struct entry *now)
 {
@@ -150,7 +132,6 @@ int update_view_entry(struct update *u, const struct view_set *set, const struct
 
 	if (rc != RC_OK)
 		return rc;
-	store_attach(u->t, eid, &e);
 	view_facts_init(&f, u, set, eid, &e);
 	rc = update_row(&f, d, &e);
 	view_facts_fini(&f);
@@ -176,8 +157,6 @@ static int refresh(struct update *u, const struct view_set *set, const bool *con
 	rc = buf_rc(&record);
 	if (rc == RC_OK)
 		rc = entry_open(buf_span(&record), &e);
-	if (rc == RC_OK)
-		store_attach(u->t, eid, &e);
 	view_facts_init(&f, u, set, eid, &e);
 	for (i = 0; i < set->n && rc == RC_OK; i++) {
 		if (concerned[i])
@@ -291,42 +270,6 @@ static bool moves_base(struct update *u, const struct view_def *d, uint64_t eid,
 	    span_eq(old->head.rdn_normal, now->head.rdn_normal))
 		return false;
 	return d->base == 0 || store_is_within(u->t, d->base, eid);
-}
-
-static int forget_row(struct update *u, const struct view_def *d, uint64_t eid,
-		      const struct entry *old)
-{
-	uint32_t mask;
-	struct buf key;
-	int rc;
-
-	buf_init(&key, 2 * VIEW_KEY_MAX_BYTES);
-	rc = view_key(u->ctx->schema, &d->view.order, old, &key);
-	if (rc == RC_OK)
-		rc = store_view_mask(u->t, d->number, buf_span(&key), eid, &mask);
-	if (rc == RC_OK)
-		store_view_del(u->t, d->number, buf_span(&key), eid);
-	buf_fini(&key);
-	return rc == RC_NOTFOUND ? RC_OK : rc;
-}
-
-int update_views_forget(struct update *u, uint64_t eid, const struct entry *old)
-{
-	struct view_set *set;
-	unsigned i;
-	int rc;
-
-	if (u->ctx->views_later || (old->head.flags & ENTRY_HAS_APART) == 0)
-		return RC_OK;
-	rc = view_set_get(u->t, u->ctx->schema, &set);
-	if (rc != RC_OK || set == NULL)
-		return rc;
-	for (i = 0; rc == RC_OK && i < set->n; i++) {
-		if (is_kept(&set->defs[i]) && sorts_apart(u, &set->defs[i].view.order, old))
-			rc = forget_row(u, &set->defs[i], eid, old);
-	}
-	view_set_put(store_of(u->t), &set);
-	return rc;
 }
 
 static bool is_definition(const struct entry *e)

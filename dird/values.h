@@ -8,7 +8,7 @@
 #include "dird/schema.h"
 
 /** May attributes of this type (NULL: not known) have values apart? Those that name entries: lists
- * of people, which are the ones that grow without a limit. */
+ * of people, which are the ones that grow without a limit, and which no view looks at (view.c). */
 bool values_may_be_apart(const struct schema_attr *at);
 
 /**

@@ -257,8 +257,6 @@ static bool same_values(const struct schema_attr *at, const struct entry *a, con
 		has_y = entry_find(b, at->hash, span_of(at->name), &k, &y);
 		if (has_x != has_y || (has_x && !span_eq(x.values, y.values)))
 			return false;
-		if (has_x && (x.is_apart || y.is_apart))
-			return false; /* nobody knows */
 	} while (has_x);
 	return true;
 }
