@@ -134,6 +134,53 @@ static void damage(void **state)
 	expect(b, "record is damaged");
 }
 
+/* Values that are stored apart. */
+static void list_damage(void **state)
+{
+	struct base *b = *state;
+	struct entry_place first = {0, 0};
+	static char lines[20000];
+	struct entry_place place;
+	struct entry_attr attr;
+	struct span value, member = SPAN_LIT("member");
+	struct entry e;
+	unsigned i, at = 0;
+	uint64_t eid;
+
+	at += (unsigned)snprintf(lines, sizeof(lines), "objectClass: groupOfNames\n");
+	for (i = 0; i < 300; i++)
+		at += (unsigned)snprintf(lines + at, sizeof(lines) - at,
+					 "member: cn=%u,o=Elsewhere\n", i);
+	assert_int_equal(base_add(b, "cn=All,cn=Recipients,ou=S1,o=Example", lines), 0);
+	base_check(b);
+	eid = find(b, "cn=All,cn=Recipients,ou=S1,o=Example", &e);
+	i = 0;
+	assert_true(entry_find(&e, entry_type_hash(member), member, &i, &attr));
+	assert_true(attr.is_apart && attr.apart.count == 300);
+	store_attach(b->t, eid, &e);
+	assert_int_equal(e.reader->read(b->t, eid, attr.apart.list, &first, &value, &place, 1), 1);
+	value = arena_span(&b->arena, value);
+	store_value_del(b->t, eid, attr.apart.list, &place);
+	expect(b, "other sizes than the record says");
+
+	base_begin(b);
+	store_value_del(b->t, eid, attr.apart.list, &place);
+	store_value_put(b->t, eid, attr.apart.list, place.hash + 1, value);
+	expect(b, "in a wrong place");
+
+	base_begin(b);
+	store_value_put(b->t, eid, attr.apart.list, place.hash, value);
+	expect(b, "in a wrong place");
+
+	base_begin(b);
+	store_value_put(b->t, eid + 1, 1, place.hash, value);
+	expect(b, "value: 301 rows");
+
+	base_begin(b);
+	store_empty(b->t, STORE_VALUE);
+	expect(b, "other sizes than the record says");
+}
+
 /* Two entries that are each other's parents. */
 static void rings(void **state)
 {
@@ -169,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		unit_base_test(healthy),
 		unit_base_test(damage),
+		unit_base_test(list_damage),
 		unit_base_test(rings),
 	};
 
