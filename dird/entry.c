@@ -202,15 +202,14 @@ void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out)
 bool entry_find(const struct entry *e, uint32_t hash, struct span type, unsigned *i,
 		struct entry_attr *out)
 {
-	struct span base = entry_base_type(type), found;
 	unsigned at;
 
 	for (at = *i; at < e->nattrs; at++) {
 		if (be_get32(e->table.p + (size_t)at * ROW_BYTES) != hash)
 			continue;
 		entry_attr_at(e, at, out);
-		found = entry_base_type(out->type);
-		if (span_eq(found, base) || span_eq_nocase(found, base)) {
+		if (span_eq(out->type, type) ||
+		    span_eq_nocase(entry_base_type(out->type), entry_base_type(type))) {
 			*i = at + 1;
 			return true;
 		}

@@ -90,13 +90,10 @@ static enum filter_result compare(const struct filter *f, struct span v)
 	return FILTER_UNKNOWN;
 }
 
-/*
- * Equality of text without writing the normal form. UNKNOWN: the value is not ASCII, or has blanks
- * that preparation changes, so the normal form is needed.
- */
-static enum filter_result plain_equal(struct span want, bool fold, struct span v)
+/* Is the normal form of text the same, up to capitals? Not where it is not ASCII, or has blanks
+ * that preparation changes. */
+static bool is_plain(struct span v)
 {
-	bool same = v.n == want.n;
 	uint8_t before = ' ';
 	size_t i;
 
@@ -104,12 +101,37 @@ static enum filter_result plain_equal(struct span want, bool fold, struct span v
 		uint8_t c = v.p[i];
 
 		if (c < 0x20 || c >= 0x7f || (c == ' ' && before == ' '))
-			return FILTER_UNKNOWN;
+			return false;
 		before = c;
-		if (same && (fold ? span_ascii_lower(c) : c) != want.p[i])
-			same = false;
 	}
-	return before == ' ' ? FILTER_UNKNOWN : truth(same);
+	return before != ' ';
+}
+
+static bool plain_starts(struct span v, struct span with, bool fold)
+{
+	size_t i;
+
+	if (v.n < with.n)
+		return false;
+	for (i = 0; i < with.n; i++) {
+		if ((fold ? span_ascii_lower(v.p[i]) : v.p[i]) != with.p[i])
+			return false;
+	}
+	return true;
+}
+
+/* Equality and begins of text without writing the normal form. UNKNOWN: that is needed. */
+static enum filter_result plain_text(const struct filter *f, bool fold, struct span v)
+{
+	bool starts;
+
+	if ((f->match != FILTER_EQUAL && f->prefix.n == 0) || !is_plain(v))
+		return FILTER_UNKNOWN;
+	if (f->match == FILTER_EQUAL)
+		return truth(v.n == f->value.n && plain_starts(v, f->value, fold));
+	starts = plain_starts(v, f->prefix, fold);
+	return starts && (f->spaced || f->nany != 0 || f->final.n != 0) ? FILTER_UNKNOWN
+									: truth(starts);
 }
 
 static enum filter_result plain_dn_equal(struct span want, struct span v)
@@ -121,11 +143,13 @@ static enum filter_result plain_dn_equal(struct span want, struct span v)
 
 static enum filter_result plain_match(const struct filter *f, struct span v)
 {
-	if (f->match != FILTER_EQUAL)
+	if (f->match != FILTER_EQUAL && f->match != FILTER_SUBSTR)
 		return FILTER_UNKNOWN;
 	if (f->norm == SCHEMA_NORM_IGNORE || f->norm == SCHEMA_NORM_EXACT ||
 	    f->norm == SCHEMA_NORM_ACCENTS)
-		return plain_equal(f->value, f->norm != SCHEMA_NORM_EXACT, v);
+		return plain_text(f, f->norm != SCHEMA_NORM_EXACT, v);
+	if (f->match != FILTER_EQUAL)
+		return FILTER_UNKNOWN;
 	if (f->norm == SCHEMA_NORM_DN)
 		return plain_dn_equal(f->value, v);
 	if (f->norm == SCHEMA_NORM_OID && span_eq_nocase(v, f->value))

@@ -3,6 +3,7 @@
 #include "dird/apply.h"
 #include "dird/be.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #define BITS_BYTES (GRAM_BLOCK_ENTRIES / 8)
 #define BITS_FROM (BITS_BYTES / 2) /* so many numbers take as much room as the bits */
 #define RADIX 4096
+#define GRAMS_AT_ONCE 32
 
 /* --- grams of values -------------------------------------------------------------------------- */
 
@@ -169,12 +171,10 @@ static bool has_bit(const struct gram_set *s, unsigned k)
 
 static uint64_t word_at(struct span bits, size_t i)
 {
-	uint64_t w = 0;
-	unsigned k;
+	uint64_t w;
 
-	for (k = 0; k < 8; k++)
-		w |= (uint64_t)bits.p[8 * i + k] << (8 * k);
-	return w;
+	memcpy(&w, bits.p + 8 * i, sizeof(w));
+	return le64toh(w);
 }
 
 static void set_add(struct gram_set *s, struct span entries)
@@ -205,6 +205,23 @@ static void set_keep(struct gram_set *s, struct span entries)
 			set_bit(&both, number_at(entries, i));
 	}
 	*s = both;
+}
+
+static bool has_number(struct span entries, unsigned k)
+{
+	size_t from = 0, to = entries.n / 2;
+
+	if (entries.n == BITS_BYTES)
+		return (entries.p[k / 8] >> (k % 8) & 1) != 0;
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (number_at(entries, mid) < k)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from < entries.n / 2 && number_at(entries, from) == k;
 }
 
 void gram_and(struct gram_set *s, const struct gram_set *with)
@@ -246,6 +263,22 @@ unsigned gram_next(const struct gram_set *s, unsigned from)
 	return w != 0 ? i * 64 + (unsigned)__builtin_ctzll(w) : GRAM_BLOCK_ENTRIES;
 }
 
+bool gram_list(const struct gram_set *s, struct gram_few *out)
+{
+	uint64_t w;
+	size_t i;
+
+	out->n = 0;
+	for (i = 0; i < GRAM_BLOCK_ENTRIES / 64; i++) {
+		for (w = s->words[i]; w != 0; w &= w - 1) {
+			if (out->n == GRAM_FEW)
+				return false;
+			out->at[out->n++] = (uint16_t)(64 * i + (unsigned)__builtin_ctzll(w));
+		}
+	}
+	return true;
+}
+
 /* --- looking ---------------------------------------------------------------------------------- */
 
 static int add_term(const struct block *b, uint32_t i, struct gram_set *out)
@@ -270,30 +303,71 @@ static int find_short(const struct block *b, struct span part, struct gram_set *
 	return rc;
 }
 
-/* All grams must be there before any entry is looked at: most blocks lack one of a rare word. */
-static int find_long(const struct block *b, struct span part, struct gram_set *out)
+/* Up to GRAMS_AT_ONCE grams of a part from `from` on, the one with the fewest entries in front.
+ * RC_NOTFOUND: one of them is not there, as most blocks lack one of a rare word. */
+static int find_grams(const struct block *b, struct span part, size_t from,
+		      struct span found[static GRAMS_AT_ONCE], size_t *n)
 {
-	size_t n = part.n - GRAM_BYTES + 1, i;
-	struct span entries;
-	uint32_t at;
+	uint32_t gram, at;
+	struct span one;
 	int rc = RC_OK;
 
-	for (i = 0; rc == RC_OK && i < n; i++) {
-		at = lower_bound(b, gram_at(part, i));
-		if (at == b->n || term(b, at) != gram_at(part, i)) {
-			memset(out, 0, sizeof(*out));
-			return RC_OK;
+	for (*n = 0; rc == RC_OK && *n < GRAMS_AT_ONCE && from + GRAM_BYTES <= part.n; from++) {
+		gram = gram_at(part, from);
+		at = lower_bound(b, gram);
+		if (at == b->n || term(b, at) != gram)
+			return RC_NOTFOUND;
+		rc = entries_of(b, at, &one);
+		found[(*n)++] = one;
+		if (one.n < found[0].n) {
+			found[*n - 1] = found[0];
+			found[0] = one;
 		}
-		rc = entries_of(b, at, &entries);
-		if (rc == RC_OK && i == 0)
-			set_add(out, entries);
-		else if (rc == RC_OK)
-			set_keep(out, entries);
 	}
 	return rc;
 }
 
-int gram_find(struct span block, struct span part, struct gram_set *out)
+static void keep_few(struct gram_few *few, struct span entries)
+{
+	unsigned i, kept = 0;
+
+	for (i = 0; i < few->n; i++) {
+		if (has_number(entries, few->at[i]))
+			few->at[kept++] = few->at[i];
+	}
+	few->n = kept;
+}
+
+static int find_long(const struct block *b, struct span part, const struct gram_few *among,
+		     struct gram_set *out)
+{
+	struct span found[GRAMS_AT_ONCE];
+	struct gram_few few = {0};
+	size_t from, n, i;
+	int rc = RC_OK;
+
+	if (among != NULL)
+		few = *among;
+	for (from = 0; rc == RC_OK && from + GRAM_BYTES <= part.n; from += n) {
+		rc = find_grams(b, part, from, found, &n);
+		for (i = 0; rc == RC_OK && i < n; i++) {
+			if (among != NULL)
+				keep_few(&few, found[i]);
+			else if (from + i == 0)
+				set_add(out, found[i]);
+			else
+				set_keep(out, found[i]);
+		}
+	}
+	if (rc != RC_OK)
+		memset(out, 0, sizeof(*out));
+	for (i = 0; rc == RC_OK && i < few.n; i++)
+		set_bit(out, few.at[i]);
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+int gram_find(struct span block, struct span part, const struct gram_few *among,
+	      struct gram_set *out)
 {
 	struct block b;
 	uint32_t cut;
@@ -302,7 +376,7 @@ int gram_find(struct span block, struct span part, struct gram_set *out)
 	memset(out, 0, sizeof(*out));
 	if (rc != RC_OK || b.n == 0)
 		return rc;
-	rc = part.n < GRAM_BYTES ? find_short(&b, part, out) : find_long(&b, part, out);
+	rc = part.n < GRAM_BYTES ? find_short(&b, part, out) : find_long(&b, part, among, out);
 	cut = b.n - 1; /* no gram is above it */
 	if (rc == RC_OK && term(&b, cut) == GRAM_CUT)
 		rc = add_term(&b, cut, out);

@@ -50,14 +50,25 @@ struct gram_set {
 	uint64_t words[GRAM_BLOCK_ENTRIES / 64];
 };
 
-/** Those that may contain `part`, which is not empty. RC_CORRUPT. */
-int gram_find(struct span block, struct span part, struct gram_set *out) WARN_UNUSED;
+/** The entries of a set that has few. */
+#define GRAM_FEW 32
+struct gram_few {
+	unsigned n;
+	uint16_t at[GRAM_FEW];
+};
+
+/** Those that may contain `part`, which is not empty. `among`: of these only, though others may be
+ * left in; NULL: of all. RC_CORRUPT. */
+int gram_find(struct span block, struct span part, const struct gram_few *among,
+	      struct gram_set *out) WARN_UNUSED;
 
 /** What is in both, or in any of the two. */
 void gram_and(struct gram_set *s, const struct gram_set *with);
 void gram_or(struct gram_set *s, const struct gram_set *with);
 
 unsigned gram_count(const struct gram_set *s);
+/** List the entries; false if there are more than GRAM_FEW. */
+bool gram_list(const struct gram_set *s, struct gram_few *out);
 /** The first entry of the set from `from` on; GRAM_BLOCK_ENTRIES if there is none. */
 unsigned gram_next(const struct gram_set *s, unsigned from);
 

@@ -237,6 +237,17 @@ static bool part_of(struct planner *p, const struct filter *f, struct index_part
 	return true;
 }
 
+/* The longest part is likely to be in the fewest entries. */
+static void put_longest_first(struct index_part *parts, unsigned last)
+{
+	struct index_part new = parts[last];
+
+	if (new.part.n > parts[0].part.n) {
+		parts[last] = parts[0];
+		parts[0] = new;
+	}
+}
+
 /* Children that ask for parts, as one range; nothing changes if they are not two or more. */
 static int join_parts(struct planner *p, const struct filter *f, struct choice *out)
 {
@@ -248,8 +259,11 @@ static int join_parts(struct planner *p, const struct filter *f, struct choice *
 	joined.plan.ranges = arena_zalloc(p->a, 1, sizeof(r));
 	if (r.parts == NULL || joined.plan.ranges == NULL)
 		return RC_NOMEM;
-	for (i = 0; i < f->nsubs; i++)
-		r.nparts += part_of(p, f->subs[i], &r.parts[r.nparts]);
+	for (i = 0; i < f->nsubs; i++) {
+		if (!part_of(p, f->subs[i], &r.parts[r.nparts]))
+			continue;
+		put_longest_first(r.parts, r.nparts++);
+	}
 	if (r.nparts < 2)
 		return RC_OK;
 	r.attr = r.parts[0].attr;

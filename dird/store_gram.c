@@ -63,25 +63,29 @@ static int next_value(struct span *rest, struct row *out)
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-/* Entries of a block that may have a part, in one run of its type or the other. */
+/* Entries of a block that may have a part, in one run of its type or the other. `among`: no others
+ * are of use; NULL: all. `first`: the block of the first run, or empty. */
 static int find_part(MDB_cursor *c, const struct index_part *part, uint64_t block,
-		     struct gram_set *out)
+		     struct span first, const struct gram_few *among, struct gram_set *out)
 {
 	const uint32_t runs[] = {part->attr, part->accents};
 	uint8_t key[GRAM_KEY_BYTES];
 	struct gram_set s;
 	unsigned i;
 	MDB_val k, v;
-	int err, rc;
+	int err = 0, rc;
 
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < 2 && runs[i] != 0; i++) {
 		gram_key(runs[i], block, key);
 		k = (MDB_val){sizeof(key), key};
-		err = mdb_cursor_get(c, &k, &v, MDB_SET_KEY);
+		if (i == 0 && first.n != 0)
+			v = store_val(first);
+		else
+			err = mdb_cursor_get(c, &k, &v, MDB_SET_KEY);
 		if (err == MDB_NOTFOUND)
 			continue;
-		rc = err == 0 ? gram_find(store_span(v), part->part, &s) : store_rc(err);
+		rc = err == 0 ? gram_find(store_span(v), part->part, among, &s) : store_rc(err);
 		if (rc != RC_OK)
 			return rc;
 		gram_or(out, &s);
@@ -89,16 +93,23 @@ static int find_part(MDB_cursor *c, const struct index_part *part, uint64_t bloc
 	return RC_OK;
 }
 
-static int find_parts(MDB_cursor *c, const struct index_range *r, uint64_t block,
+/* Entries of a block, the one of r->attr, that may have all parts. */
+static int find_parts(MDB_cursor *c, const struct index_range *r, uint64_t block, struct span first,
 		      struct gram_set *out)
 {
+	const struct span none = {NULL, 0};
+	struct gram_few few;
 	struct gram_set s;
+	bool are_few;
 	unsigned i;
-	int rc = RC_OK;
+	int rc = find_part(c, &r->parts[0], block, first, NULL, out);
 
-	for (i = 0; rc == RC_OK && i < r->nparts; i++) {
-		rc = find_part(c, &r->parts[i], block, i == 0 ? out : &s);
-		if (rc == RC_OK && i != 0)
+	for (i = 1; rc == RC_OK && i < r->nparts; i++) {
+		are_few = gram_list(out, &few);
+		if (are_few && few.n == 0)
+			break;
+		rc = find_part(c, &r->parts[i], block, none, are_few ? &few : NULL, &s);
+		if (rc == RC_OK)
 			gram_and(out, &s);
 	}
 	return rc;
@@ -123,8 +134,8 @@ static int load_block(MDB_cursor *c, const struct index_range *r, struct gram_pl
 	p->next = 0;
 	p->has_set = true;
 	if (r->nparts != 0)
-		return find_parts(c, r, p->block, &p->set);
-	return gram_find(store_span(v), r->lo, &p->set);
+		return find_parts(c, r, p->block, store_span(v), &p->set);
+	return gram_find(store_span(v), r->lo, NULL, &p->set);
 }
 
 int store_gram_next(MDB_cursor *c, const struct index_range *r, struct gram_place *p,

@@ -60,7 +60,7 @@ int tlv_next(struct span *rest, struct tlv *out)
 	return RC_OK;
 }
 
-int tlv_expect(struct span *rest, uint8_t tag, struct span *body_out)
+int tlv_expect_long(struct span *rest, uint8_t tag, struct span *body_out)
 {
 	struct tlv t;
 

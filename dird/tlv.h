@@ -41,8 +41,21 @@ int tlv_frame(struct span s, uint8_t want_tag, size_t *total_out) WARN_UNUSED;
  * fit. */
 int tlv_next(struct span *rest, struct tlv *out) WARN_UNUSED;
 
+/** tlv_expect() where the length has more than one byte, or does not fit. */
+int tlv_expect_long(struct span *rest, uint8_t tag, struct span *body_out) WARN_UNUSED;
+
 /** As tlv_next(), but the tag must be `tag` (else RC_INVALID, *rest unmoved). */
-int tlv_expect(struct span *rest, uint8_t tag, struct span *body_out) WARN_UNUSED;
+static inline WARN_UNUSED int tlv_expect(struct span *rest, uint8_t tag, struct span *body_out)
+{
+	size_t n;
+
+	if (rest->n < 2 || rest->p[0] != tag || rest->p[1] > 0x7f || rest->p[1] > rest->n - 2)
+		return tlv_expect_long(rest, tag, body_out);
+	n = rest->p[1];
+	*body_out = (struct span){rest->p + 2, n};
+	*rest = (struct span){rest->p + 2 + n, rest->n - 2 - n};
+	return 0;
+}
 
 /** Is the next element tagged `tag`? */
 static inline bool tlv_peek(struct span rest, uint8_t tag)

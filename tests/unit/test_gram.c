@@ -88,7 +88,7 @@ static void look(struct span block, struct span part)
 		assert_true(gram_value_wants(value(i), part) == has_part(i, part));
 		want[values[i].entry] = want[values[i].entry] || has_part(i, part);
 	}
-	assert_int_equal(gram_find(block, part, &s), RC_OK);
+	assert_int_equal(gram_find(block, part, NULL, &s), RC_OK);
 	for (i = 0, k = gram_next(&s, 0); i < GRAM_BLOCK_ENTRIES; i++) {
 		if (want[i] && k != i)
 			fail_msg("entry %u is missing for a part of %zu bytes", i, part.n);
@@ -99,6 +99,28 @@ static void look(struct span block, struct span part)
 			k = gram_next(&s, i + 1);
 	}
 	assert_int_equal(gram_count(&s), n);
+}
+
+/* Of a few entries, none with the part is lost. */
+static void look_among(struct span block, struct span part)
+{
+	struct gram_set all, of_few, few_set = {{0}};
+	struct gram_few few = {0};
+	unsigned k, at, n = dice(GRAM_FEW + 1);
+
+	for (k = 0; k < n; k++) {
+		at = dice(GRAM_BLOCK_ENTRIES);
+		few_set.words[at / 64] |= (uint64_t)1 << at % 64;
+	}
+	assert_true(gram_list(&few_set, &few));
+	assert_int_equal(few.n, gram_count(&few_set));
+	assert_int_equal(gram_find(block, part, NULL, &all), RC_OK);
+	assert_int_equal(gram_find(block, part, &few, &of_few), RC_OK);
+	gram_and(&all, &few_set);
+	gram_and(&of_few, &few_set);
+	assert_memory_equal(&all, &of_few, sizeof(all));
+	memset(&few_set, 0xff, sizeof(few_set));
+	assert_false(gram_list(&few_set, &few));
 }
 
 static void finds_what_is_there(void **state)
@@ -124,6 +146,7 @@ static void finds_what_is_there(void **state)
 				if (dice(4) == 0)
 					part[0] = GRAM_BEGIN;
 				look(buf_span(&block), span_make(part, n));
+				look_among(buf_span(&block), span_make(part, n));
 			}
 			buf_fini(&block);
 		}
@@ -176,7 +199,7 @@ static void cut_values_may_have_anything(void **state)
 	n = gram_sort((gram_pair *)(void *)pairs.p, n, scratch);
 	assert_int_equal(gram_merge(span_make(NULL, 0), (gram_pair *)(void *)pairs.p, n, &block),
 			 RC_OK);
-	assert_int_equal(gram_find(buf_span(&block), SPAN_LIT("other"), &s), RC_OK);
+	assert_int_equal(gram_find(buf_span(&block), SPAN_LIT("other"), NULL, &s), RC_OK);
 	assert_int_equal(gram_count(&s), 1);
 	assert_int_equal(gram_next(&s, 0), 5);
 	assert_int_equal(gram_has(buf_span(&block), (gram_pair *)(void *)pairs.p, n, &missing),
@@ -211,8 +234,8 @@ static void damaged_blocks(void **state)
 		memcpy(exact, block.p, n);
 		if (n > 4)
 			exact[dice((uint32_t)(n < 400 ? n : 400))] ^= (uint8_t)(1 << dice(8));
-		rc[gram_find(span_make(exact, n), SPAN_LIT("abc"), &s) == RC_OK]++;
-		(void)!gram_find(span_make(exact, n), SPAN_LIT("a"), &s);
+		rc[gram_find(span_make(exact, n), SPAN_LIT("abc"), NULL, &s) == RC_OK]++;
+		(void)!gram_find(span_make(exact, n), SPAN_LIT("a"), NULL, &s);
 		buf_clear(&out);
 		(void)!gram_merge(span_make(exact, n), NULL, 0, &out);
 		free(exact);
