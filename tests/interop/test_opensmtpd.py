@@ -114,12 +114,7 @@ def url_of(address, route):
     return True, ("smtp+tls://" if hop.split(":")[0].endswith("s2.example.com") else "smtp://") + hop
 
 
-class Process(rendered.Rendered):
-    """Everything that test_rendered's net has, by the table process."""
-    test_equal_routes = test_without_spaces = test_exim_gives_the_same = None
-    test_policy_gives_the_same = test_other_maps = test_follows_changes_and_tells_what_it_leaves_out = None
-    test_folder_can_not_be_made = test_rendered_anew_after_a_restart = None
-
+class Process(rendered.Net):
     def table(self, kind, name, d):
         with open(os.path.join(self.folder, "tables.log"), "ab") as log:
             t = kind(name, d.socketmap, log)
@@ -171,6 +166,26 @@ class Process(rendered.Rendered):
             self.assertEqual(t.close(), 0)
         with open(os.path.join(self.folder, "tables.log"), encoding="utf-8") as f:
             self.assertIn('table.failed table=relayhost why="no', f.read())
+
+    def test_forms_of_not_found(self):
+        """M13: with the blank behind it and without."""
+        with socket.socket(socket.AF_UNIX) as listener:
+            path = os.path.join(self.folder, "short")
+            listener.bind(path)
+            listener.listen()
+            with open(os.path.join(self.folder, "tables.log"), "ab") as log:
+                t = Lines("relayhost", path, log)
+            peer = None
+            for answer in (b"8:NOTFOUND,", b"9:NOTFOUND ,", b"3:OK ,"):
+                t.stream.write(b"table|0.1|1|relayhost|check|domain|1|x\n")
+                t.stream.flush()
+                peer = peer or listener.accept()[0]
+                self.assertEqual(peer.recv(4096), b"11:relayhost x,")
+                peer.sendall(answer)
+                self.assertEqual(t.stream.readline(), b"check-result|1|" + (
+                    b"found\n" if b"OK" in answer else b"not-found\n"))
+            peer.close()
+            self.assertEqual(t.close(), 0)
 
     def test_unknown_table(self):
         d = self.start()
@@ -239,7 +254,6 @@ class ForReal(rendered.Base):
         self.assertIsNone(self.smtpd.process.poll())
 
 
-del rendered.Rendered
 unpacked = tempfile.mkdtemp(prefix="waypost-opensmtpd-")
 try:
     opensmtpd.unpack(unpacked)

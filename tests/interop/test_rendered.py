@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # tests/run: build=gcc timeout=300
 """Files that routed renders for Postfix give the routes that its sockets give (M16)."""
+import json
 import os
 import random
 import re
@@ -55,7 +56,9 @@ def by_file(table, addresses):
     return {a: None if r == ":" else r for a, r in routes.items()}
 
 
-class Rendered(Base):
+class Net(Base):
+    """Sites, connectors and address spaces of all kinds, and the addresses to ask with."""
+
     def start(self, *spaces):
         net_n1(self.provider)
         put_site(self.provider, "S1", siteSharedDomain="shared.example",
@@ -110,6 +113,8 @@ class Rendered(Base):
             self.assertEqual(odd[:10], [], f"{table}: {len(odd)} of {len(addresses)} differ")
         return live
 
+
+class Rendered(Net):
     def test_equal_routes(self):
         d = self.start(*SPACES)
         addresses = self.random_addresses()
@@ -147,6 +152,18 @@ class Rendered(Base):
                              self.words_of_exim(a, route if word == "FILTER" else None), a)
             filtered += word == "FILTER"
         self.assertGreater(filtered, len(addresses) // 4)
+
+    def test_explain_gives_the_same(self):
+        """M24: what is explained is what is answered, for 10,000 addresses."""
+        d = self.start(*SPACES)
+        addresses = sorted(set(self.random_addresses()))
+        live = self.by_socket(d, addresses)
+        modes = set()
+        for a in addresses:
+            e = json.loads(d.control(f"explain user {a} json"))
+            modes.add(e.get("mode", e["verdict"]))
+            self.assertEqual(e["transport"], live[a], a)
+        self.assertGreater(len(modes), 3)
 
     @staticmethod
     def by_policy(d, sender, addresses):

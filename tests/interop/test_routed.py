@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # tests/run: build=gcc timeout=600
 """routed against a scripted directory: answers, changes, faults of the provider, its own restarts."""
+import contextlib
 import json
 import os
 import re
@@ -1104,6 +1105,65 @@ class Process(Base):
         wait_for("reload", lambda: "server.reload" in d.log())
         wait_for("recompute", lambda: "table.unchanged" in d.log())
         self.assertEqual(d.ask("bob@s2.example.com"), VIA_HUB)
+
+    def test_signal_storm(self):
+        """F21: hundreds of reloads while look-ups run; none fails, and the last one counts."""
+        d = self.n1()
+        with d.connect() as s:
+            for i in range(300):
+                d.process.send_signal(signal.SIGHUP)
+                s.sendall(frame("transport bob@s2.example.com") * 10)
+                self.assertEqual(set(read_frames(s, 10)), {VIA_HUB}, i)
+        with open(d.path("routed.conf"), "a", encoding="ascii") as f:
+            f.write("log-level debug\n")
+        d.process.send_signal(signal.SIGHUP)
+        wait_for("debug lines", lambda: "table.unchanged" in d.log())
+        put_ims(self.provider, "S1", "H", onlySystemMessagesUseCDs="TRUE")
+        d.becomes(DIRECT)
+
+    def test_stop_with_many_sessions(self):
+        """F21: open sessions, idle and in mid request, hold nothing up."""
+        d = self.n1()
+        with contextlib.ExitStack() as stack:
+            for i in range(1000):
+                s = stack.enter_context(wait_for("room to connect", lambda: self.try_connect(d)))
+                if i % 2 == 0:
+                    s.sendall(b"50:transport")
+            d.stop()
+
+    @staticmethod
+    def try_connect(d):
+        try:
+            return d.connect()
+        except BlockingIOError:
+            return None
+
+    def test_broken_streams_do_not_fill_the_log(self):
+        """F23: whatever they send, and however differently."""
+        d = self.n1()
+        before = d.log().count("\n")
+        for i in range(1000):
+            with d.connect() as s:
+                s.sendall(b"x" * (i + 1))
+                with contextlib.suppress(ConnectionResetError):
+                    s.recv(1)
+        wait_for("they are counted", lambda: d.status()["broken"] == "1000")
+        self.assertLess(d.log().count("\n") - before, 10)
+
+    def test_lookups_keep_no_memory(self):
+        """M12: after the first ten thousand nothing grows."""
+        d = self.n1()
+
+        def look_up(rounds):
+            with d.connect() as s:
+                for i in range(rounds):
+                    s.sendall(b"".join(frame(f"transport user{i}.{n}+x@Host{n}.S2.Example.com")
+                                       for n in range(100)))
+                    read_frames(s, 100)
+            with open(f"/proc/{d.process.pid}/status", encoding="ascii") as f:
+                return int(re.search(r"VmRSS:\s+(\d+) kB", f.read())[1])
+        first = look_up(100)
+        self.assertLess(look_up(1000), first + 256)
 
     def test_stop_is_quick_whatever_goes_on(self):
         net_n1(self.provider)

@@ -216,6 +216,7 @@ class Liar(threading.Thread):
         while True:
             try:
                 query, peer = self.socket.recvfrom(4096)
+                self.peer = peer
             except OSError:
                 return
             self.asked += 1
@@ -224,10 +225,30 @@ class Liar(threading.Thread):
             address = b"\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04\xcb\0\x71\x02"
             wants_a = question[-3] == 1
             head = query[:2] + b"\x81\x80\0\x01" + (b"\0\x01" if wants_a else b"\0\0") + b"\0\0\0\0"
-            self.socket.sendto(self.spoil(head, question, address if wants_a else b""), peer)
+            answer = self.spoil(head, question, address if wants_a else b"")
+            if answer:
+                self.socket.sendto(answer, peer)
 
     def close(self):
         self.socket.close()
+
+
+class Stranger(Liar):
+    """Its answers are right, and come from another port than was asked."""
+
+    def __init__(self):
+        self.other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.other.bind(("127.0.0.1", 0))
+        super().__init__(None)
+        self.spoil = self.answer
+
+    def answer(self, head, question, address):
+        self.other.sendto(head + question + address, self.peer)
+        return b""
+
+    def close(self):
+        super().close()
+        self.other.close()
 
 
 class Lies(DnsBase):
@@ -252,6 +273,20 @@ class Lies(DnsBase):
                 self.assertGreater(liar.asked, 0)
                 d.stop()
                 liar.close()
+
+    def test_answer_from_somebody_else(self):
+        liar = Stranger()
+        self.addCleanup(liar.close)
+        d = self.checked(**{"dns-server": f"127.0.0.1:{liar.port}"})
+        self.reason(d, "DNS_UNCONFIRMED", "unconfirmed", "NO_ANSWER")
+        self.assertGreater(liar.asked, 0)
+
+    def test_answer_too_long_for_a_datagram(self):
+        """It is asked for again over TCP."""
+        many = "".join(f"s2 MX 20 a-rather-long-name-of-a-mail-exchange-number-{i}\n" for i in range(60))
+        self.nsd.zone(GOOD + many)
+        d = self.checked()
+        d.becomes(base.DIRECT)
 
     def test_right_answers(self):
         liar = Liar(lambda h, q, a: h + q + a)
