@@ -246,7 +246,7 @@ static void say_step(const struct step *s, unsigned number, struct buf *out)
 			   : source[0] == 's' ? "the site's default"
 					      : "set nowhere");
 	}
-	buf_puts(out, "\n");
+	put(out, "\n              ", s->connector->dn, "\n");
 }
 
 static const char *dns_state(const struct health_domain *d)

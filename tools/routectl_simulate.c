@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#define HINTS_MAX 8
 #define OUTPUT_MAX_BYTES ((size_t)1 << 31)
 #define OLD 0
 #define NEW 1
@@ -53,6 +54,23 @@ static int apply(void *arg, struct arena *a, const struct ldif_record *r, const 
 	return rc == RC_INVALID ? RC_CONFLICT : rc;
 }
 
+/* What could have been meant. */
+static void hint_objects(const struct routectl_entries *e)
+{
+	unsigned shown = 0;
+	size_t i;
+
+	for (i = 0; i < e->n && shown < HINTS_MAX; i++) {
+		if (e->items[i].gone)
+			continue;
+		cli_hint("%s %.*s", shown == 0 ? "there are" : "         ",
+			 SPAN_ARG(e->items[i].dn));
+		shown++;
+	}
+	if (i < e->n)
+		cli_hint("          and more");
+}
+
 static int make_changes(const struct options *o, struct routectl_entries *e)
 {
 	unsigned long broken = 0;
@@ -72,6 +90,8 @@ static int make_changes(const struct options *o, struct routectl_entries *e)
 		if (rc != RC_OK)
 			cli_error("--set '%s': %s", o->sets.items[i],
 				  rc == RC_NOMEM ? rc_text(rc) : why);
+		if (rc == RC_NOTFOUND)
+			hint_objects(e);
 	}
 	return rc;
 }

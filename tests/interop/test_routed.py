@@ -887,7 +887,7 @@ class Tools(Base):
         out, _ = self.tool(d, "explain", "Bob+x@S2.example.com")
         for text in ("message class user", "domain s2.example.com belongs to site S2",
                      "over the connected sites, 2 hops, cost 2", "1. S1/IMS-S1: Internet Mail",
-                     "onlySystemMessagesUseCDs FALSE (set nowhere)", "FLAG_OFF",
+                     "onlySystemMessagesUseCDs FALSE (set nowhere)\n              " + ims_dn("S1"), "FLAG_OFF",
                      "Postfix:   smtp:hub.example.com"):
             self.assertIn(text, out)
         put_site(self.provider, "S1", onlySystemMessagesUseCDs="TRUE",

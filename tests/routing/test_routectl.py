@@ -147,6 +147,13 @@ class Routectl(unittest.TestCase):
 
     # --- simulate ---
 
+    def test_unknown_object_names_what_there_is(self):
+        rc, out, err = run("simulate", "--ldif", NET, "--set", "IMS (Site1):smartHost=x.test")
+        self.assertEqual((rc, out), (2, ""))
+        self.assertIn("there is no such site or connector", err)
+        self.assertIn("there are ou=Hub,o=Example", err)
+        self.assertIn("cn=Internet Mail Service (Site1),cn=Connections", err)
+
     def simulate(self, *args, ldif=NET):
         rc, out, err = run("simulate", "--ldif", ldif, "--json", *args)
         self.assertIn(rc, (0, 1), err)

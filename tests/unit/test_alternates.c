@@ -32,14 +32,6 @@ struct organisation {
 	struct connector items[MAX_SITES * 2];
 };
 
-static uint32_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return (uint32_t)(*state >> 32);
-}
-
 static void make(uint64_t seed, struct organisation *o)
 {
 	static const char *const classes[] = {"imsConnector", "imsConnector", "imsConnector",
@@ -49,23 +41,23 @@ static void make(uint64_t seed, struct organisation *o)
 	unsigned i, k;
 
 	seed = seed * 0x9e3779b97f4a7c15u + 1;
-	*o = (struct organisation){.sites = 2 + next_random(&seed) % (MAX_SITES - 1)};
+	*o = (struct organisation){.sites = 2 + unit_random(&seed) % (MAX_SITES - 1)};
 	o->connectors = o->sites * 2;
 	for (i = 0; i < o->connectors; i++) {
 		struct connector *c = &o->items[i];
 
 		*c = (struct connector){
 			.site = i % o->sites,
-			.class = classes[next_random(&seed) % UNIT_COUNT(classes)],
-			.flag = next_random(&seed) % 3 == 0,
-			.pinned = next_random(&seed) % 8 == 0,
-			.restriction = restrictions[next_random(&seed) % UNIT_COUNT(restrictions)],
-			.ncds = next_random(&seed) % (MAX_LINKS + 1),
-			.space_cost = next_random(&seed) % 4,
+			.class = classes[unit_random(&seed) % UNIT_COUNT(classes)],
+			.flag = unit_random(&seed) % 3 == 0,
+			.pinned = unit_random(&seed) % 8 == 0,
+			.restriction = restrictions[unit_random(&seed) % UNIT_COUNT(restrictions)],
+			.ncds = unit_random(&seed) % (MAX_LINKS + 1),
+			.space_cost = unit_random(&seed) % 4,
 		};
 		for (k = 0; k < c->ncds; k++)
-			c->cds[k] = (struct cd){next_random(&seed) % o->sites,
-						1 + next_random(&seed) % 4, false};
+			c->cds[k] = (struct cd){unit_random(&seed) % o->sites,
+						1 + unit_random(&seed) % 4, false};
 	}
 }
 

@@ -116,14 +116,6 @@ static void test_length(void **state)
 	buf_fini(&b);
 }
 
-static uint32_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return (uint32_t)(*state >> 32);
-}
-
 /* S19: whatever a DN holds, the address has nothing but letters, digits and "-=_+". */
 static void test_hostile_values(void **state)
 {
@@ -141,9 +133,9 @@ static void test_hostile_values(void **state)
 		struct dn name = {&rdn, 1};
 		char value[12];
 
-		n = 1 + next_random(&seed) % sizeof(value);
+		n = 1 + unit_random(&seed) % sizeof(value);
 		for (i = 0; i < n; i++)
-			value[i] = alphabet[next_random(&seed) % (sizeof(alphabet) - 1)];
+			value[i] = alphabet[unit_random(&seed) % (sizeof(alphabet) - 1)];
 		ava.value = span_make(value, n);
 		buf_clear(&dn);
 		buf_clear(&b);

@@ -241,40 +241,32 @@ static void test_moved_domain(void **state)
 
 /* --- the property: flipping the flag never makes a loop, in no mixture of tables (M6) --- */
 
-static uint32_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return (uint32_t)(*state >> 32);
-}
-
 /* One organisation; flags and nothing else depend on `flags`. */
 static void random_ldif(uint64_t seed, uint64_t flags, struct buf *out)
 {
 	static const char *const classes[] = {"imsConnector", "imsConnector", "imsConnector",
 					      "siteConnector", "x400Connector"};
-	unsigned sites = 2 + next_random(&seed) % 8, i, k, n;
+	unsigned sites = 2 + unit_random(&seed) % 8, i, k, n;
 
 	for (i = 0; i < sites; i++)
 		buf_printf(out,
 			   "dn: ou=S%u,o=Example\nobjectClass: mailSite\n"
 			   "siteSmtpDomain: s%u.example\n%s\n",
-			   i, next_random(&seed) % 8 == 0 ? 0 : i,
-			   next_random(&flags) % 4 == 0 ? "onlySystemMessagesUseCDs: TRUE\n" : "");
+			   i, unit_random(&seed) % 8 == 0 ? 0 : i,
+			   unit_random(&flags) % 4 == 0 ? "onlySystemMessagesUseCDs: TRUE\n" : "");
 	for (i = 0; i < sites * 2; i++) {
 		buf_printf(out, "dn: cn=C%u,ou=S%u,o=Example\nobjectClass: %s\n", i, i % sites,
-			   classes[next_random(&seed) % 5]);
-		n = next_random(&seed) % 4;
+			   classes[unit_random(&seed) % 5]);
+		n = unit_random(&seed) % 4;
 		for (k = 0; k < n; k++)
 			buf_printf(out, "connectedDomains: S%u;%u;SMTP:hop%u.example\n",
-				   next_random(&seed) % sites, 1 + next_random(&seed) % 5, k);
-		if (next_random(&seed) % 3 == 0)
+				   unit_random(&seed) % sites, 1 + unit_random(&seed) % 5, k);
+		if (unit_random(&seed) % 3 == 0)
 			buf_printf(out, "routingList: SMTP:*@out%u.example;%u\n",
-				   next_random(&seed) % 3, 1 + next_random(&seed) % 5);
-		if (next_random(&seed) % 6 == 0)
+				   unit_random(&seed) % 3, 1 + unit_random(&seed) % 5);
+		if (unit_random(&seed) % 6 == 0)
 			buf_puts(out, "messageClassRestriction: noUser\n");
-		if (next_random(&flags) % 2 == 0)
+		if (unit_random(&flags) % 2 == 0)
 			buf_puts(out, "onlySystemMessagesUseCDs: TRUE\n");
 		buf_puts(out, "\n");
 	}

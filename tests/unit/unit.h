@@ -56,6 +56,15 @@ static inline void unit_fail_allocations(int (*once)(void *arg), void *arg)
 	assert_true(n > 1); /* a driver that allocates nothing proves nothing */
 }
 
+/** Dice of a test: xorshift, from any state but 0. */
+static inline uint32_t unit_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return (uint32_t)(*state >> 32);
+}
+
 /* Setup and teardown of a whole test: nothing may stay allocated. */
 static inline int unit_heap_begin(void **state)
 {
