@@ -154,6 +154,22 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		client_close(k);
 }
 
+/* The mode of the socket says the same; this holds when somebody has changed it. */
+static bool may_ask(const struct client *k)
+{
+	struct ucred peer = {0};
+	socklen_t n = sizeof(peer);
+	int fd = -1;
+
+	if (uv_fileno((const uv_handle_t *)&k->pipe, &fd) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0)
+		return false;
+	if (peer.uid == 0 || peer.uid == geteuid())
+		return true;
+	log_warn(NULL, "ctl.denied", "uid=%u", (unsigned)peer.uid);
+	return false;
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
 	struct ctl *c = server->data;
@@ -176,7 +192,7 @@ static void on_connection(uv_stream_t *server, int status)
 	c->nclients++;
 	c->handles++;
 	if (uv_accept(server, (uv_stream_t *)&k->pipe) != 0 || c->nclients > MAX_CLIENTS ||
-	    uv_read_start((uv_stream_t *)&k->pipe, on_alloc, on_read) != 0)
+	    !may_ask(k) || uv_read_start((uv_stream_t *)&k->pipe, on_alloc, on_read) != 0)
 		client_close(k);
 }
 

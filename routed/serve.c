@@ -250,7 +250,8 @@ void serve_on_connection(uv_stream_t *server, int status)
 	set_reading(c, true);
 }
 
-int serve_new(uv_loop_t *loop, const struct serve_source *source, struct serve **out)
+int serve_new(uv_loop_t *loop, const struct serve_source *source, const struct serve_access *access,
+	      struct serve **out)
 {
 	struct serve *s = mem_zalloc(1, sizeof(*s));
 
@@ -259,6 +260,7 @@ int serve_new(uv_loop_t *loop, const struct serve_source *source, struct serve *
 		return RC_NOMEM;
 	s->loop = loop;
 	s->source = *source;
+	s->access = *access;
 	buf_init(&s->scratch, 4 * NETSTRING_REQUEST_MAX_BYTES);
 	buf_init(&s->home, NETSTRING_REPLY_MAX_BYTES);
 	buf_init(&s->reply, NETSTRING_REPLY_MAX_BYTES + NETSTRING_OVERHEAD_BYTES);

@@ -38,9 +38,17 @@ struct serve_stats {
 	struct latency latency; /* from a request's last byte to its answer */
 };
 
+/** Who may connect (S18). */
+struct serve_access {
+	unsigned mode; /* of unix sockets */
+	long gid;      /* their group; -1: the daemon's own */
+	bool remote;   /* addresses other than the loopback are allowed */
+};
+
 struct serve;
 
-int serve_new(uv_loop_t *loop, const struct serve_source *source, struct serve **out) WARN_UNUSED;
+int serve_new(uv_loop_t *loop, const struct serve_source *source, const struct serve_access *access,
+	      struct serve **out) WARN_UNUSED;
 
 #define SERVE_WHY_BYTES 200
 

@@ -1,5 +1,6 @@
 #include "routed/serve_private.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,6 @@
 #include <unistd.h>
 
 #define BACKLOG 128
-#define SOCKET_MODE 0666
 
 int serve_stream_init(uv_loop_t *loop, bool tcp, union stream *io)
 {
@@ -39,6 +39,7 @@ static int map_error(int uv_rc)
 /* Not uv_pipe_bind(): its close removes the path, also from under a successor. */
 static int bind_unix(struct listener *l, const char *path)
 {
+	const struct serve_access *access = &l->serve->access;
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd;
 
@@ -50,13 +51,25 @@ static int bind_unix(struct listener *l, const char *path)
 	if (fd < 0)
 		return uv_translate_sys_error(errno);
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0 ||
-	    chmod(path, SOCKET_MODE) != 0) {
+	    (access->gid >= 0 && chown(path, (uid_t)-1, (gid_t)access->gid) != 0) ||
+	    chmod(path, access->mode) != 0) {
 		int rc = uv_translate_sys_error(errno);
 
 		close(fd);
 		return rc;
 	}
 	return uv_pipe_open(&l->io.pipe, fd);
+}
+
+/* 127.0.0.0/8, ::1 */
+static bool is_loopback(const struct sockaddr_storage *addr)
+{
+	const struct sockaddr_in *v4 = (const void *)addr;
+	const struct sockaddr_in6 *v6 = (const void *)addr;
+
+	if (addr->ss_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return addr->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
 /* "host:port", "[v6]:port" */
@@ -83,6 +96,8 @@ static int bind_inet(struct listener *l, struct span where)
 	rc = uv_ip4_addr(host, (int)port, (struct sockaddr_in *)&addr);
 	if (rc != 0)
 		rc = uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)&addr);
+	if (rc == 0 && !l->serve->access.remote && !is_loopback(&addr))
+		return UV_EPERM;
 	return rc != 0 ? rc : uv_tcp_bind(&l->io.tcp, (const struct sockaddr *)&addr, 0);
 }
 
@@ -129,7 +144,8 @@ int serve_listen(struct serve *s, enum serve_protocol protocol, const char *addr
 	s->handles++;
 	rc = open_listener(l, tcp, span_from(where, 5), fd);
 	if (rc != 0)
-		(void)snprintf(why, SERVE_WHY_BYTES, "%s: %s", address, uv_strerror(rc));
+		(void)snprintf(why, SERVE_WHY_BYTES, "%s: %s%s", address, uv_strerror(rc),
+			       rc == UV_EPERM && tcp ? " (not loopback: listen-remote yes)" : "");
 	return map_error(rc);
 }
 

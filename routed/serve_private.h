@@ -46,6 +46,7 @@ struct conn {
 struct serve {
 	uv_loop_t *loop;
 	struct serve_source source;
+	struct serve_access access;
 	struct listener *listeners;
 	struct conn *conns;
 	struct buf scratch; /* folded key */

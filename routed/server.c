@@ -220,7 +220,7 @@ static int start_sockets(struct server *s)
 	const struct settings *c = s->settings;
 	struct serve_source source = {current_table, server_on_recipient, s,
 				      c->null_sender_is_system};
-	int rc = serve_new(&s->loop, &source, &s->serve);
+	int rc = serve_new(&s->loop, &source, &c->access, &s->serve);
 
 	if (rc == RC_OK)
 		rc = listen_all(s, SERVE_SOCKETMAP, &c->socketmaps);

@@ -3,6 +3,8 @@
 #include "lib/dn.h"
 #include "routed/render.h"
 
+#include <grp.h>
+
 #ifdef HAVE_CARES
 #define HAS_CARES true
 #else
@@ -14,9 +16,10 @@ struct raw {
 	const char *log_level;
 	const char *null_sender;
 	const char *dampen;
+	const char *socket_mode, *socket_group;
 };
 
-#define NKEYS 37
+#define NKEYS 40
 
 static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 {
@@ -35,6 +38,12 @@ static void keys_of(struct raw *r, struct conf_key keys[static NKEYS])
 		 "unix:PATH or inet:ADDRESS:PORT of Postfix's policy service; repeatable"},
 		{"exim", CONF_STRINGS, &s->exims, 0, 0, false,
 		 "unix:PATH or inet:ADDRESS:PORT for Exim's readsocket; repeatable"},
+		{"socket-mode", CONF_STRING, &r->socket_mode, 0, 0, false,
+		 "mode of these unix sockets, octal (0666)"},
+		{"socket-group", CONF_STRING, &r->socket_group, 0, 0, false,
+		 "their group (that of routed)"},
+		{"listen-remote", CONF_BOOL, &s->access.remote, 0, 0, false,
+		 "allow inet: addresses that are not loopback (no)"},
 		{"render", CONF_STRINGS, &s->renders, 0, 0, false,
 		 "lmdb:FOLDER or texthash:FOLDER of files for Postfix; repeatable"},
 		{"null-sender", CONF_STRING, &r->null_sender, 0, 0, false,
@@ -156,6 +165,38 @@ static bool null_sender_parse(const char *word, bool *is_system)
 	return *is_system || strcmp(word, "user") == 0;
 }
 
+/* "0660", "666" */
+static bool mode_parse(const char *word, unsigned *out)
+{
+	size_t n = strlen(word);
+
+	*out = 0;
+	for (; *word >= '0' && *word <= '7'; word++)
+		*out = *out * 8 + (unsigned)(*word - '0');
+	return *word == '\0' && n >= 3 && n <= 4 && *out <= 0777;
+}
+
+/* Who may use the sockets. */
+static int check_access(const char *path, struct raw *r, struct buf *errors)
+{
+	size_t before = errors->n;
+	struct group *group;
+
+	if (!mode_parse(r->socket_mode, &r->s.access.mode))
+		buf_printf(errors, "%s: socket-mode: \"%s\" is no octal mode like 0660\n", path,
+			   r->socket_mode);
+	r->s.access.gid = -1;
+	if (r->socket_group != NULL) {
+		group = getgrnam(r->socket_group);
+		if (group == NULL)
+			buf_printf(errors, "%s: socket-group: there is no group \"%s\"\n", path,
+				   r->socket_group);
+		else
+			r->s.access.gid = (long)group->gr_gid;
+	}
+	return errors->n == before ? RC_OK : RC_INVALID;
+}
+
 static bool dampen_parse(const char *word, enum health_damping *out)
 {
 	static const char *const words[] = {
@@ -225,6 +266,8 @@ static int check(const char *path, struct arena *a, struct raw *r, struct buf *e
 		rc = RC_INVALID;
 	if (check_health(path, r, errors) != RC_OK)
 		rc = RC_INVALID;
+	if (check_access(path, r, errors) != RC_OK)
+		rc = RC_INVALID;
 	return rc;
 }
 
@@ -249,6 +292,7 @@ int settings_read(const char *path, struct arena *a, struct settings *out, struc
 		.log_level = "info",
 		.null_sender = "user",
 		.dampen = "dns",
+		.socket_mode = "0666",
 	};
 	struct conf_key keys[NKEYS];
 	int rc;

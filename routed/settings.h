@@ -4,6 +4,7 @@
 #include "lib/conf.h"
 #include "lib/log.h"
 #include "routed/health.h"
+#include "routed/serve.h"
 
 struct settings {
 	const char *organisation; /* DN of the root */
@@ -17,6 +18,7 @@ struct settings {
 	struct conf_list socketmaps; /* "unix:/absolute/path" or "inet:host:port" */
 	struct conf_list policies;   /* the same for Postfix's policy service */
 	struct conf_list exims;      /* the same for Exim's readsocket */
+	struct serve_access access;  /* to all of these sockets */
 	struct conf_list renders;    /* targets of render_write() */
 	bool null_sender_is_system;
 	unsigned quiet_ms, ceiling_ms;

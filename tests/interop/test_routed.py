@@ -2,6 +2,7 @@
 # tests/run: build=gcc timeout=600
 """routed against a scripted directory: answers, changes, faults of the provider, its own restarts."""
 import contextlib
+import grp
 import json
 import os
 import re
@@ -1084,6 +1085,50 @@ class Process(Base):
         d = self.n1()
         self.assertEqual(os.stat(d.path("routed", "control")).st_mode & 0o777, 0o600)
         self.assertEqual(os.stat(d.socketmap).st_mode & 0o777, 0o666)
+
+    def test_access_to_sockets(self):
+        """S18: mode and group of the mail server's, and who asks at the control socket."""
+        net_n1(self.provider)
+        d = self.routed(**{"socket-mode": "0660", "socket-group": "mail"})
+        d.becomes(VIA_HUB)
+        st = os.stat(d.socketmap)
+        self.assertEqual((st.st_mode & 0o777, st.st_gid), (0o660, grp.getgrnam("mail").gr_gid))
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        for folder in (self.folder, d.folder, d.path("routed")):
+            os.chmod(folder, 0o755)
+        os.chmod(d.path("routed", "control"), 0o666)
+        script = ("import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
+                  "s.sendall(b'status\\n')\nprint(len(s.recv(9)))\n")
+        ask = ["/usr/bin/python3", "-c", script, d.path("routed", "control")]
+        self.assertEqual(subprocess.run(ask, stdout=subprocess.PIPE, check=True).stdout, b"9\n")
+        p = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *ask],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        self.assertIn((p.returncode, p.stdout), [(0, b"0\n"), (1, b"")], p.stderr)
+        wait_for("it is told", lambda: "ctl.denied uid=65534" in d.log())
+
+    def test_remote_addresses_have_to_be_allowed(self):
+        """S18"""
+        for address, remote, works in (("0.0.0.0", "no", False), ("192.0.2.1", "no", False),
+                                       ("[::]", "no", False), ("127.8.9.1", "no", True),
+                                       ("0.0.0.0", "yes", True)):
+            with self.subTest(address=address, remote=remote):
+                net_n1(self.provider)
+                d = self.routed(start=False, **{"listen-remote": remote,
+                                                "policy": f"inet:{address}:{free_port()}"})
+                if works:
+                    d.start().stop()
+                    continue
+                status, _, err = run("routed", "--config", d.path("routed.conf"), check=False)
+                self.assertEqual(status, 1)
+                self.assertIn("not loopback: listen-remote yes", err)
+
+    def test_bad_access_settings(self):
+        d = self.routed(start=False, **{"socket-mode": "rw", "socket-group": "no-such-group-here"})
+        status, _, err = run("routed", "--config", d.path("routed.conf"), "--check", check=False)
+        self.assertEqual(status, 2)
+        self.assertIn('socket-mode: "rw" is no octal mode', err)
+        self.assertIn('there is no group "no-such-group-here"', err)
 
     def test_inet_socketmap(self):
         net_n1(self.provider)
