@@ -1,8 +1,11 @@
-/* routed/address.c: an error points into the value; what is accepted keeps its promises. */
+/* routed/address.c, encap.c: an error points into the value; what is accepted keeps its promises.
+ */
 #include "tests/fuzz/fuzz.h"
 
+#include "lib/dn.h"
 #include "lib/text.h"
 #include "routed/address.h"
+#include "routed/encap.h"
 
 static void check_cost(unsigned cost)
 {
@@ -25,6 +28,24 @@ static void check_fold(struct arena *a, struct span value)
 	must(address_match(SPAN_LIT("*"), folded));
 	must(address_is_wild(folded) || address_match(folded, folded));
 	must(address_literals(folded) <= folded.n);
+}
+
+/* What is read from an encapsulated name is a DN, and written again it is the same one. */
+static void check_encapsulated(struct arena *a, struct span local)
+{
+	struct span dn, normal, again, again_normal;
+	struct buf address;
+
+	if (!encap_is(local) || encap_read(a, local, &dn) != RC_OK)
+		return;
+	must(dn_normalize_text(a, dn, &normal) == RC_OK);
+	buf_init(&address, 4096);
+	if (encap_write(dn, SPAN_LIT("x"), &address) == RC_OK) {
+		must(encap_read(a, span_head(buf_span(&address), address.n - 2), &again) == RC_OK);
+		must(dn_normalize_text(a, again, &again_normal) == RC_OK);
+		must(span_eq(normal, again_normal));
+	}
+	buf_fini(&address);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -55,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 		check_error(rc, &err, value);
 	check_fold(&a, value);
+	check_encapsulated(&a, value);
 	arena_fini(&a);
 	return 0;
 }
