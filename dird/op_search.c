@@ -200,6 +200,11 @@ static bool take_sort(struct op *op, struct search *s)
 					      : "the list can not be sorted so");
 		return false;
 	}
+	if (s->vlv != NULL && s->vlv->has_context) {
+		s->vlv->code = LR_PROTOCOL_ERROR;
+		search_finish(op, LR_VLV_ERROR, "this server has given no contextID");
+		return false;
+	}
 	if (s->sort == NULL || s->sort->code == LR_SUCCESS)
 		return true;
 	s->sort->state = SORT_OFF;

@@ -82,7 +82,7 @@ static int read_offset(struct span body, struct op_vlv *out)
 
 int vlv_read(struct span value, struct op_vlv *out)
 {
-	struct span body, offset, context;
+	struct span body, offset, context = {NULL, 0};
 	int rc;
 
 	if (tlv_expect(&value, TLV_SEQUENCE, &body) != 0 || value.n != 0 ||
@@ -97,8 +97,9 @@ int vlv_read(struct span value, struct op_vlv *out)
 		rc = tlv_expect(&body, TLV_CONTEXT_CONS(0), &offset);
 	if (rc == 0 && !out->by_value)
 		rc = read_offset(offset, out);
-	if (rc == 0 && tlv_peek(body, TLV_OCTETS)) /* contextID: nothing is kept, none is given */
+	if (rc == 0 && tlv_peek(body, TLV_OCTETS)) /* contextID: none is given, so none is valid */
 		rc = tlv_expect(&body, TLV_OCTETS, &context);
+	out->has_context = context.n != 0;
 	return rc != 0 || body.n != 0 ? RC_INVALID : 0;
 }
 
@@ -260,13 +261,13 @@ uint64_t vlv_position(const struct op_vlv *v, uint64_t n)
 		return 0;
 	if (n == 0)
 		return 1;
-	if (offset == 1)
+	if (offset == 1 && count != 1)
 		return 1;
 	if (count == 0 || count == n)
 		return offset < n ? offset : n;
 	if (offset >= count)
 		return n;
-	offset = offset * n / count; /* below 2^31 * 2^32 */
+	offset = (offset * n + count / 2) / count; /* below 2^31 * 2^32 + 2^30 */
 	return offset != 0 ? offset : 1;
 }
 

@@ -47,6 +47,7 @@ struct op_vlv {
 	bool by_value;
 	int64_t offset, count; /* the client's; count 0: it does not know */
 	struct span value;
+	bool has_context; /* of an earlier answer, it says */
 	/* the answer */
 	int code;
 	uint64_t position, total;

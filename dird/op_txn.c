@@ -17,6 +17,8 @@ struct op_txn {
 	struct part *parts;
 	unsigned n, size, nready;
 	size_t bytes;
+	bool is_proxied; /* its updates are those of: */
+	struct identity identity;
 	struct op *ending;     /* the request that ends it */
 	struct write_req head; /* without changes of its own */
 };
@@ -36,6 +38,7 @@ static void txn_free(struct op_txn *t)
 		else
 			t->parts[i].op->txn = NULL; /* answered when it is ready */
 	}
+	identity_fini(&t->identity);
 	mem_free(t->parts);
 	mem_free(t);
 }
@@ -67,10 +70,15 @@ void op_txn_start(struct op *op)
 		return;
 	}
 	t = mem_zalloc(1, sizeof(*t));
-	if (t == NULL) {
+	if (t != NULL)
+		identity_init(&t->identity);
+	if (t == NULL ||
+	    (op->controls.has_proxy && identity_copy(&t->identity, &op->identity) != RC_OK)) {
+		mem_free(t);
 		op_finish_error(op, RC_NOMEM, "transaction");
 		return;
 	}
+	t->is_proxied = op->controls.has_proxy;
 	snprintf(t->id, sizeof(t->id), "%llu",
 		 (unsigned long long)__atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED));
 	c->txn = t;
@@ -97,7 +105,13 @@ int op_control_txn(struct op *op, const struct msg_control *c)
 	if (op->controls.tree_delete || op->controls.no_op)
 		return result_set(&op->result, &op->arena, LR_UNWILLING,
 				  "tree delete and no-op do not go with a transaction");
-	return RC_OK;
+	if (msg_control(&op->msg, OP_OID_PROXY) != NULL)
+		return result_set(&op->result, &op->arena, LR_PROTOCOL_ERROR,
+				  "proxied authorization goes with the start of a transaction");
+	if (!t->is_proxied)
+		return RC_OK;
+	identity_fini(&op->identity);
+	return identity_copy(&op->identity, &t->identity);
 }
 
 static int add_part(struct op_txn *t, struct op *op)
@@ -300,6 +314,9 @@ void op_txn_end(struct op *op)
 	if (!op->msg.u.extended.has_value ||
 	    read_end(op->msg.u.extended.value, &commit, &id) != RC_OK) {
 		op_finish_result(op, LR_PROTOCOL_ERROR, "malformed end of a transaction");
+	} else if (op->controls.has_proxy) {
+		op_finish_result(op, LR_PROTOCOL_ERROR,
+				 "proxied authorization goes with the start of a transaction");
 	} else if (t == NULL || !span_eq(id, id_of(t))) {
 		op_finish_result(op, LR_UNWILLING, "this connection has no such transaction");
 	} else if (!commit || t->n == 0) {

@@ -72,21 +72,23 @@ static void end_with_done(struct sync_session *s, enum ldap_result code, const c
 	buf_fini(&value);
 }
 
+/* With the cookie that was told last, if one was. */
+static void end_with_last(struct sync_session *s, enum ldap_result code, const char *text)
+{
+	struct sync_done done = {.refresh_deletes = false};
+
+	if (s->last_cookie.n != 0)
+		done.cookie = arena_span(&s->op->arena, buf_span(&s->last_cookie));
+	end_with_done(s, code, text, &done);
+}
+
 /*
  * The order does not tell any more what has gone. What was told last is still good to begin with:
  * the next session has a present phase (RFC 4533 §3.8). In a refresh stage nothing has been told.
  */
 static void end_for_refresh(struct sync_session *s)
 {
-	static const char why[] = "a naming context was restored or trimmed";
-	struct sync_done done = {.refresh_deletes = false};
-
-	if (s->last_cookie.n == 0) {
-		end_with(s, LR_SYNC_REFRESH_REQUIRED, why);
-		return;
-	}
-	done.cookie = arena_span(&s->op->arena, buf_span(&s->last_cookie));
-	end_with_done(s, LR_SYNC_REFRESH_REQUIRED, why, &done);
+	end_with_last(s, LR_SYNC_REFRESH_REQUIRED, "a naming context was restored or trimmed");
 }
 
 static void end_by_error(struct sync_session *s, int rc)
@@ -137,11 +139,12 @@ static void on_cancel(struct op *op)
 {
 	struct sync_session *s = op->state;
 
+	if (!op->is_abandoned) {
+		end_with_last(s, LR_CANCELED, NULL);
+		return;
+	}
 	free_session(s);
-	if (op->is_abandoned)
-		op_drop(op);
-	else
-		op_finish_result(op, LR_CANCELED, NULL);
+	op_drop(op);
 }
 
 /* --- stages --- */
@@ -415,6 +418,25 @@ static int read_request(struct sync_session *s, const struct msg_control *contro
 	return rc;
 }
 
+/* As any search does: an alias may lead to the base, and its absence is told with matchedDN. What
+ * the base is called then is the base. */
+static int find_first_base(struct sync_session *s, struct store_txn *t)
+{
+	struct buf dn;
+	uint64_t eid;
+	int rc = op_find_base(s->op, t, &s->base, &eid);
+
+	if (rc != RC_OK)
+		return rc;
+	buf_init(&dn, 2 * DN_MAX_BYTES);
+	rc = store_dn(t, eid, &dn);
+	if (rc == RC_OK)
+		rc = dn_parse(&s->op->arena, arena_span(&s->op->arena, buf_span(&dn)), &s->base,
+			      NULL);
+	buf_fini(&dn);
+	return rc == RC_OK ? sync_find_base(s, t) : rc;
+}
+
 static int begin_content(struct sync_session *s, struct span cookie)
 {
 	struct store_txn *t;
@@ -422,12 +444,9 @@ static int begin_content(struct sync_session *s, struct span cookie)
 
 	if (rc != RC_OK)
 		return rc;
-	rc = sync_find_base(s, t);
-	if (rc == RC_NOTFOUND) {
-		rc = result_set(&s->op->result, &s->op->arena, LR_NO_SUCH_OBJECT,
-				"the search base does not exist");
+	rc = find_first_base(s, t);
+	if (rc != RC_OK)
 		goto out;
-	}
 	s->is_partner = s->base_eid == s->root_eid && sync_is_partner_request(s->op);
 	s->with_local = !s->is_partner && s->op->identity.kind == IDENTITY_ADMIN;
 	if (rc == RC_OK && !s->is_partner)
@@ -535,7 +554,9 @@ void sync_start(struct op *op, const struct msg_control *request)
 		rc = begin_content(s, r.cookie);
 	if (rc == RC_OK && s->is_partner)
 		rc = sync_send_home(s);
-	if (rc == RC_REFUSED) {
+	if (rc == RC_REFUSED && op->result.code == LR_SYNC_REFRESH_REQUIRED) {
+		end_with_last(s, LR_SYNC_REFRESH_REQUIRED, op->result.text);
+	} else if (rc == RC_REFUSED) {
 		free_session(s);
 		op_finish(op, SPAN_LIT(""), NULL, 0);
 	} else if (rc != RC_OK) {

@@ -457,6 +457,7 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 	unsigned i;
 	int rc;
 
+	s->next_eid = store_next_eid(t);
 	for (i = 0; i < s->nncs; i++)
 		s->ncs[i].is_here = false;
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {

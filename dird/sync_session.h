@@ -72,6 +72,8 @@ struct sync_session {
 	bool is_partner;      /* a site, or somebody who asks for exactly what a site asks for */
 	bool with_local;      /* the context that never leaves the site belongs to the content */
 	struct uuid instance; /* of the partner's process; zero: it did not say */
+	uint64_t next_eid;    /* in the current snapshot */
+	uint64_t newest;      /* entries from this number on were made since the consistent point */
 	bool is_busy;         /* resume() will come: next slice, or the client is slow */
 	uint64_t hash;        /* of what controls the content; 0 for partners */
 	uint8_t key[SIPHASH_KEY_BYTES]; /* of cookies; the same at all sites */

@@ -48,11 +48,27 @@ static bool may_meet_old_name(const struct sync_session *s, struct store_txn *t,
 	       !store_has_children(t, eid);
 }
 
+/*
+ * In a refresh stage all changes are (RFC 4533 §3.3.2). Later it is what was made since the last
+ * consistent point, or has moved and so may have come into the scope; what a modification has
+ * brought into the filter can not be told from others, since nothing is kept of a session's
+ * content.
+ */
+static bool is_new_to(const struct sync_session *s, uint64_t eid, const struct entry *e,
+		      const struct sync_nc *nc)
+{
+	bool is_all = s->base_eid == s->root_eid && s->op->msg.u.search.scope == STORE_SUB;
+
+	if (s->stage != SYNC_STAGE_PERSIST || eid >= s->newest)
+		return true;
+	return !is_all && e->head.moved_usn > nc->settled;
+}
+
 static int send_member(struct sync_session *s, struct store_txn *t, uint64_t eid,
 		       const struct entry *e, const struct sync_nc *nc)
 {
 	int64_t limit = s->op->msg.u.search.size_limit;
-	bool is_new = e->head.moved_usn > nc->settled, has_moved = false;
+	bool has_moved = false;
 	int rc = RC_OK;
 
 	if (s->stage == SYNC_STAGE_PRESENT && e->head.stamp.usn <= nc->begin) {
@@ -67,8 +83,7 @@ static int send_member(struct sync_session *s, struct store_txn *t, uint64_t eid
 		rc = send_removed(s, t, eid, e);
 	if (rc != RC_OK)
 		return rc;
-	return sync_send_entry(s, t, eid, e,
-			       is_new || s->stage == SYNC_STAGE_PRESENT ? SYNC_ADD : SYNC_MODIFY);
+	return sync_send_entry(s, t, eid, e, is_new_to(s, eid, e, nc) ? SYNC_ADD : SYNC_MODIFY);
 }
 
 static int hold(struct sync_session *s, const struct entry *e, const struct sync_nc *nc)
@@ -330,6 +345,7 @@ void sync_begin_pass(struct sync_session *s)
 
 	for (i = 0; i < s->nncs; i++)
 		s->ncs[i].settled = s->ncs[i].sent.usn;
+	s->newest = s->next_eid;
 	s->pass_is_new = true;
 }
 

@@ -293,7 +293,7 @@ class Provider(SitesCase):
                         + replace(f"cn=P3,{BASE}", "sn", "Changed"))
         messages = c.poll()
         self.assertEqual(sorted((m.dn.split(",")[0], m.state) for m in messages
-                                if m.kind == "entry"), [("cn=P20", ADD), ("cn=P3", MODIFY)])
+                                if m.kind == "entry"), [("cn=P20", ADD), ("cn=P3", ADD)])  # RFC 4533 §3.3.2
         sets = [m for m in messages if m.kind == "set"]
         self.assertEqual(([m.deletes for m in sets], set().union(*(m.uuids for m in sets))),
                          ([True], gone))

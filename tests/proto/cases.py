@@ -71,6 +71,8 @@ def read_line(case, line, where):
         steps[-1].requests.append([line[2:].strip()])
     elif line.startswith("< ") and steps:
         steps[-1].golden.append(unescape(line[2:].rstrip()))
+    elif line.startswith("* ") and steps:
+        steps[-1].golden.append(unescape(line.rstrip()))
     elif line.startswith("  ") and steps and steps[-1].golden:
         steps[-1].golden.append("  " + unescape(line.strip()))
     elif line.startswith("  ") and steps:
@@ -84,6 +86,7 @@ class Session:
 
     def __init__(self, address):
         self.raw, self.cookie, self.number = ber.Raw(address), b"", 0
+        self.staying = set()  # requests that are answered until something ends them
         self.raw.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) \
             if not isinstance(address, str) else None
 
@@ -112,33 +115,47 @@ class Session:
         sent, kinds = b"", {}
         for lines in step.requests:
             self.number += 1
-            message, word = request(lines, self.number, self.cookie)
+            stays, first = lines[0].startswith("stays "), lines[0].removeprefix("stays ")
+            message, word = request([first, *lines[1:]], self.number, self.cookie)
             sent += message
+            if stays:
+                self.staying.add(self.number)
             if word not in WITHOUT_ANSWER:
-                kinds[self.number] = word, "in-order" in lines[0]
+                kinds[self.number] = word, "in-order" in first
         try:
             self.raw.s.sendall(sent)
         except (BrokenPipeError, ConnectionResetError):
             pass
         expects_end = "closed" in step.golden
         raw_requests = sum(word == "raw" for word, _ in kinds.values())
-        answers, waiting, tail = {}, set(kinds), []
+        answers, waiting, tail = {}, set(kinds) - self.staying, []
         for n, (word, _) in kinds.items():
             if word == "raw":
                 waiting.discard(n)
-        got_raw = 0
-        while waiting or expects_end or got_raw < raw_requests:
+        got_raw, due = 0, sum(line.startswith(("* ", "aborted")) for line in step.golden)
+        while waiting or expects_end or got_raw < raw_requests or due > 0:
             a = self.next()
             if isinstance(a, str):
                 tail.append(a)
                 break
             if a.id == 0:
                 tail += a.lines
-                expects_end = True
+                due -= 1
+                expects_end |= a.lines[0].startswith("notice")
                 continue
-            answers.setdefault(a.id, []).append(a)
             if a.cookie is not None:
                 self.cookie = a.cookie
+            if a.id in self.staying:
+                if a.lines == ["sync-info newcookie"]:
+                    continue  # may come at any time
+                due -= 1
+                tail += ["* " + a.lines[0], *a.lines[1:]]
+                if a.is_last:
+                    self.staying.discard(a.id)
+                continue
+            if kinds.get(a.id, ("",))[0] == "start" and a.code == 0:
+                self.cookie = a.value
+            answers.setdefault(a.id, []).append(a)
             if a.is_last:
                 got_raw += a.id not in waiting
                 waiting.discard(a.id)

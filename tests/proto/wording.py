@@ -43,13 +43,18 @@ CONTROLS = {
     "relax": "1.3.6.1.4.1.4203.666.5.12", "domain-scope": "1.2.840.113556.1.4.1339",
     "dont-use-copy": "1.3.6.1.1.22", "vlv": "2.16.840.1.113730.3.4.9",
     "vlv-response": "2.16.840.1.113730.3.4.10",
-    "password-policy": "1.3.6.1.4.1.42.2.27.8.5.1",
+    "password-policy": "1.3.6.1.4.1.42.2.27.8.5.1", "transaction": "1.3.6.1.1.21.2",
+    "psearch": "2.16.840.1.113730.3.4.3", "change": "2.16.840.1.113730.3.4.7",
 }
+STATES = ("present", "add", "modify", "delete")
 CONTROL_NAMES = {oid: name for name, oid in CONTROLS.items()}
 EXTENSIONS = {
     "whoami": "1.3.6.1.4.1.4203.1.11.3", "passwd": "1.3.6.1.4.1.4203.1.11.1",
     "cancel": "1.3.6.1.1.8", "start-tls": "1.3.6.1.4.1.1466.20037",
+    "start": "1.3.6.1.1.21.1", "end": "1.3.6.1.1.21.3", "aborted": "1.3.6.1.1.21.4",
 }
+SYNC_INFO = "1.3.6.1.4.1.4203.1.9.1.4"
+CHANGES = {"add": 1, "delete": 2, "modify": 4, "moddn": 8}
 NOTICE = "1.3.6.1.4.1.1466.20036"
 
 
@@ -257,7 +262,16 @@ def cancel(arguments, _):
                tlv(0x81, tlv(0x30, integer(int(arguments[0])))))
 
 
+def end(arguments, _):
+    """Of the transaction that was started last; of another one with its identifier behind it."""
+    how, *given = arguments
+    flag = {"commit": b"", "abort": tlv(0x01, b"\0")}[how]
+    return tlv(0x77, tlv(0x80, EXTENSIONS["end"].encode()),
+               tlv(0x81, tlv(0x30, flag, octets(data(given[0])))))
+
+
 REQUESTS = {
+    "start": lambda a, m: extended(["start"], m), "end": end,
     "bind": bind, "sasl": sasl, "search": search, "find": find, "add": add, "modify": modify,
     "modrdn": modrdn, "compare": compare, "extended": extended, "passwd": passwd, "cancel": cancel,
     "whoami": lambda a, m: extended(["whoami"], m),
@@ -298,8 +312,16 @@ def control_value(name, arguments, cookie):
     if name == "proxy":
         return data(" ".join(arguments))
     if name == "sync":
-        return tlv(0x30, integer(int(arguments[0]), 0x0a),
-                   octets(cookie) if arguments[1:] == ["again"] else b"")
+        rest, o = take(arguments, "cookie", flags=("again", "reload"))
+        given = cookie if "again" in o else data(o["cookie"]) if "cookie" in o else None
+        return tlv(0x30, integer(int(rest[0]), 0x0a), octets(given) if given is not None else b"",
+                   tlv(0x01, b"\xff") if "reload" in o else b"")
+    if name == "transaction":
+        return data(arguments[0]) if arguments else cookie
+    if name == "psearch":
+        rest, o = take(arguments, flags=("changes-only", "notes"))
+        return tlv(0x30, integer(sum(CHANGES[r] for r in rest)),
+                   *(tlv(0x01, b"\xff" if flag in o else b"\0") for flag in ("changes-only", "notes")))
     return None
 
 
@@ -333,6 +355,8 @@ def request(lines, number, cookie=b""):
         raise Bad(f"no such request: {word}")
     controls = [control(line, cookie) for line in more if line.startswith("control ")]
     more = [line for line in more if not line.startswith("control ")]
+    if word == "end" and len(arguments) == 1:
+        arguments.append("0x" + cookie.hex())
     try:
         return ber.message(number, REQUESTS[word](arguments, more), *controls), word
     except (ValueError, KeyError, IndexError) as e:
@@ -394,22 +418,44 @@ def control_lines(body):
             line += " " + " ".join([RESULTS[number_of(v)] if tag == 0x0a else v.decode()
                                     for tag, v in items(items(value, 0x30)[0][1], 0x0a, 0x80)])
         elif name == "vlv-response":
-            (_, at), (_, count), (_, code) = items(items(value, 0x30)[0][1], 0x02, 0x0a)
-            line += f" {number_of(at)} of {number_of(count)} {RESULTS[number_of(code)]}"
+            (_, at), (_, count), (_, code), *_ = items(items(value, 0x30)[0][1], 0x02, 0x0a, 0x04)
+            line += f" {number_of(at)} of {number_of(count)} {RESULTS.get(number_of(code), number_of(code))}"
         elif name == "sync-done":
             cookie = next((v for t, v in items(items(value, 0x30)[0][1]) if t == 0x04), None)
-            line += " " + ("with" if cookie else "without") + " cookie"
+            deletes = any(t == 0x01 and v != b"\0" for t, v in items(items(value, 0x30)[0][1]))
+            line += " deletes" * deletes + " " + ("with" if cookie else "without") + " cookie"
         elif name in ("pre-read", "post-read"):
             (_, dn), (_, attributes) = items(items(value, 0x64)[0][1], 0x04, 0x30)
             blocks.append([f"{line} {dn.decode()}", *attribute_lines(attributes)])
             continue
         elif name == "sync-state":
             parts = items(items(value, 0x30)[0][1])
-            line += f" {number_of(parts[0][1])}"
+            line += f" {STATES[number_of(parts[0][1])]}"
+            cookie = parts[2][1] if len(parts) > 2 else cookie
+        elif name == "change":
+            (_, kind), *was = items(items(value, 0x30)[0][1], 0x0a, 0x04)
+            line += " " + next(k for k, v in CHANGES.items() if v == number_of(kind))
+            line += "".join(f" was {v.decode()}" for _, v in was)
         elif value is not None:
             line += " " + value.hex()
         blocks.append([line])
     return [line for block in sorted(blocks) for line in block], cookie
+
+
+def sync_info(value):
+    """What a Sync Info Message says, and its cookie."""
+    [(tag, body)] = items(value, 0x80, 0xa1, 0xa2, 0xa3)
+    if tag == 0x80:
+        return "sync-info newcookie", body
+    parts = items(body, 0x04, 0x01, 0x31)
+    cookie = next((v for t, v in parts if t == 0x04), None)
+    flag = next((v != b"\0" for t, v in parts if t == 0x01), tag != 0xa3)
+    line = {0xa1: "refreshDelete", 0xa2: "refreshPresent", 0xa3: "syncIdSet"}[tag]
+    if tag == 0xa3:
+        line += f" {'deleted' if flag else 'present'} {sum(len(items(v)) for t, v in parts if t == 0x31)}"
+    elif flag:
+        line += " done"
+    return "sync-info " + line, cookie
 
 
 class Answer:
@@ -426,7 +472,8 @@ class Answer:
         self.lines = {0x64: self.entry, 0x73: self.reference, 0x79: self.intermediate}.get(
             self.op, self.result)()
         if parts[2:]:
-            lines, self.cookie = control_lines(parts[2][1])
+            lines, cookie = control_lines(parts[2][1])
+            self.cookie = self.cookie if cookie is None else cookie
             self.lines += lines
 
     def entry(self):
@@ -439,6 +486,9 @@ class Answer:
 
     def intermediate(self):
         parts = dict(items(self.body, 0x80, 0x81))
+        if parts[0x80].decode() == SYNC_INFO:
+            line, self.cookie = sync_info(parts[0x81])
+            return [line]
         return [f"intermediate {parts[0x80].decode()}"]
 
     def result(self):
@@ -448,6 +498,7 @@ class Answer:
         if [t for t, _ in parts[:3]] != [0x0a, 0x04, 0x04]:
             raise Bad(f"not an LDAPResult: {self.body.hex()}")
         self.code, self.text = number_of(parts[0][1]), parts[2][1]
+        self.value = next((v for t, v in parts[3:] if t == 0x8b), b"")
         line = RESULTS.get(self.code, str(self.code))
         if parts[1][1]:
             line += " matched=" + quoted(parts[1][1].decode())
@@ -456,6 +507,8 @@ class Answer:
                 line += " to=" + ",".join(quoted(v.decode()) for _, v in items(value, 0x04))
             elif tag == 0x8a and self.id == 0 and value.decode() == NOTICE:
                 line = "notice " + line
+            elif tag == 0x8a and self.id == 0 and value.decode() == EXTENSIONS["aborted"]:
+                line = "aborted " + line
             elif tag == 0x8a:
                 line += f" name={value.decode()}"
             else:

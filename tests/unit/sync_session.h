@@ -64,6 +64,16 @@ void op_finish_result(struct op *op, enum ldap_result code, const char *text)
 	op_finish(op, SPAN_LIT(""), NULL, 0);
 }
 
+int op_find_base(struct op *op, struct store_txn *t, const struct dn *dn, uint64_t *eid_out)
+{
+	unsigned depth;
+	int rc = store_find(t, dn, eid_out, &depth);
+
+	if (rc == RC_NOTFOUND)
+		return result_set(&op->result, &op->arena, LR_NO_SUCH_OBJECT, "no such entry");
+	return rc;
+}
+
 int op_selection_make(struct op *op, const struct span *attrs, unsigned nattrs, bool types_only,
 		      struct op_selection **out)
 {
