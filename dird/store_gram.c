@@ -18,6 +18,7 @@ struct row {
 	uint32_t attr;
 	uint64_t eid;
 	struct span value;
+	struct row *next; /* that goes into the same block */
 };
 
 static void gram_key(uint32_t attr, uint64_t block, uint8_t key[static GRAM_KEY_BYTES])
@@ -237,30 +238,21 @@ uint64_t store_gram_count(struct store_txn *t, const struct index_range *r, uint
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static int by_attr_and_eid(const void *a, const void *b)
-{
-	const struct row *x = a, *y = b;
-
-	if (x->attr != y->attr)
-		return x->attr < y->attr ? -1 : 1;
-	return x->eid < y->eid ? -1 : x->eid > y->eid;
-}
-
 /* One block gets the rows of its type and entries. */
-static int merge_block(struct store_txn *t, const struct row *rows, size_t n, struct buf *pairs,
+static int merge_block(struct store_txn *t, const struct row *rows, struct buf *pairs,
 		       struct buf *out)
 {
 	uint8_t key[GRAM_KEY_BYTES];
 	struct span k = span_make(key, sizeof(key)), old = {NULL, 0};
 	gram_pair *scratch;
-	size_t i, npairs;
+	size_t npairs;
 	int rc;
 
 	buf_clear(pairs);
 	buf_clear(out);
-	gram_key(rows[0].attr, rows[0].eid >> GRAM_BLOCK_BITS, key);
-	for (i = 0; i < n; i++)
-		gram_pairs(rows[i].value, rows[i].eid & (GRAM_BLOCK_ENTRIES - 1), pairs);
+	gram_key(rows->attr, rows->eid >> GRAM_BLOCK_BITS, key);
+	for (; rows != NULL; rows = rows->next)
+		gram_pairs(rows->value, rows->eid & (GRAM_BLOCK_ENTRIES - 1), pairs);
 	npairs = pairs->n / sizeof(gram_pair);
 	scratch = buf_rc(pairs) == RC_OK ? mem_alloc(pairs->n + 1) : NULL;
 	if (scratch == NULL)
@@ -280,22 +272,68 @@ static bool is_same_block(const struct row *a, const struct row *b)
 	return a->attr == b->attr && a->eid >> GRAM_BLOCK_BITS == b->eid >> GRAM_BLOCK_BITS;
 }
 
-static int merge_rows(struct store_txn *t, struct row *rows, size_t n)
+static int by_block(const void *a, const void *b)
+{
+	const struct row *x = *(struct row *const *)a, *y = *(struct row *const *)b;
+
+	if (x->attr != y->attr)
+		return x->attr < y->attr ? -1 : 1;
+	return x->eid < y->eid ? -1 : x->eid > y->eid;
+}
+
+/* Many rows, few blocks: the rows of each in a list, the lists by what they are of in `slots`, of
+ * which there is a power of two above the number of rows. */
+static void list_by_block(struct row *rows, size_t n, struct row **slots, size_t size)
+{
+	uint64_t h;
+	size_t i, k;
+
+	for (i = 0; i < n; i++) {
+		h = (rows[i].eid >> GRAM_BLOCK_BITS ^ (uint64_t)rows[i].attr << 32) *
+		    0x9e3779b97f4a7c15u;
+		k = h >> 32 & (size - 1);
+		while (slots[k] != NULL && !is_same_block(slots[k], &rows[i]))
+			k = (k + 1) & (size - 1);
+		rows[i].next = slots[k];
+		slots[k] = &rows[i];
+	}
+}
+
+static int merge_lists(struct store_txn *t, struct row **lists, size_t n)
 {
 	struct buf pairs, out;
-	size_t from, to;
+	size_t i;
 	int rc = RC_OK;
 
 	buf_init(&pairs, SIZE_MAX);
 	buf_init(&out, UINT32_MAX);
-	qsort(rows, n, sizeof(*rows), by_attr_and_eid);
-	for (from = 0; from < n && rc == RC_OK; from = to) {
-		for (to = from + 1; to < n && is_same_block(&rows[from], &rows[to]); to++)
-			;
-		rc = merge_block(t, rows + from, to - from, &pairs, &out);
-	}
+	for (i = 0; i < n && rc == RC_OK; i++)
+		rc = merge_block(t, lists[i], &pairs, &out);
 	buf_fini(&out);
 	buf_fini(&pairs);
+	return rc;
+}
+
+static int merge_rows(struct store_txn *t, struct row *rows, size_t n)
+{
+	size_t i, nlists = 0, size = 64;
+	struct row **slots;
+	int rc;
+
+	while (size <= n)
+		size *= 2;
+	slots = mem_zalloc(size, sizeof(struct row *));
+	if (slots == NULL)
+		return RC_NOMEM;
+	list_by_block(rows, n, slots, size);
+	for (i = 0; i < size; i++) {
+		if (slots[i] != NULL)
+			slots[nlists++] = slots[i];
+	}
+	if (nlists > 1)
+		qsort(slots, nlists, sizeof(struct row *), by_block);
+	rc = merge_lists(t, slots, nlists);
+	mem_free(slots);
 	return rc;
 }
 
