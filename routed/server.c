@@ -47,6 +47,7 @@ static void on_tick(uv_timer_t *timer)
 		publish_watch(s->publish, now);
 	server_damping_save(s);
 	log_age(s);
+	server_save_again(s);
 }
 
 static void stop(struct server *s)

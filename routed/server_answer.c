@@ -268,6 +268,7 @@ void server_on_control(void *arg, struct span line, struct buf *out)
 	(void)span_cut(&rest, ' ', &word);
 	if (span_eq(word, SPAN_LIT("status"))) {
 		put_status(s, out);
+		server_put_saved(s, out);
 		put_routes(s->table, out);
 		server_put_health(s, out);
 		put_counters(s, out);

@@ -1,8 +1,8 @@
 /*
  * What the parts of the server share: server.c (start, stop, signals), server_recompute.c (batches,
- * tables), server_history.c (the record of tables), server_health.c (DNS checks, dampening),
- * server_answer.c (recipients, control requests). Everything runs on the loop, but for the pool
- * work of jobs.
+ * tables), server_save.c (tables to disk), server_history.c (the record of tables), server_health.c
+ * (DNS checks, dampening), server_answer.c (recipients, control requests). Everything runs on the
+ * loop, but for the pool work of jobs.
  */
 #pragma once
 
@@ -37,13 +37,16 @@ struct job {
 	uint64_t began_ms;
 };
 
-/* Writing the table to disk, behind the swap: answers do not wait for an fsync. */
+/* Writing the table to disk, behind the swap: answers do not wait for an fsync. server_save.c */
 struct save {
 	uv_work_t work;
 	bool running;
+	bool failed;     /* the last try; `now` is kept for the next one */
 	struct buf now;  /* what the pool writes */
 	struct buf next; /* a newer one that came meanwhile; empty: none */
-	int rc;
+	int rc, render_rc;
+	const char *render_target;   /* that render_rc is of */
+	int told_rc, told_render_rc; /* what the log has last been told */
 };
 
 /* What dampening remembers, on the way to disk: server_damping.c. */
@@ -142,6 +145,20 @@ void server_recompute_soon(struct server *s);
 
 /** Free what waits; the loop has ended. */
 void server_recompute_fini(struct server *s);
+
+/* server_save.c */
+
+/** Write a table in its saved form, which is taken over, and what is rendered of it. */
+void server_save(struct server *s, struct buf *saved);
+
+/** Once a second: what the disk did not take is tried again now and then. */
+void server_save_again(struct server *s);
+
+/** Append whether the table in use is on disk, and why not, as key=value lines. */
+void server_put_saved(const struct server *s, struct buf *out);
+
+/** The loop has ended. */
+void server_save_fini(struct server *s);
 
 /* server_history.c */
 

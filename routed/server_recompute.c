@@ -1,13 +1,10 @@
 #include "routed/server_private.h"
 
-#include "lib/file.h"
 #include "routed/lookup.h"
 #include "routed/compute.h"
-#include "routed/render_file.h"
 
 #define MAX_IGNORED_LINES 20
 #define MAX_ATTRS 64
-#define TABLE_MODE 0600
 
 /* A new table with less than half the routes of a table of at least this many waits for a person.
  */
@@ -242,80 +239,6 @@ static void log_swap(struct server *s, const char *event)
 	log_unreachable(t);
 }
 
-static void start_save(struct server *s);
-
-/* The pool has no table of its own, but what was saved is one. */
-static void render(const struct conf_list *targets, struct span saved)
-{
-	struct table *t = NULL;
-	size_t left_out = 0;
-	unsigned i;
-	int rc = targets->n != 0 ? table_read(saved, &t) : RC_OK;
-
-	for (i = 0; i < targets->n; i++) {
-		if (rc == RC_OK)
-			rc = render_write(t, targets->items[i], &left_out);
-		if (rc != RC_OK)
-			log_error(NULL, "render.failed", "target=%s why=\"%s\"", targets->items[i],
-				  rc_text(rc));
-		else if (left_out != 0)
-			log_warn(NULL, "render.left-out",
-				 "target=%s patterns=%zu see 'RENDERED FILES' in routed(8)",
-				 targets->items[i], left_out);
-	}
-	table_free(&t);
-}
-
-static void on_save_work(uv_work_t *work)
-{
-	struct server *s = work->data;
-
-	s->save.rc = file_replace(s->table_path, buf_span(&s->save.now), TABLE_MODE);
-	render(&s->settings->renders, buf_span(&s->save.now));
-}
-
-static void on_saved(uv_work_t *work, int status)
-{
-	struct server *s = work->data;
-
-	(void)status;
-	s->save.running = false;
-	if (s->save.rc != RC_OK)
-		log_error(NULL, "table.save", "path=%s why=\"%s\"", s->table_path,
-			  rc_text(s->save.rc));
-	buf_fini(&s->save.now);
-	s->save.now = s->save.next;
-	s->save.next = (struct buf){0};
-	if (s->save.now.n != 0)
-		start_save(s);
-}
-
-static void start_save(struct server *s)
-{
-	s->save.running = true;
-	s->save.work.data = s;
-	if (uv_queue_work(&s->loop, &s->save.work, on_save_work, on_saved) == 0)
-		return;
-	s->save.running = false;
-	log_error(NULL, "table.save", "why=\"no thread\"");
-}
-
-/* Takes the content over. */
-static void save(struct server *s, struct buf *saved)
-{
-	struct buf *slot = s->save.running ? &s->save.next : &s->save.now;
-
-	if (buf_rc(saved) != RC_OK) {
-		log_error(NULL, "table.save", "why=\"%s\"", rc_text(buf_rc(saved)));
-		return;
-	}
-	buf_fini(slot);
-	*slot = *saved;
-	*saved = (struct buf){0};
-	if (!s->save.running)
-		start_save(s);
-}
-
 static void swap(struct server *s)
 {
 	struct job *j = &s->job;
@@ -325,7 +248,7 @@ static void swap(struct server *s)
 		table_free(&j->table);
 		if (s->from_disk) {
 			s->generation++;
-			save(s, &j->saved); /* the files to render may be other ones now */
+			server_save(s, &j->saved); /* the files to render may be other ones now */
 		}
 		s->from_disk = false;
 		log_swap(s, "table.unchanged");
@@ -340,7 +263,7 @@ static void swap(struct server *s)
 	server_history_add(s, before, &j->causes);
 	gal_forget(s->gal);
 	log_swap(s, "table.new");
-	save(s, &j->saved);
+	server_save(s, &j->saved);
 }
 
 static void finish_job(struct server *s)
@@ -471,8 +394,7 @@ void server_recompute_fini(struct server *s)
 		s->waiting = b->next;
 		batch_free(&b);
 	}
-	buf_fini(&s->save.now);
-	buf_fini(&s->save.next);
+	server_save_fini(s);
 	effect_fini(&s->effect);
 	table_free(&s->table);
 	model_free(&s->model);

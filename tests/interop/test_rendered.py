@@ -227,10 +227,12 @@ class Rendered(Net):
 
     def test_folder_can_not_be_made(self):
         net_n1(self.provider)
-        d = self.routed(start=False, render="lmdb:routed.conf/x")
+        d = self.routed(start=False, render="lmdb:routed.conf/x texthash:maps")
         d.start()
         d.becomes("OK smtp:hub.example.com")
-        wait_for("told", lambda: "render.failed" in d.log())
+        wait_for("told", lambda: "render.failed target=lmdb:" in d.log())
+        wait_for("in the status", lambda: "render_error" in d.status())
+        self.assertTrue(os.path.exists(d.path("maps", "transport")))
 
     def test_rendered_anew_after_a_restart(self):
         """Also with the same table: the files may have been asked for since."""

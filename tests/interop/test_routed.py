@@ -403,6 +403,25 @@ class Directory(Base):
         self.assertEqual(d.ask("bob@hub.example.com"), "TEMP no route table yet")
         self.assertIn("table of site S1", d.log())
 
+    def test_disk_that_takes_nothing_is_tried_again(self):
+        """The table in use is not the one a restart would find: that is told, and mended."""
+        d = self.n1()
+        wait_for("saved", lambda: os.path.exists(d.path("routed", "table")))
+        os.unlink(d.path("routed", "table"))
+        os.makedirs(d.path("routed", "table", "in the way"))
+        put_ims(self.provider, "S1", "H", onlySystemMessagesUseCDs="TRUE")
+        d.becomes(DIRECT)
+        wait_for("it is told", lambda: d.status()["table_saved"] == "0")
+        self.assertIn("routed/table: ", d.status()["save_error"])
+        shutil.rmtree(d.path("routed", "table"))
+        wait_for("saved after all", lambda: d.status()["table_saved"] == "1")
+        self.assertNotIn("save_error", d.status())
+        self.assertEqual((d.log().count("table.save "), d.log().count("table.saved ")), (1, 1))
+        self.provider.close()
+        d.stop()
+        d.start()
+        self.assertEqual(d.ask("bob@s2.example.com"), DIRECT)
+
     def test_cookie_is_used_on_reconnect(self):
         d = self.n1()
         self.provider.script(lambda s: s.refresh_delete("g50"))
