@@ -83,7 +83,8 @@ class Checks(unittest.TestCase):
         rows = [row.format(n, "`unit/test_a.c: mends`") for n in range(1, 36)]
         self.write("tests/unit/test_a.c", "static void mends(void **state)\n")
         self.write("docs/replication.md", "".join(rows))
-        self.write("docs/routing.md", "| M1, P12 | it routes | `unit/test_a.c: mends` |\n")
+        begin = "| R1 | a rule | elsewhere |\n\n## Requirements and their tests\n"
+        self.write("docs/routing.md", begin + "| M1, P12 | it routes | `unit/test_a.c: mends` |\n")
         self.assertEqual(run("failures", self.tmp)[0], 0)
         for cell, said in (("`unit/test_a.c: mend`", "row 2: no mend"), ("later", "row 2: no test"),
                            ("`unit/test_b.c: mends`", "test_b.c is not there")):
@@ -97,9 +98,9 @@ class Checks(unittest.TestCase):
         self.assertIn("row R7, S1: no rends", out)
         self.write("docs/replication.md", "".join(rows))
         for table in ("| M1 | it routes | `unit/test_a.c: rends` |\n", "no table\n"):
-            self.write("docs/routing.md", table)
+            self.write("docs/routing.md", begin + table)
             self.assertEqual(run("failures", self.tmp)[0], 1, table)
-        self.write("docs/routing.md", "| M1 | it routes | none |\n")
+        self.write("docs/routing.md", begin + "| M1 | it routes | none |\n")
         self.write("docs/replication.md", "".join(rows[:34]))
         self.assertEqual(run("failures", self.tmp)[0], 1)
 
