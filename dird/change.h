@@ -23,7 +23,8 @@ enum change_kind {
 	CHANGE_KEEP_ONLY, /* end of a present phase: remove what of this context was not named */
 	/* of this site's own upkeep */
 	CHANGE_ROLLED_BACK, /* a partner knows a later position of an own context than we do */
-	CHANGE_RECOVERED,   /* partners were asked: position, up to where they knew it */
+	CHANGE_RECOVERED,   /* partners were asked; position.usn: above all usns that were heard of.
+			       Done in steps: again, until the context is not recovering any more */
 	CHANGE_RETRY,       /* try everything in quarantine again */
 	CHANGE_COLLECT,     /* forget tombstones and raise the floors of their contexts */
 };
@@ -67,7 +68,6 @@ struct change {
 	struct span rdn;         /* PUT: RFC 4514 text */
 	struct stamp stamp;      /* PUT REMOVE */
 	struct span old_dn;      /* REMOVE: may be empty */
-	bool ends_present;       /* POSITION: of a present phase */
 	bool is_overruling;      /* RECOVERED: our older state counts, whatever partners know.
 				    ROLLED_BACK: in any case, from the beginning */
 	bool is_retry;           /* PUT REMOVE: out of quarantine; the position covers it */
@@ -76,7 +76,10 @@ struct change {
 
 	struct position position; /* POSITION ROLLED_BACK RECOVERED; KEEP_ONLY: the context and up
 				     to where the list speaks */
-	struct uuid *keep;        /* KEEP_ONLY: sorted; COLLECT: the tombstones, in any order */
+	const struct position *past; /* of the same four: former lives (RECOVERED: all lives that
+					partners told of, whatever their order) */
+	unsigned npast;
+	struct uuid *keep; /* KEEP_ONLY: sorted; COLLECT: the tombstones, in any order */
 	size_t nkeep;
 
 	/* out, filled by update_apply() */
@@ -86,4 +89,5 @@ struct change {
 	uint64_t eid_out;
 	struct uuid uuid_out;
 	const char *quarantined; /* the reason, if that is what became of it */
+	unsigned moved;          /* RECOVERED: entries that got another name or parent */
 };

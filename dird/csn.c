@@ -6,19 +6,19 @@
 #define UNIT_BITS 24
 #define UNIT_MASK ((UINT64_C(1) << UNIT_BITS) - 1)
 #define SECOND 1000000u
-#define DAY_SECONDS 86400u
+#define UNITS_MAX (60 * SECOND)
 
 int csn_write(const struct csn *c, struct buf *out)
 {
-	uint64_t units = c->usn >> UNIT_BITS, seconds = units / SECOND;
-	unsigned second = (unsigned)(seconds % DAY_SECONDS);
+	uint64_t units = c->usn >> UNIT_BITS;
+	uint32_t minutes = c->epoch, hours = minutes / 60, days = hours / 24, months = days / 28;
 
-	if (c->epoch > CSN_EPOCH_MAX)
+	if (units >= UNITS_MAX)
 		return RC_UNSUPPORTED;
-	buf_printf(out, "%04" PRIu32 "01%02u%02u%02u%02u.%06uZ#%06x#%03x#%06" PRIx32, c->epoch,
-		   1 + (unsigned)(seconds / DAY_SECONDS), second / 3600, second / 60 % 60,
-		   second % 60, (unsigned)(units % SECOND), (unsigned)(c->usn & UNIT_MASK), c->sid,
-		   c->check);
+	buf_printf(out, "%04u%02u%02u%02u%02u%02u.%06uZ#%06x#%03x#%06" PRIx32, months / 12,
+		   1 + months % 12, 1 + days % 28, hours % 24, minutes % 60,
+		   (unsigned)(units / SECOND), (unsigned)(units % SECOND),
+		   (unsigned)(c->usn & UNIT_MASK), c->sid, c->check);
 	return RC_OK;
 }
 
@@ -58,18 +58,20 @@ static bool is_written_so(const struct csn *c, struct span text)
 
 int csn_read(struct span text, struct csn *out)
 {
-	uint64_t epoch, day, hour, minute, second, micro, count, sid, check;
+	uint64_t year, month, day, hour, minute, second, micro, count, sid, check, epoch;
 
-	if (text.n != CSN_BYTES || !number_at(text, 0, 4, 10, &epoch) ||
-	    !number_at(text, 6, 2, 10, &day) || !number_at(text, 8, 2, 10, &hour) ||
-	    !number_at(text, 10, 2, 10, &minute) || !number_at(text, 12, 2, 10, &second) ||
-	    !number_at(text, 15, 6, 10, &micro) || !number_at(text, 23, 6, 16, &count) ||
-	    !number_at(text, 30, 3, 16, &sid) || !number_at(text, 34, 6, 16, &check) || day == 0)
+	if (text.n != CSN_BYTES || !number_at(text, 0, 4, 10, &year) ||
+	    !number_at(text, 4, 2, 10, &month) || !number_at(text, 6, 2, 10, &day) ||
+	    !number_at(text, 8, 2, 10, &hour) || !number_at(text, 10, 2, 10, &minute) ||
+	    !number_at(text, 12, 2, 10, &second) || !number_at(text, 15, 6, 10, &micro) ||
+	    !number_at(text, 23, 6, 16, &count) || !number_at(text, 30, 3, 16, &sid) ||
+	    !number_at(text, 34, 6, 16, &check) || month == 0 || day == 0)
+		return RC_INVALID;
+	epoch = (((year * 12 + month - 1) * 28 + day - 1) * 24 + hour) * 60 + minute;
+	if (epoch > UINT32_MAX)
 		return RC_INVALID;
 	out->epoch = (uint32_t)epoch;
-	out->usn = (((day - 1) * DAY_SECONDS + hour * 3600 + minute * 60 + second) * SECOND + micro)
-			   << UNIT_BITS |
-		   count;
+	out->usn = (second * SECOND + micro) << UNIT_BITS | count;
 	out->sid = (unsigned)sid;
 	out->check = (uint32_t)check;
 	return is_written_so(out, text) ? RC_OK : RC_INVALID;

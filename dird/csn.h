@@ -1,10 +1,11 @@
 /*
  * Positions in the form that OpenLDAP's slapd understands: CSN values, and cookies made of them.
  *
- *   CSN     YYYY01DDhhmmss.uuuuuuZ#cccccc#sss#mmmmmm
- *           YYYY is the epoch; day and time count units of 2^24 changes, cccccc (hex) the changes
- *           of the last unit: together the usn. So CSNs of a context are ordered as text, which is
- *           all that slapd asks of them. sss (hex) tells contexts apart, mmmmmm (hex) is a check.
+ *   CSN     YYYYMMDDhhmmss.uuuuuuZ#cccccc#sss#mmmmmm
+ *           the minute is the epoch, with 28 days a month; its seconds count units of 2^24 changes,
+ *           cccccc (hex) the changes of the last unit: together the usn. So CSNs of a context are
+ *           ordered as text, which is all that slapd asks of them. sss (hex) tells contexts apart,
+ *           mmmmmm (hex) is a check.
  *   cookie  rid=NNN[,sid=SSS][,csn=CSN[;CSN]...]
  *
  * slapd keeps the newest CSN of each sid, and nothing else of a cookie. Pure: no I/O, no memory.
@@ -15,17 +16,16 @@
 
 #define CSN_BYTES 40
 #define CSN_SIDS 4096
-#define CSN_EPOCH_MAX 9999
 #define CSN_CHECK_GONE 0xffffffu /* the context does not exist any more; see sync_openldap.c */
 
 struct csn {
-	uint32_t epoch; /* up to CSN_EPOCH_MAX */
+	uint32_t epoch;
 	uint64_t usn;
 	unsigned sid;   /* below CSN_SIDS */
 	uint32_t check; /* 24 bits */
 };
 
-/** Append the text. RC_UNSUPPORTED: the epoch has more than four digits. */
+/** Append the text. RC_UNSUPPORTED: a usn of 2^50, or so. */
 int csn_write(const struct csn *c, struct buf *out) WARN_UNUSED;
 /** RC_INVALID for anything csn_write() does not write. */
 int csn_read(struct span text, struct csn *out) WARN_UNUSED;

@@ -5,6 +5,13 @@
 const struct uuid POSITION_LOCAL_NC = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 					0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
+int stamp_cmp(const struct stamp *a, const struct stamp *b)
+{
+	if (a->epoch != b->epoch)
+		return a->epoch < b->epoch ? -1 : 1;
+	return (a->usn > b->usn) - (a->usn < b->usn);
+}
+
 bool position_same_life(const struct position *a, const struct position *b)
 {
 	return a->epoch == b->epoch && uuid_eq(&a->invocation, &b->invocation);
@@ -23,6 +30,16 @@ bool position_covers(const struct position *p, const struct stamp *s)
 static int nc_cmp(const struct uuid *a, const struct uuid *b)
 {
 	return memcmp(a->b, b->b, UUID_BYTES);
+}
+
+/* By context, its lives newest first. */
+static int order_cmp(const struct position *a, const struct position *b)
+{
+	int order = nc_cmp(&a->nc, &b->nc);
+
+	if (order == 0 && a->epoch != b->epoch)
+		order = a->epoch > b->epoch ? -1 : 1;
+	return order != 0 ? order : memcmp(a->invocation.b, b->invocation.b, UUID_BYTES);
 }
 
 /* Index of the first position whose context is not below `nc`. */
@@ -47,26 +64,114 @@ const struct position *vector_find(const struct vector *v, const struct uuid *nc
 	return i < v->n && uuid_eq(&v->at[i].nc, nc) ? &v->at[i] : NULL;
 }
 
-int vector_put(struct vector *v, struct arena *a, const struct position *p)
+struct vector vector_lives(const struct vector *v, const struct uuid *nc)
 {
-	unsigned i = lower_bound(v, &p->nc);
-	struct position *at;
+	unsigned i = lower_bound(v, nc), end = i;
 
-	if (i < v->n && uuid_eq(&v->at[i].nc, &p->nc)) {
-		v->at[i] = *p;
-		return RC_OK;
-	}
-	at = arena_zalloc(a, (size_t)v->n + 1, sizeof(*at));
+	while (end < v->n && uuid_eq(&v->at[end].nc, nc))
+		end++;
+	return (struct vector){i < v->n ? v->at + i : NULL, end - i};
+}
+
+int vector_put_lives(struct vector *v, struct arena *a, const struct vector *lives)
+{
+	unsigned i = lower_bound(v, &lives->at->nc);
+	unsigned rest = i + vector_lives(v, &lives->at->nc).n;
+	struct position *at = arena_zalloc(a, (size_t)v->n + lives->n, sizeof(*at));
+
 	if (at == NULL)
 		return RC_NOMEM;
 	if (i != 0)
 		memcpy(at, v->at, i * sizeof(*at));
-	at[i] = *p;
-	if (i < v->n)
-		memcpy(at + i + 1, v->at + i, (v->n - i) * sizeof(*at));
+	memcpy(at + i, lives->at, lives->n * sizeof(*at));
+	if (rest < v->n)
+		memcpy(at + i + lives->n, v->at + rest, (v->n - rest) * sizeof(*at));
+	v->n = i + lives->n + v->n - rest;
 	v->at = at;
-	v->n++;
 	return RC_OK;
+}
+
+int vector_put(struct vector *v, struct arena *a, const struct position *p)
+{
+	struct position one = *p;
+	struct vector lives = {&one, 1};
+
+	if (vector_lives(v, &p->nc).n == 1) {
+		v->at[lower_bound(v, &p->nc)] = *p;
+		return RC_OK;
+	}
+	return vector_put_lives(v, a, &lives);
+}
+
+/* --- lives --- */
+
+struct position position_done_with(const struct uuid *nc, uint32_t epoch)
+{
+	return (struct position){.nc = *nc, .epoch = epoch, .usn = UINT64_MAX};
+}
+
+static bool is_done_with(const struct position *life)
+{
+	return life->usn == UINT64_MAX && uuid_is_zero(&life->invocation);
+}
+
+/* A row only tells the epoch of its life. */
+static bool is_life(const struct position *a, const struct position *b)
+{
+	return position_same_life(a, b) || (a->epoch == b->epoch && (uuid_is_zero(&a->invocation) ||
+								     uuid_is_zero(&b->invocation)));
+}
+
+bool lives_include(const struct vector *lives, const struct position *p)
+{
+	const struct position *at;
+	unsigned i;
+
+	for (i = 0; i < lives->n; i++) {
+		at = &lives->at[i];
+		if (is_done_with(at) ? p->epoch <= at->epoch : is_life(at, p) && p->usn <= at->usn)
+			return true;
+	}
+	return false;
+}
+
+uint64_t lives_shared(const struct vector *a, const struct vector *b)
+{
+	uint64_t shared = 0, usn;
+	unsigned i, k;
+
+	for (i = 0; i < a->n; i++) {
+		for (k = 0; k < b->n; k++) {
+			if (!is_life(&a->at[i], &b->at[k]) || is_done_with(&a->at[i]))
+				continue;
+			usn = a->at[i].usn < b->at[k].usn ? a->at[i].usn : b->at[k].usn;
+			if (usn > shared)
+				shared = usn;
+		}
+	}
+	return shared;
+}
+
+void lives_add(struct position *at, unsigned *n, unsigned max, const struct position *p)
+{
+	unsigned i = 0, same;
+
+	while (i < *n && order_cmp(&at[i], p) < 0)
+		i++;
+	for (same = i == 0 ? 0 : i - 1; same < *n && same <= i; same++) {
+		if (!is_life(&at[same], p))
+			continue;
+		if (p->usn > at[same].usn)
+			at[same].usn = p->usn;
+		return;
+	}
+	if (i == max)
+		return;
+	if (*n == max)
+		(*n)--;
+	memmove(at + i + 1, at + i, (*n - i) * sizeof(*at));
+	at[i] = *p;
+	(*n)++;
 }
 
 void cookie_write(uint64_t content_hash, const struct vector *v, struct buf *out)
@@ -193,7 +298,10 @@ int cookie_read(struct span text, struct arena *a, uint64_t *content_hash_out, s
 		rc = read_position(part, &out->at[out->n]);
 		if (rc != RC_OK)
 			return rc;
-		if (out->n != 0 && nc_cmp(&out->at[out->n - 1].nc, &out->at[out->n].nc) >= 0)
+		if (out->n != 0 && order_cmp(&out->at[out->n - 1], &out->at[out->n]) >= 0)
+			return RC_INVALID;
+		if (out->n > POSITION_PAST_MAX &&
+		    uuid_eq(&out->at[out->n - 1 - POSITION_PAST_MAX].nc, &out->at[out->n].nc))
 			return RC_INVALID;
 		out->n++;
 	}

@@ -291,42 +291,43 @@ static int keep_list(struct repl_session *s, struct repl_batch *b, struct uuid *
 	return RC_OK;
 }
 
-static int add_position(struct repl_batch *b, enum change_kind kind, const struct position *p,
-			struct uuid *keep, size_t nkeep, bool ends_present)
+static int add_position(struct repl_batch *b, enum change_kind kind, const struct vector *lives,
+			struct uuid *keep, size_t nkeep)
 {
 	struct change *c = add_change(b, kind);
 
 	if (c == NULL)
 		return RC_NOMEM;
-	c->position = *p;
+	c->position = lives->at[0];
+	c->past = lives->at + 1;
+	c->npast = lives->n - 1;
 	c->keep = keep;
 	c->nkeep = nkeep;
-	c->ends_present = ends_present;
 	return RC_OK;
 }
 
 /* One context of a cookie; `keep` is set at the end of a present phase. */
-static int feed_position(struct repl_session *s, const struct position *p, struct uuid *keep,
+static int feed_position(struct repl_session *s, const struct vector *lives, struct uuid *keep,
 			 struct repl_batch *b)
 {
-	const struct position *known = vector_find(&s->partner, &p->nc);
+	const struct position *p = lives->at, *known = vector_find(&s->partner, &p->nc);
 	bool moved = known == NULL || known->usn != p->usn || !position_same_life(known, p);
 	int rc = RC_OK;
 
-	if (!is_own(s, &p->nc) && !is_elsewhere(s, &p->nc)) {
-		if (keep != NULL)
-			rc = add_position(b, CHANGE_KEEP_ONLY, p, keep, s->nnamed, true);
-		if (rc == RC_OK && (moved || keep != NULL))
-			rc = add_position(b, CHANGE_POSITION, p, NULL, 0, keep != NULL);
-	}
+	/* of an own context, too: it may be recovering */
+	if (keep != NULL && !is_elsewhere(s, &p->nc))
+		rc = add_position(b, CHANGE_KEEP_ONLY, lives, keep, s->nnamed);
+	if (rc == RC_OK && (moved || keep != NULL) && !is_own(s, &p->nc) &&
+	    !is_elsewhere(s, &p->nc))
+		rc = add_position(b, CHANGE_POSITION, lives, NULL, 0);
 	s->own_told += moved && is_own(s, &p->nc);
-	return rc == RC_OK ? vector_put(&s->partner, &s->arena, p) : rc;
+	return rc == RC_OK ? vector_put_lives(&s->partner, &s->arena, lives) : rc;
 }
 
 static int feed_cookie(struct repl_session *s, struct span cookie, bool ends_present,
 		       struct repl_batch *b, const char **why)
 {
-	struct vector v;
+	struct vector v, lives;
 	struct uuid *keep = NULL;
 	uint64_t hash;
 	unsigned i;
@@ -336,8 +337,10 @@ static int feed_cookie(struct repl_session *s, struct span cookie, bool ends_pre
 		return invalid(why, "a cookie that is none of ours");
 	if (rc == RC_OK && ends_present)
 		rc = keep_list(s, b, &keep);
-	for (i = 0; rc == RC_OK && i < v.n; i++)
-		rc = feed_position(s, &v.at[i], keep, b);
+	for (i = 0; rc == RC_OK && i < v.n; i += lives.n) {
+		lives = vector_lives(&v, &v.at[i].nc);
+		rc = feed_position(s, &lives, keep, b);
+	}
 	s->cookies++;
 	return rc;
 }

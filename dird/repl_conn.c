@@ -165,6 +165,8 @@ static void on_written(struct write_req *req)
 	c->is_writing = false;
 	if (req->rc == RC_OK) {
 		note_outcome(c);
+		if (req->counts[UPDATE_HELD] != 0)
+			fail(c, "the site that writes a context does not have what is here of it");
 	} else {
 		snprintf(why, sizeof(why), "changes could not be written: %s",
 			 req->rc == RC_REFUSED ? log_text(span_of(req->result.text), text)
@@ -240,7 +242,9 @@ void repl_conn_probe(struct repl_conn *c)
 static int read_contexts(struct server *s, struct arena *a, struct uuid **own, unsigned *nown,
 			 struct vector *v)
 {
+	struct position room[1 + POSITION_PAST_MAX];
 	uint32_t number = 0;
+	struct vector lives;
 	struct store_nc nc;
 	struct store_txn *t;
 	struct uuid *more;
@@ -251,7 +255,10 @@ static int read_contexts(struct server *s, struct arena *a, struct uuid **own, u
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
 		if (uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC))
 			continue;
-		rc = vector_put(v, a, nc.is_recovering ? &nc.before : &nc.position);
+		lives = store_nc_lives(&nc, room);
+		if (!nc.is_own) /* partners look at the past of what its home asks for */
+			lives.n = 1;
+		rc = vector_put_lives(v, a, &lives);
 		if (rc == RC_OK && nc.is_own) {
 			more = mem_realloc(*own, ((size_t)*nown + 1) * sizeof(**own));
 			rc = more != NULL ? RC_OK : RC_NOMEM;

@@ -66,8 +66,11 @@ struct repl_peer {
 	struct repl_figures figures;
 	atomic_bool is_hurried; /* an attempt is wanted now */
 	bool has_told;          /* how far it has what we write, since the start */
+	bool is_unlooked;       /* ... to be looked at when what is at the writer is written */
 	bool has_answered;      /* ... or it failed to */
+	bool has_given;         /* it has told all it has, in a session since */
 	unsigned recover_tries; /* in which it failed to give back what was lost */
+	uint64_t recover_ms;    /* ... so not again before; 0: any time */
 	bool is_seen;           /* while the list is compared with the directory */
 };
 

@@ -8,10 +8,13 @@
 #include "lib/log.h"
 
 #define RECOVER_TRIES 8 /* about a minute and a half */
+#define RETRIES 2       /* ... and once clients have been let in */
+#define RETRY_MS (5 * 60 * 1000)
 
 #define SETTLE_HEARTBEATS 3
 
 static void settle_when_asked(struct repl *r);
+static void look_at_unlooked(struct repl *r);
 
 /* --- own contexts --- */
 
@@ -35,24 +38,28 @@ static int each_own(struct repl *r, own_fn *fn, void *ctx)
 	return rc == RC_DONE ? RC_OK : rc;
 }
 
-static const struct position *told(const struct repl_peer *p, const struct uuid *nc)
+/* Nothing: .n is 0. */
+static struct vector told(const struct repl_peer *p, const struct uuid *nc)
 {
 	struct vector v = {p->figures.partner_at, p->figures.partner_n};
 
-	return vector_find(&v, nc);
+	return vector_lives(&v, nc);
 }
 
 /* --- writing what was found out --- */
 
-static struct change *add_change(struct repl *r, enum change_kind kind, const struct position *p)
+static int add_change(struct repl *r, enum change_kind kind, const struct position *p,
+		      const struct vector *past)
 {
-	struct change *c;
+	struct position *copy = arena_zalloc(&r->finding_arena, (size_t)past->n + 1, sizeof(*copy));
 
-	if (r->nfindings == REPL_MAX_OWN)
-		return NULL;
-	c = &r->findings[r->nfindings++];
-	*c = (struct change){.kind = kind, .position = *p};
-	return c;
+	if (copy == NULL || r->nfindings == REPL_MAX_OWN)
+		return copy == NULL ? RC_NOMEM : RC_TOOBIG;
+	if (past->n != 0)
+		memcpy(copy, past->at, past->n * sizeof(*copy));
+	r->findings[r->nfindings++] =
+		(struct change){.kind = kind, .position = *p, .past = copy, .npast = past->n};
+	return RC_OK;
 }
 
 static void submit(struct repl *r, void (*done)(struct write_req *req))
@@ -87,7 +94,7 @@ static void ask_again(struct repl *r)
 	r->is_recovering = true;
 	r->is_settled = false;
 	for (p = r->peers; p != NULL; p = p->next) {
-		p->has_answered = p->has_told = false;
+		p->has_answered = p->has_told = p->has_given = p->is_unlooked = false;
 		p->recover_tries = 0;
 		if (p->conn != NULL)
 			repl_conn_drop(p);
@@ -108,20 +115,23 @@ static void on_rolled_back(struct write_req *req)
 		log_error(NULL, "repl.rolled_back", "error=\"%s\"", rc_text(rc));
 	if (r->is_stopping)
 		return;
-	if (found)
+	if (found) {
 		ask_again(r);
-	else
-		settle_when_asked(r);
+		return;
+	}
+	settle_when_asked(r);
+	look_at_unlooked(r);
 }
 
 static int add_own(struct repl *r, const struct store_nc *nc, void *ctx)
 {
-	struct change *c = add_change(r, CHANGE_ROLLED_BACK, &nc->position);
+	static const struct vector none;
+	int rc = add_change(r, CHANGE_ROLLED_BACK, &nc->position, &none);
 
 	(void)ctx;
-	if (c != NULL)
-		c->is_overruling = true;
-	return c != NULL ? RC_OK : RC_TOOBIG;
+	if (rc == RC_OK)
+		r->findings[r->nfindings - 1].is_overruling = true;
+	return rc;
 }
 
 void repl_recover_all(struct repl *r)
@@ -130,35 +140,45 @@ void repl_recover_all(struct repl *r)
 		submit(r, on_rolled_back);
 }
 
-static int look_for_loss(struct repl *r, const struct store_nc *nc, void *ctx)
+static void log_loss(const struct repl_peer *p, const struct store_nc *nc,
+		     const struct position *theirs, const char *action)
 {
-	struct repl_peer *p = ctx;
-	const struct position *theirs = told(p, &nc->position.nc);
 	struct log_ctx lc = {.site = p->partner.name};
-	bool is_new = !p->has_told && !r->is_finding && !r->is_recovering;
 
-	if (theirs == NULL || nc->is_recovering || !update_is_lost(nc, theirs))
-		return RC_OK;
 	log_error(&lc, "repl.rolled_back",
 		  "epoch=%u usn=%llu partner_epoch=%u partner_usn=%llu reason=\"the partner has "
 		  "changes of this site that are not here: the database was put back to an older "
 		  "state\" action=\"%s\"",
 		  nc->position.epoch, (unsigned long long)nc->position.usn, theirs->epoch,
-		  (unsigned long long)theirs->usn,
-		  is_new ? "they are taken back from the partners"
-			 : "none while running; restart dird to take them back");
-	if (is_new)
-		(void)add_change(r, CHANGE_ROLLED_BACK, theirs);
-	return RC_OK;
+		  (unsigned long long)theirs->usn, action);
+}
+
+static int look_for_loss(struct repl *r, const struct store_nc *nc, void *ctx)
+{
+	struct repl_peer *p = ctx;
+	struct vector lives = told(p, &nc->position.nc), past;
+
+	if (lives.n == 0 || !update_is_lost(nc, lives.at) || update_awaits(nc, &lives))
+		return RC_OK;
+	if (repl_now_ms(r) < p->recover_ms) {
+		log_loss(p, nc, lives.at, "another attempt in some minutes");
+		return RC_OK;
+	}
+	log_loss(p, nc, lives.at, "they are taken back from the partners");
+	past = (struct vector){lives.at + 1, lives.n - 1};
+	return add_change(r, CHANGE_ROLLED_BACK, lives.at, &past);
 }
 
 void repl_recover_told(struct repl_peer *p)
 {
 	struct repl *r = p->repl;
 
-	if (r->is_stopping || each_own(r, look_for_loss, p) != RC_OK)
+	if (r->is_stopping)
 		return;
-	if (r->nfindings != 0 && !r->is_finding) {
+	p->is_unlooked = r->is_finding;
+	if (p->is_unlooked || each_own(r, look_for_loss, p) != RC_OK)
+		return;
+	if (r->nfindings != 0) {
 		submit(r, on_rolled_back);
 		return;
 	}
@@ -168,8 +188,20 @@ void repl_recover_told(struct repl_peer *p)
 	settle_when_asked(r);
 }
 
+/* What they told while something was written. */
+static void look_at_unlooked(struct repl *r)
+{
+	struct repl_peer *p;
+
+	for (p = r->peers; p != NULL; p = p->next) {
+		if (p->is_unlooked)
+			repl_recover_told(p);
+	}
+}
+
 void repl_recover_answered(struct repl_peer *p)
 {
+	p->has_given = true;
 	p->has_answered = true;
 	settle_when_asked(p->repl);
 }
@@ -177,30 +209,58 @@ void repl_recover_answered(struct repl_peer *p)
 /* What was lost is lost for ever when it is not taken back now: so a cut is no answer yet. */
 void repl_recover_failed(struct repl_peer *p)
 {
-	if (p->repl->is_recovering && ++p->recover_tries < RECOVER_TRIES)
+	struct repl *r = p->repl;
+
+	p->has_told = false;
+	if (r->is_recovering && ++p->recover_tries < (r->is_released ? RETRIES : RECOVER_TRIES))
 		return;
-	repl_recover_answered(p);
+	if (r->is_recovering)
+		p->recover_ms = repl_now_ms(r) + RETRY_MS;
+	p->has_answered = true;
+	settle_when_asked(r);
 }
 
 /* --- all have been asked --- */
 
+/* The lives of a context that partners told of who have given all they have. */
+static unsigned collect_lives(struct repl *r, const struct uuid *nc, struct position *out)
+{
+	struct repl_peer *p;
+	struct vector lives;
+	unsigned n = 0;
+
+	for (p = r->peers; p != NULL; p = p->next) {
+		lives = told(p, nc);
+		if (!p->has_given || lives.n == 0)
+			continue;
+		if (out != NULL)
+			memcpy(out + n, lives.at, lives.n * sizeof(*out));
+		n += lives.n;
+	}
+	return n;
+}
+
 static int end_recovery(struct repl *r, const struct store_nc *nc, void *ctx)
 {
-	struct position upto = nc->before;
-	const struct position *theirs;
-	struct repl_peer *p;
+	struct position upto = nc->position;
+	struct vector all;
+	unsigned i;
 
 	(void)ctx;
 	if (!nc->is_recovering)
 		return RC_OK;
-	for (p = r->peers; p != NULL; p = p->next) {
-		theirs = told(p, &nc->position.nc);
-		if (theirs != NULL && position_same_life(theirs, &upto) && theirs->usn > upto.usn)
-			upto.usn = theirs->usn;
+	all.n = collect_lives(r, &nc->position.nc, NULL);
+	all.at = arena_zalloc(&r->finding_arena, (size_t)all.n + 1, sizeof(*all.at));
+	if (all.at == NULL)
+		return RC_NOMEM;
+	collect_lives(r, &nc->position.nc, all.at);
+	for (i = 0; i < all.n; i++) {
+		if (all.at[i].usn != UINT64_MAX && all.at[i].usn > upto.usn)
+			upto.usn = all.at[i].usn;
 	}
 	log_warn(NULL, "repl.recovered", "from_usn=%llu upto_usn=%llu",
-		 (unsigned long long)nc->before.usn, (unsigned long long)upto.usn);
-	return add_change(r, CHANGE_RECOVERED, &upto) != NULL ? RC_OK : RC_TOOBIG;
+		 (unsigned long long)nc->common, (unsigned long long)upto.usn);
+	return add_change(r, CHANGE_RECOVERED, &upto, &all);
 }
 
 static int note_position(struct repl *r, const struct store_nc *nc, void *ctx)
@@ -209,37 +269,77 @@ static int note_position(struct repl *r, const struct store_nc *nc, void *ctx)
 	return vector_put(&r->unconfirmed, &r->unconfirmed_arena, &nc->position);
 }
 
-/* Clients may write; without a partner's word, in a new life. */
+/* Clients may write; unless each partner has confirmed our position, in a new life. */
 static void release(struct repl *r)
 {
-	bool has_partner = false, has_told = false;
+	bool all_told = true;
 	struct repl_peer *p;
 
-	for (p = r->peers; p != NULL; p = p->next) {
-		has_partner |= p->partner.is_enabled;
-		has_told |= p->has_told;
-	}
+	/* what partners have not written yet of what we told them before a crash is no word, either
+	 */
+	for (p = r->peers; p != NULL; p = p->next)
+		all_told &= !p->partner.is_enabled || (p->has_told && r->server->was_stopped);
 	r->is_settled = true;
 	r->is_recovering = false;
 	if (r->is_released)
 		return;
 	r->is_released = true;
-	if (has_partner && !has_told && each_own(r, note_position, NULL) == RC_OK)
+	if (!all_told && each_own(r, note_position, NULL) == RC_OK)
 		writer_release(r->server->writer, &r->unconfirmed);
 	else
 		writer_release(r->server->writer, NULL);
 }
 
+static int is_one_recovering(struct repl *r, const struct store_nc *nc, void *ctx)
+{
+	(void)r;
+	*(bool *)ctx |= nc->is_recovering;
+	return RC_OK;
+}
+
+static bool is_any_recovering(struct repl *r)
+{
+	bool is = false;
+	int rc = each_own(r, is_one_recovering, &is);
+
+	if (rc != RC_OK)
+		log_error(NULL, "repl.recover", "error=\"%s\"", rc_text(rc));
+	return is;
+}
+
+static void log_moved(const struct repl *r)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < r->nfindings; i++)
+		n += r->findings[i].moved;
+	if (n != 0)
+		log_warn(NULL, "repl.moved",
+			 "entries=%u reason=\"they came back, and their names were taken or their "
+			 "parents gone: they have +entryUUID in their names, or are below the head "
+			 "of the context\"",
+			 n);
+}
+
+/* Step by step: each is one transaction. */
 static void on_recovered(struct write_req *req)
 {
 	struct repl *r = req->ctx;
 	int rc = req->rc;
 
+	log_moved(r);
+	if (rc == RC_OK && !r->is_stopping && is_any_recovering(r)) {
+		repl_conn_gone(r);
+		submit(r, on_recovered);
+		return;
+	}
 	written(r);
 	if (rc != RC_OK)
 		log_error(NULL, "repl.recovered", "error=\"%s\"", rc_text(rc));
-	if (!r->is_stopping)
-		release(r);
+	if (r->is_stopping)
+		return;
+	release(r);
+	look_at_unlooked(r);
 }
 
 static void settle_when_asked(struct repl *r)
@@ -259,39 +359,48 @@ static void settle_when_asked(struct repl *r)
 		release(r);
 }
 
-static int is_one_recovering(struct repl *r, const struct store_nc *nc, void *ctx)
-{
-	(void)ctx;
-	r->is_recovering |= nc->is_recovering;
-	return RC_OK;
-}
-
 void repl_recover_start(struct repl *r)
 {
-	int rc = each_own(r, is_one_recovering, NULL);
-
-	if (rc != RC_OK)
-		log_error(NULL, "repl.recover", "error=\"%s\"", rc_text(rc));
+	r->is_recovering = is_any_recovering(r);
 	r->is_read = true;
 	r->settle_ms = repl_now_ms(r) + SETTLE_HEARTBEATS * r->server->config.heartbeat_ms;
 	settle_when_asked(r);
 }
 
 /* While something is being taken back clients wait as long as partners give signs of life. */
+static bool is_waiting(const struct repl *r)
+{
+	return r->is_read && !r->is_settled && !r->is_recovering && !r->is_finding;
+}
+
 uint64_t repl_recover_due(const struct repl *r)
 {
-	return r->is_read && !r->is_settled && !r->is_recovering && !r->is_finding ? r->settle_ms
-										   : UINT64_MAX;
+	uint64_t due = is_waiting(r) ? r->settle_ms : UINT64_MAX;
+	const struct repl_peer *p;
+
+	for (p = r->peers; p != NULL; p = p->next) {
+		if (p->recover_ms != 0 && p->recover_ms < due)
+			due = p->recover_ms;
+	}
+	return due;
 }
 
 void repl_recover_tick(struct repl *r)
 {
+	uint64_t now = repl_now_ms(r);
+	bool is_late = is_waiting(r) && now >= r->settle_ms;
 	struct repl_peer *p;
 
-	if (repl_now_ms(r) < repl_recover_due(r))
+	if (now < repl_recover_due(r))
 		return;
-	for (p = r->peers; p != NULL; p = p->next)
-		p->has_answered = true;
+	for (p = r->peers; p != NULL; p = p->next) {
+		p->has_answered |= is_late;
+		if (p->recover_ms == 0 || now < p->recover_ms)
+			continue;
+		p->recover_ms = 0;
+		if (p->has_told)
+			repl_recover_told(p);
+	}
 	settle_when_asked(r);
 }
 

@@ -166,6 +166,23 @@ static int load_files(struct server *s, const char *path)
 
 /* --- database and loops --- */
 
+static void take_stopped(struct server *s)
+{
+	int rc = store_take_stopped(s->store, &s->was_stopped);
+
+	if (rc != RC_OK)
+		log_warn(NULL, "server.database", "error=\"%s\"", rc_text(rc));
+}
+
+/* Without it the next start begins new lives, which costs little. */
+static void mark_stopped(struct server *s)
+{
+	int rc = store_mark_stopped(s->store);
+
+	if (rc != RC_OK)
+		log_warn(NULL, "server.database", "error=\"%s\"", rc_text(rc));
+}
+
 static int open_store(struct server *s)
 {
 	struct store_options opt = {0};
@@ -181,6 +198,8 @@ static int open_store(struct server *s)
 		log_error(NULL, "store.failed", "database=%s error=\"%s\" why=\"%s\"",
 			  s->config.database, rc_text(rc), buf_cstr(&why));
 	buf_fini(&why);
+	if (rc == 0)
+		take_stopped(s);
 	if (rc == 0)
 		rc = writer_start(s->store, s->schema, s->root, s->clock, &s->writer);
 	if (rc == 0)
@@ -507,8 +526,10 @@ static void finish(struct daemon *d)
 		writer_stop(&s->writer);
 	while (s->nloops != 0)
 		loop_stop(&s->loops[--s->nloops]);
-	if (s->store != NULL)
+	if (s->store != NULL) {
+		mark_stopped(s);
 		store_close(&s->store);
+	}
 }
 
 static void fini(struct daemon *d)

@@ -66,6 +66,7 @@ struct server {
 			     SIGHUP: server_admin_hash() */
 	struct loop **loops;
 	unsigned nloops;
+	bool was_stopped; /* in good order, before this start */
 	struct repl *repl;
 	struct upkeep *upkeep;
 	struct twins *twins;

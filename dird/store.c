@@ -102,6 +102,39 @@ static int check_format(struct store *s, struct buf *why)
 	return store_write_commit(&t);
 }
 
+static int put_stopped(struct store *s, bool is_stopped)
+{
+	struct store_txn *t;
+	int rc = store_write_begin(s, &t);
+
+	if (rc != RC_OK)
+		return rc;
+	store_meta_put(t, "stopped", is_stopped);
+	return store_write_commit(&t);
+}
+
+int store_take_stopped(struct store *s, bool *out)
+{
+	struct store_txn *t;
+	struct span v;
+	int rc = store_read_begin(s, &t);
+
+	*out = false;
+	if (rc != RC_OK)
+		return rc;
+	*out = store_get(t, STORE_META, SPAN_LIT("stopped"), &v) == RC_OK && v.n == 4 &&
+	       be_get32(v.p) != 0;
+	store_read_end(&t);
+	rc = *out ? put_stopped(s, false) : RC_OK;
+	*out &= rc == RC_OK;
+	return rc;
+}
+
+int store_mark_stopped(struct store *s)
+{
+	return put_stopped(s, true);
+}
+
 static __attribute__((noinline)) int compare_bytes(const MDB_val *a, const MDB_val *b)
 {
 	return span_cmp(store_span(*a), store_span(*b));

@@ -48,6 +48,15 @@ int store_open(const char *folder, const struct store_options *opt, struct store
 void store_close(struct store **s);
 
 /**
+ * Was the database closed in good order the last time? From now on it is not, until
+ * store_mark_stopped(): a copy that is made while a program writes to it tells so, too. RC_FULL,
+ * RC_IO: it could not be noted, *out is false.
+ */
+int store_take_stopped(struct store *s, bool *out) WARN_UNUSED;
+/** Nothing more will be written. */
+int store_mark_stopped(struct store *s) WARN_UNUSED;
+
+/**
  * Write a compacted snapshot as the database of another folder (which must exist and hold none).
  * Readers and the writer go on meanwhile.
  */
@@ -161,18 +170,24 @@ int store_index_next(struct store_txn *t, uint32_t attr, struct span value, uint
 struct store_nc {
 	uint32_t number; /* of this database, >= 1 */
 	struct position position;
-	bool is_own;            /* written here */
-	bool is_recovering;     /* own, but put back to an older state: nothing is written or told
-				   until partners have given back what they know */
-	struct position before; /* the last one of the former life; positions up to it are of this
-				   life's past, too. Epoch 0: not known */
-	uint64_t floor;         /* highest usn whose tombstone was collected */
+	bool is_own;        /* written here */
+	bool is_recovering; /* own, but put back to an older state: nothing is written or told
+			       until partners have given back what they know */
+	uint64_t
+		common; /* while recovering: rows up to here are known to everybody who was heard */
+	uint64_t floor; /* highest usn whose tombstone was collected */
+	unsigned npast;
+	struct position past[POSITION_PAST_MAX]; /* former lives, as far as this one has them */
 	uint64_t head; /* entry number of the head; 0 for the local context or while missing */
 };
 
 /** Contexts in number order; start with *number = 0. RC_DONE at the end. */
 int store_nc_next(struct store_txn *t, uint32_t *number, struct store_nc *out) WARN_UNUSED;
 int store_nc_find(struct store_txn *t, const struct uuid *id, struct store_nc *out) WARN_UNUSED;
+
+/** Its position and the past ones, as lives (position.h), in `room`. */
+struct vector store_nc_lives(const struct store_nc *nc,
+			     struct position room[static 1 + POSITION_PAST_MAX]);
 
 /** One row of the change order. */
 struct store_change {

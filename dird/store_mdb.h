@@ -8,7 +8,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 
-#define STORE_FORMAT 5
+#define STORE_FORMAT 6
 #define STORE_EID_BYTES 8
 
 struct store {

@@ -1,11 +1,12 @@
 #include "dird/store_digest.h"
 #include "dird/store_mdb.h"
 
-/* nc table: 'n' number -> row, 'u' id -> number. Row: flags id epoch invocation usn floor, and of
- * the life before: epoch invocation usn. 'd': store_digest.c */
+/* nc table: 'n' number -> row, 'u' id -> number. Row: flags id epoch invocation usn floor common,
+ * and of each former life: epoch invocation usn. 'd': store_digest.c */
 #define NC_KEY_BYTES 5
 #define NC_ID_KEY_BYTES 17
-#define NC_ROW_BYTES (1 + 16 + 4 + 16 + 8 + 8 + 4 + 16 + 8)
+#define LIFE_BYTES (4 + 16 + 8)
+#define NC_ROW_BYTES (1 + 16 + LIFE_BYTES + 8 + 8)
 #define NC_OWN 1
 #define NC_RECOVERING 2
 
@@ -35,24 +36,41 @@ static struct span nc_id_key(const struct uuid *id, uint8_t key[static NC_ID_KEY
 	return span_make(key, NC_ID_KEY_BYTES);
 }
 
+static void read_life(const uint8_t *at, struct position *out)
+{
+	out->epoch = be_get32(at);
+	memcpy(out->invocation.b, at + 4, UUID_BYTES);
+	out->usn = be_get64(at + 20);
+}
+
+static void write_life(const struct position *p, uint8_t *at)
+{
+	be_put32(at, p->epoch);
+	memcpy(at + 4, p->invocation.b, UUID_BYTES);
+	be_put64(at + 20, p->usn);
+}
+
 static int read_nc(struct store_txn *t, struct span key, struct span row, struct store_nc *out)
 {
+	unsigned i;
 	int rc;
 
-	if (key.n != NC_KEY_BYTES || row.n != NC_ROW_BYTES)
+	if (key.n != NC_KEY_BYTES || row.n < NC_ROW_BYTES ||
+	    row.n > NC_ROW_BYTES + POSITION_PAST_MAX * LIFE_BYTES ||
+	    (row.n - NC_ROW_BYTES) % LIFE_BYTES != 0)
 		return RC_CORRUPT;
 	out->number = be_get32(key.p + 1);
 	out->is_own = (row.p[0] & NC_OWN) != 0;
-	memcpy(out->position.nc.b, row.p + 1, UUID_BYTES);
-	out->position.epoch = be_get32(row.p + 17);
-	memcpy(out->position.invocation.b, row.p + 21, UUID_BYTES);
-	out->position.usn = be_get64(row.p + 37);
-	out->floor = be_get64(row.p + 45);
 	out->is_recovering = (row.p[0] & NC_RECOVERING) != 0;
-	out->before.nc = out->position.nc;
-	out->before.epoch = be_get32(row.p + 53);
-	memcpy(out->before.invocation.b, row.p + 57, UUID_BYTES);
-	out->before.usn = be_get64(row.p + 73);
+	memcpy(out->position.nc.b, row.p + 1, UUID_BYTES);
+	read_life(row.p + 17, &out->position);
+	out->floor = be_get64(row.p + 45);
+	out->common = be_get64(row.p + 53);
+	out->npast = (unsigned)((row.n - NC_ROW_BYTES) / LIFE_BYTES);
+	for (i = 0; i < out->npast; i++) {
+		out->past[i].nc = out->position.nc;
+		read_life(row.p + NC_ROW_BYTES + i * LIFE_BYTES, &out->past[i]);
+	}
 	out->head = 0;
 	rc = store_by_uuid(t, &out->position.nc, &out->head);
 	return rc == RC_NOTFOUND ? RC_OK : rc;
@@ -113,7 +131,10 @@ static uint32_t new_nc_number(struct store_txn *t)
 
 void store_nc_put(struct store_txn *t, struct store_nc *nc)
 {
-	uint8_t key[NC_KEY_BYTES], id_key[NC_ID_KEY_BYTES], row[NC_ROW_BYTES];
+	uint8_t key[NC_KEY_BYTES], id_key[NC_ID_KEY_BYTES];
+	uint8_t row[NC_ROW_BYTES + POSITION_PAST_MAX * LIFE_BYTES];
+	size_t n = NC_ROW_BYTES;
+	unsigned i;
 
 	if (nc->number == 0) {
 		nc->number = new_nc_number(t);
@@ -122,14 +143,21 @@ void store_nc_put(struct store_txn *t, struct store_nc *nc)
 	}
 	row[0] = (uint8_t)((nc->is_own ? NC_OWN : 0) | (nc->is_recovering ? NC_RECOVERING : 0));
 	memcpy(row + 1, nc->position.nc.b, UUID_BYTES);
-	be_put32(row + 17, nc->position.epoch);
-	memcpy(row + 21, nc->position.invocation.b, UUID_BYTES);
-	be_put64(row + 37, nc->position.usn);
+	write_life(&nc->position, row + 17);
 	be_put64(row + 45, nc->floor);
-	be_put32(row + 53, nc->before.epoch);
-	memcpy(row + 57, nc->before.invocation.b, UUID_BYTES);
-	be_put64(row + 73, nc->before.usn);
-	store_put(t, STORE_NC, nc_key(nc->number, key), span_make(row, sizeof(row)));
+	be_put64(row + 53, nc->common);
+	for (i = 0; i < nc->npast; i++, n += LIFE_BYTES)
+		write_life(&nc->past[i], row + n);
+	store_put(t, STORE_NC, nc_key(nc->number, key), span_make(row, n));
+}
+
+struct vector store_nc_lives(const struct store_nc *nc,
+			     struct position room[static 1 + POSITION_PAST_MAX])
+{
+	room[0] = nc->position;
+	if (nc->npast != 0)
+		memcpy(room + 1, nc->past, nc->npast * sizeof(*room));
+	return (struct vector){room, 1 + nc->npast};
 }
 
 void store_nc_del(struct store_txn *t, const struct store_nc *nc)

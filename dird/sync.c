@@ -33,6 +33,8 @@ static void free_session(struct sync_session *s)
 	unlink_session(s);
 	s->op->state = NULL;
 	store_iter_free(&s->walk);
+	while (s->nncs != 0)
+		mem_free(s->ncs[--s->nncs].past);
 	mem_free(s->ncs);
 	mem_free(s->held);
 	buf_fini(&s->out);

@@ -89,28 +89,25 @@ static bool is_home(const struct sync_session *s, struct store_txn *t, const str
  * How far we can tell. A home hears of what a cut session has brought beyond our position, too: it
  * may have been put back to just that position.
  */
-static int reach(struct store_txn *t, const struct store_nc *nc, bool is_home, uint64_t *out)
+static int reach(struct store_txn *t, const struct store_nc *nc, struct sync_nc *at)
 {
-	struct store_change row;
-	uint64_t at = nc->position.usn;
-	struct entry e;
-	int rc = RC_DONE;
+	at->here = at->usn = nc->position.usn;
+	return at->is_home ? update_reach(t, nc, &at->reach, &at->here) : RC_OK;
+}
 
-	*out = at;
-	while (is_home && (rc = store_change_next(t, nc->number, at, UINT64_MAX, &row)) == RC_OK) {
-		at = row.usn;
-		if (row.is_quarantined)
-			continue;
-		if (!row.is_tombstone) {
-			rc = store_entry(t, row.eid, &e);
-			if (rc != RC_OK)
-				return rc;
-			row.epoch = e.head.stamp.epoch;
-		}
-		if (row.epoch == nc->position.epoch)
-			*out = at;
-	}
-	return rc == RC_DONE ? RC_OK : rc;
+static int take_past(struct sync_nc *at, const struct store_nc *nc)
+{
+	struct position *past = at->past;
+
+	if (nc->npast != at->npast)
+		past = mem_realloc(past, (size_t)nc->npast * sizeof(*past) + 1);
+	if (past == NULL && nc->npast != 0)
+		return RC_NOMEM;
+	at->past = past;
+	at->npast = nc->npast;
+	if (nc->npast != 0)
+		memcpy(past, nc->past, nc->npast * sizeof(*past));
+	return RC_OK;
 }
 
 static int add_context(struct sync_session *s, struct store_txn *t, const struct store_nc *nc,
@@ -133,7 +130,9 @@ static int add_context(struct sync_session *s, struct store_txn *t, const struct
 	at->is_home = at->is_partners = is_home(s, t, nc);
 	sync_openldap_add(s, at);
 	*out = at;
-	rc = reach(t, nc, at->is_home, &at->here);
+	rc = reach(t, nc, at);
+	if (rc == RC_OK && s->is_partner)
+		rc = take_past(at, nc);
 	at->pass_high = at->here;
 	return rc;
 }
@@ -149,24 +148,24 @@ struct sync_nc *sync_find_nc(struct sync_session *s, const struct uuid *id)
 	return NULL;
 }
 
-/* Of the life before, up to where this one began? Other clients than sites begin anew then. */
-static bool is_past(const struct sync_session *s, const struct store_nc *nc,
-		    const struct position *p)
+/* All that the life had at p, this one has, too. */
+static bool includes(const struct store_nc *nc, const struct position *p)
 {
-	return s->is_partner && nc->before.epoch != 0 && position_same_life(p, &nc->before) &&
-	       p->usn <= nc->before.usn;
+	struct position room[1 + POSITION_PAST_MAX];
+	struct vector lives = store_nc_lives(nc, room);
+
+	return lives_include(&lives, p);
 }
 
 /*
  * Everything of the life up to p is known to the client; does the order here tell the rest? At usn
  * 0 it may hold anything that a cut session brought.
  */
-static bool is_usable(const struct sync_session *s, const struct store_nc *nc,
-		      const struct position *p)
+static bool is_usable(const struct store_nc *nc, const struct position *p)
 {
 	if (p->usn == 0)
-		return nc->floor == 0 && nc->position.epoch <= 1;
-	return (position_same_life(p, &nc->position) || is_past(s, nc, p)) && p->usn >= nc->floor;
+		return nc->floor == 0 && nc->npast == 0;
+	return (position_same_life(p, &nc->position) || includes(nc, p)) && p->usn >= nc->floor;
 }
 
 /*
@@ -176,48 +175,84 @@ static bool is_usable(const struct sync_session *s, const struct store_nc *nc,
 static bool take_position(struct sync_session *s, const struct store_nc *nc,
 			  const struct position *p, struct sync_nc *at)
 {
+	bool same = position_same_life(p, &nc->position);
+
 	if (s->is_partner && p->epoch > nc->position.epoch) {
 		at->is_ahead = true;
 		return true;
 	}
-	if (position_same_life(p, &nc->position) && (s->is_partner || p->usn <= nc->position.usn))
+	if (same ? s->is_partner || p->usn <= nc->position.usn : is_usable(nc, p))
 		at->begin = p->usn;
-	if (is_past(s, nc, p))
-		at->begin = p->usn;
-	if (!is_usable(s, nc, p) || (!s->is_partner && p->usn > nc->position.usn))
+	if (!is_usable(nc, p) || (!s->is_partner && p->usn > nc->position.usn))
 		return false;
 	at->sent.usn = at->settled = p->usn;
-	if (!position_same_life(p, &nc->position))
+	if (!same)
 		at->quiet = nc->position.usn;
 	return true;
 }
 
+static void log_held(const struct store_nc *nc, const struct position *p)
+{
+	log_error(
+		NULL, "sync.rolled_back",
+		"epoch=%u usn=%llu partner_epoch=%u partner_usn=%llu reason=\"a partner has "
+		"changes that the site which writes them does not have: that one runs on an older "
+		"copy; the partner gets nothing of it until they are recovered\"",
+		nc->position.epoch, (unsigned long long)nc->position.usn, p->epoch,
+		(unsigned long long)p->usn);
+}
+
+/* Only when the home has heard of what the partner knows may the partner learn the rest: else that
+ * would be gone, and the partner may be the only one who has it. */
+static bool is_held(const struct sync_session *s, const struct store_nc *nc,
+		    const struct position *p)
+{
+	if (!s->is_partner)
+		return false;
+	if (nc->is_own && nc->is_recovering)
+		return true;
+	if (p == NULL || p->epoch == 0 || includes(nc, p))
+		return false;
+	return nc->is_own ||
+	       (p->epoch <= nc->position.epoch && !position_same_life(p, &nc->position));
+}
+
+/* Its own home asks: as long as that has all we have, we have nothing to tell it. */
+static bool begin_home(struct sync_session *s, const struct store_nc *nc,
+		       const struct vector *lives, struct sync_nc *at)
+{
+	unsigned i;
+
+	if (lives->n == 0 || at->reach.epoch == 0 ||
+	    (lives_include(lives, &at->reach) &&
+	     (nc->position.epoch == 0 || lives_include(lives, &nc->position))))
+		return true;
+	at->is_partners = false; /* it was put back, and wants the rest */
+	if (at->here > nc->position.usn)
+		return true; /* with gaps: what is not here may never have come */
+	for (i = 0; i < lives->n; i++) {
+		if (position_same_life(&lives->at[i], &nc->position))
+			return take_position(s, nc, &lives->at[i], at);
+	}
+	return false;
+}
+
 /* A partner names all contexts of which it has something; another client may hold anything. */
 static bool begin_one(struct sync_session *s, const struct store_nc *nc, const struct position *p,
-		      struct sync_nc *at)
+		      const struct vector *lives, struct sync_nc *at)
 {
 	static const struct position nothing;
-	bool is_lost = s->is_partner && p != NULL && update_is_lost(nc, p);
 
-	if (is_lost)
-		log_error(NULL, "sync.rolled_back",
-			  "epoch=%u usn=%llu partner_epoch=%u partner_usn=%llu reason=\"a partner "
-			  "has changes of this site that are not here: it runs on an older copy; "
-			  "the partner gets nothing of it until they are recovered\"",
-			  nc->position.epoch, (unsigned long long)nc->position.usn, p->epoch,
-			  (unsigned long long)p->usn);
-	/* Only when what it knows is here again may it learn what is not. */
-	if (s->is_partner && nc->is_own && (is_lost || nc->is_recovering)) {
+	if (at->is_partners)
+		return begin_home(s, nc, lives, at);
+	if (is_held(s, nc, p)) {
 		at->is_ahead = at->is_waiting = true;
-		if (is_lost)
+		if (p != NULL && !includes(nc, p)) {
 			at->lost = *p;
+			log_held(nc, p);
+		}
 		return true;
 	}
-	if (at->is_partners && p != NULL && position_same_life(p, &nc->position) &&
-	    p->usn < at->here)
-		at->is_partners = false; /* its home has lost that and wants it back */
-	if (at->is_partners)
-		return true;
 	return take_position(s, nc, p != NULL ? p : &nothing, at);
 }
 
@@ -239,6 +274,7 @@ static int begin_each(struct sync_session *s, struct store_txn *t, const struct 
 	int rc;
 
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
+		struct vector lives;
 		struct sync_nc *at;
 
 		if (!belongs(s, &nc))
@@ -246,7 +282,8 @@ static int begin_each(struct sync_session *s, struct store_txn *t, const struct 
 		rc = add_context(s, t, &nc, &at);
 		if (rc != RC_OK)
 			return rc;
-		at->speaks = !usable || !begin_one(s, &nc, known(s, v, at, &from), at);
+		lives = vector_lives(v, &nc.position.nc);
+		at->speaks = !usable || !begin_one(s, &nc, known(s, v, at, &from), &lives, at);
 	}
 	return rc == RC_DONE ? RC_OK : rc;
 }
@@ -472,14 +509,17 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 			return rc;
 		if (!position_same_life(&at->sent, &nc.position) && !take_life(at, &nc.position))
 			return RC_CONFLICT;
-		if (at->is_waiting && !nc.is_recovering && !update_is_lost(&nc, &at->lost))
+		if (at->is_waiting && !nc.is_recovering &&
+		    (at->lost.epoch == 0 || includes(&nc, &at->lost)))
 			return RC_CONFLICT;
 		if (nc.floor > at->floor && (s->is_partner || at->sent.usn != 0) &&
 		    at->sent.usn < nc.floor)
 			return RC_CONFLICT;
 		at->is_here = true;
 		at->floor = nc.floor;
-		rc = reach(t, &nc, at->is_home, &at->here);
+		rc = reach(t, &nc, at);
+		if (rc == RC_OK && s->is_partner)
+			rc = take_past(at, &nc);
 		if (rc != RC_OK)
 			return rc;
 		if (at->is_partners)

@@ -88,7 +88,7 @@ void sync_openldap_put(const struct sync_session *s, const struct sync_nc *nc,
 {
 	struct csn csn = {p->epoch, p->usn, nc->sid, check_of(s, p)};
 
-	if (csn.sid != CSN_SIDS && csn.epoch <= CSN_EPOCH_MAX)
+	if (csn.sid != CSN_SIDS)
 		put_csn(s, &csn, out);
 }
 
@@ -113,7 +113,7 @@ int sync_openldap_entry_csn(struct sync_session *s, const struct entry *e, struc
 	const struct sync_nc *nc = sync_find_nc(s, &e->head.stamp.nc);
 	struct csn csn;
 
-	if (nc == NULL || nc->sid == CSN_SIDS || nc->sent.epoch > CSN_EPOCH_MAX)
+	if (nc == NULL || nc->sid == CSN_SIDS)
 		return RC_OK;
 	csn = (struct csn){nc->sent.epoch, e->head.stamp.usn, nc->sid, 0};
 	return csn_write(&csn, out);

@@ -287,13 +287,6 @@ static uint64_t claim(const struct sync_session *s, const struct sync_nc *nc)
 	return usn;
 }
 
-static int position_cmp(const void *a, const void *b)
-{
-	const struct position *x = a, *y = b;
-
-	return memcmp(x->nc.b, y->nc.b, UUID_BYTES);
-}
-
 /* Is there something to say of this context, or all that can be said? */
 static bool is_in_cookie(const struct sync_session *s, const struct sync_nc *nc, bool all)
 {
@@ -305,20 +298,43 @@ static bool is_in_cookie(const struct sync_session *s, const struct sync_nc *nc,
 	return all || nc->told != nc->sent.usn;
 }
 
+static struct vector lives_of(const struct sync_nc *nc, uint64_t usn, struct position *room)
+{
+	room[0] = nc->sent;
+	room[0].usn = usn;
+	if (nc->npast != 0)
+		memcpy(room + 1, nc->past, nc->npast * sizeof(*room));
+	return (struct vector){room, 1 + nc->npast};
+}
+
+/* For the home of a context: what is here, beyond our position, too. */
+static struct vector home_lives(const struct sync_nc *nc, struct position *room)
+{
+	struct vector lives;
+
+	if (nc->reach.epoch == nc->sent.epoch)
+		return lives_of(nc, nc->reach.usn, room);
+	lives = lives_of(nc, nc->usn, room + 1);
+	room[0] = nc->reach;
+	if (nc->sent.epoch == 0)
+		lives.n = 0;
+	lives.n += lives.n < 1 + POSITION_PAST_MAX;
+	return (struct vector){room, lives.n};
+}
+
 int sync_send_home(struct sync_session *s)
 {
 	struct sync_info info = {.kind = SYNC_INFO_NEW_COOKIE};
-	struct vector v = {NULL, 0};
-	struct position at;
+	struct position room[2 + POSITION_PAST_MAX];
+	struct vector v = {NULL, 0}, lives;
 	struct buf cookie;
 	unsigned i;
 	int rc = RC_OK;
 
 	for (i = 0; i < s->nncs && rc == RC_OK; i++) {
-		at = s->ncs[i].sent;
-		at.usn = s->ncs[i].here;
-		if (s->ncs[i].is_home && at.epoch != 0)
-			rc = vector_put(&v, &s->arena, &at);
+		lives = home_lives(&s->ncs[i], room);
+		if (s->ncs[i].is_home && room[0].epoch != 0)
+			rc = vector_put_lives(&v, &s->arena, &lives);
 	}
 	if (rc != RC_OK || v.n == 0)
 		return rc;
@@ -332,32 +348,45 @@ int sync_send_home(struct sync_session *s)
 	return rc;
 }
 
+/* A partner is told of the lives before, too; another client has no use for them. */
+static struct vector cookie_lives(const struct sync_session *s, struct sync_nc *nc,
+				  struct position *room)
+{
+	struct vector lives = lives_of(nc, claim(s, nc), room);
+
+	if (!s->is_partner)
+		lives.n = 1;
+	else if (nc->is_home)
+		lives = home_lives(nc, room);
+	nc->told = nc->sent.usn;
+	return lives;
+}
+
 void sync_cookie(struct sync_session *s, bool all, struct buf *out)
 {
-	struct vector v = {mem_zalloc((size_t)s->nncs + 1, sizeof(*v.at)), 0};
+	struct position room[2 + POSITION_PAST_MAX];
+	struct vector v = {NULL, 0}, lives;
+	struct arena a;
 	unsigned i;
+	int rc = RC_OK;
 
-	if (v.at == NULL) {
-		out->rc = RC_NOMEM;
-		return;
-	}
-	for (i = 0; i < s->nncs; i++) {
+	arena_init(&a);
+	for (i = 0; i < s->nncs && rc == RC_OK; i++) {
 		struct sync_nc *nc = &s->ncs[i];
 
 		if (!is_in_cookie(s, nc, all))
 			continue;
-		v.at[v.n] = nc->sent;
-		v.at[v.n].usn = claim(s, nc);
-		nc->told = nc->sent.usn;
+		lives = cookie_lives(s, nc, room);
 		if (s->is_openldap)
-			sync_openldap_put(s, nc, &v.at[v.n], out);
-		v.n++;
+			sync_openldap_put(s, nc, room, out);
+		else
+			rc = vector_put_lives(&v, &a, &lives);
 	}
-	if (s->is_openldap) {
+	if (s->is_openldap)
 		sync_openldap_put_gone(s, out);
-	} else {
-		qsort(v.at, v.n, sizeof(*v.at), position_cmp);
+	else if (rc == RC_OK)
 		cookie_write(sync_cookie_mac(s, &v), &v, out);
-	}
-	mem_free(v.at);
+	else
+		out->rc = rc;
+	arena_fini(&a);
 }

@@ -38,9 +38,13 @@ enum sync_stage {
 struct sync_nc {
 	uint32_t number;
 	struct position sent; /* life, and the usn up to which rows were looked at */
-	uint64_t floor;       /* as this session has seen it */
-	uint64_t here;        /* usn in the current snapshot */
-	uint64_t told;        /* usn in the last cookie */
+	unsigned npast;
+	struct position *past; /* of that life, for partners; heap */
+	uint64_t floor;        /* as this session has seen it */
+	uint64_t here;         /* usn in the current snapshot */
+	uint64_t usn;          /* our position; a home is told what is beyond it, too */
+	struct position reach;
+	uint64_t told;    /* usn in the last cookie */
 	uint64_t begin;   /* of the cookie: rows up to it are named in a present phase, not sent */
 	uint64_t settled; /* usn at the last consistent point */
 	uint64_t pass_high; /* usn when this pass began */

@@ -42,7 +42,7 @@ int update_find(struct update *u, struct update_old *out)
 	return rc == RC_OK ? update_load(u, eid, out) : rc;
 }
 
-static bool is_root(struct update *u, uint64_t eid)
+bool update_is_root(struct update *u, uint64_t eid)
 {
 	uint64_t root;
 
@@ -133,7 +133,7 @@ static int find_place(struct update *u, struct place *p, uint64_t *existing)
 	if (eid == 0 || depth + 1 != u->c->dn.n)
 		return update_no_such_object(u, eid);
 	p->parent = eid;
-	p->parent_is_root = is_root(u, eid);
+	p->parent_is_root = update_is_root(u, eid);
 	return store_entry(u->t, eid, &p->parent_entry);
 }
 
@@ -230,7 +230,8 @@ int update_check_context(struct update *u, const struct update_old *old, uint64_
 		rc = store_entry(u->t, parent, &p);
 	if (rc != RC_OK)
 		return rc;
-	id = update_nc_of(u, parent != 0 ? &p : NULL, is_root(u, parent), attrs, &old->e.head.uuid);
+	id = update_nc_of(u, parent != 0 ? &p : NULL, update_is_root(u, parent), attrs,
+			  &old->e.head.uuid);
 	if (!uuid_eq(&id, &old->e.head.stamp.nc))
 		return result_set(u->why, u->a, code, "the entry would change its naming context");
 	return RC_OK;
@@ -418,7 +419,7 @@ static int del(struct update *u)
 		rc = update_nc_own(u, &old.e.head.stamp.nc, &nc);
 	if (rc != RC_OK)
 		return rc;
-	if (is_root(u, old.eid))
+	if (update_is_root(u, old.eid))
 		return result_set(u->why, u->a, LR_UNWILLING, "the organisation's root stays");
 	if (store_has_children(u->t, old.eid))
 		return result_set(u->why, u->a, LR_NOT_ALLOWED_ON_NONLEAF,

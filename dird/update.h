@@ -38,6 +38,8 @@ enum update_outcome {
 	UPDATE_FOREIGN_OWN, /* somebody else's change to a context we write: refused and counted */
 	UPDATE_PARKED,      /* parent missing: kept in limbo until it comes */
 	UPDATE_QUARANTINED, /* can not be applied here: kept aside, passed on, tried again */
+	UPDATE_HELD, /* a position of a life that has lost what is here: nothing was done. Its data
+			is no loss, but the session has to begin anew */
 	UPDATE_OUTCOMES
 };
 
@@ -97,9 +99,20 @@ int update_views_rebuild(struct store *s, const struct update_context *ctx) WARN
  */
 bool update_is_lost(const struct store_nc *nc, const struct position *theirs);
 
-/** Mark the row of an own context that was restored from a backup: partners are asked first. The
- * caller puts it. */
-void update_recover_nc(struct store_nc *nc);
+/** The same, but is the context recovering already in a way that covers `theirs`, a partner's lives
+ * of it? Then what it gives back can be taken. */
+bool update_awaits(const struct store_nc *nc, const struct vector *theirs);
+
+/**
+ * How far are there rows of a context? A cut session leaves some beyond the position, maybe of a
+ * later life; *last is the highest usn of all of them.
+ */
+int update_reach(struct store_txn *t, const struct store_nc *nc, struct position *out,
+		 uint64_t *last_out) WARN_UNUSED;
+
+/** An own context was restored from a backup: partners are asked first. The row is put. */
+int update_recover_nc(struct store_txn *t, const struct update_context *ctx,
+		      struct store_nc *nc) WARN_UNUSED;
 
 /**
  * Make all indexes and views anew from the entries, in write transactions of its own. progress is

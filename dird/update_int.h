@@ -14,6 +14,7 @@ struct update {
 	struct result *why;
 	struct uuid awaited; /* why a replicated change is refused: because of this entry */
 	bool is_retrying;
+	bool is_placing;    /* the end of a recovery */
 	bool views_changed; /* definitions of views are to be looked at again */
 };
 
@@ -107,6 +108,7 @@ struct apply_context update_apply_context(const struct update *u);
 
 /** The entry that change.dn names; RC_REFUSED with 32 and matchedDN. */
 int update_find(struct update *u, struct update_old *out) WARN_UNUSED;
+bool update_is_root(struct update *u, uint64_t eid);
 int update_no_such_object(struct update *u, uint64_t deepest);
 
 /** Nothing may be below an alias (33) or, whoever asks, below a referral entry (71). */
@@ -182,6 +184,9 @@ int update_nc_found(struct store_txn *t, const struct update_context *ctx, const
 /** A new life for an own context; the row is put. */
 int update_nc_renew(struct store_txn *t, const struct update_context *ctx,
 		    struct store_nc *nc) WARN_UNUSED;
+/** The same with an epoch above `above`, too; the present life becomes a past one if it is told. */
+int update_nc_begin(struct store_txn *t, const struct update_context *ctx, struct store_nc *nc,
+		    uint32_t above, bool is_told) WARN_UNUSED;
 
 /** The next usn of the context; the row is put. */
 struct stamp update_next_stamp(struct update *u, struct store_nc *nc);
@@ -190,16 +195,43 @@ struct stamp update_next_stamp(struct update *u, struct store_nc *nc);
 
 int update_put(struct update *u) WARN_UNUSED;
 int update_remove(struct update *u) WARN_UNUSED;
+
+/** Refuse the change, but that may end when that entry changes. */
+int update_refuse_for(struct update *u, const struct uuid *awaited, const char *text) WARN_UNUSED;
+/** The row of a context that a partner names; a new one knows nothing yet and has number 0. */
+int update_nc_named(struct update *u, const struct uuid *id, struct store_nc *nc) WARN_UNUSED;
+/** An entry goes, with all rows but a tombstone; its children wait in limbo. */
+int update_erase_placed(struct update *u, uint32_t nc, const struct update_old *old) WARN_UNUSED;
+/** Before that: the name for its tombstone. */
+int update_old_name(struct update *u, const struct update_old *old, struct span *out) WARN_UNUSED;
+
+/* --- how far a context is (update_position.c) --- */
+
 int update_position(struct update *u) WARN_UNUSED;
 int update_keep_only(struct update *u) WARN_UNUSED;
 int update_collect(struct update *u) WARN_UNUSED;
+/** Does the list of KEEP_ONLY name the entry? */
+bool update_is_kept(const struct change *c, const struct uuid *uuid);
 
-/** The row of a context that a partner names; a new one knows nothing yet and has number 0. */
-int update_nc_named(struct update *u, const struct uuid *id, struct store_nc *nc) WARN_UNUSED;
+/* --- places in the tree (update_place.c) --- */
+
+/**
+ * Find the entry's place: head->parent, 0 for limbo. An older holder of the name, whose own change
+ * must still come, gives way. eid 0: an entry that is not there yet.
+ */
+int update_find_place(struct update *u, uint64_t eid, struct entry_head *head) WARN_UNUSED;
 /** Entries in limbo take their places below `parent` where they can now. */
 int update_free_waiting(struct update *u, const struct uuid *parent) WARN_UNUSED;
-/** An entry goes, with all rows but a tombstone; its children wait in limbo. */
-int update_erase_placed(struct update *u, uint32_t nc, const struct update_old *old) WARN_UNUSED;
+/** A subtree has moved: that may have opened a ring anywhere. */
+int update_free_all(struct update *u) WARN_UNUSED;
+/** The children of an entry that goes wait: their changes must still come. */
+int update_park_children(struct update *u, uint64_t eid) WARN_UNUSED;
+/**
+ * Nothing more is to come of an own context that is recovering: what waits gets a place, with a
+ * name of its own where its name is taken, below the head of the context where its parent is gone.
+ * The row is put and read again.
+ */
+int update_place_all(struct update *u, struct store_nc *nc) WARN_UNUSED;
 
 /* --- quarantine (update_quarantine.c) --- */
 
@@ -229,3 +261,5 @@ int update_forget_removed(struct update *u) WARN_UNUSED;
 
 int update_rolled_back(struct update *u) WARN_UNUSED;
 int update_recovered(struct update *u) WARN_UNUSED;
+/** KEEP_ONLY of a recovering context: what the partner knew and does not have any more goes. */
+int update_keep_only_own(struct update *u, struct store_nc *nc) WARN_UNUSED;

@@ -20,19 +20,28 @@ struct uuid update_nc_of(const struct update *u, const struct entry *parent, boo
 	return parent->head.stamp.nc;
 }
 
-int update_nc_renew(struct store_txn *t, const struct update_context *ctx, struct store_nc *nc)
+int update_nc_begin(struct store_txn *t, const struct update_context *ctx, struct store_nc *nc,
+		    uint32_t above, bool is_told)
 {
-	int rc;
+	uint32_t last = nc->position.epoch > above ? nc->position.epoch : above;
+	uint16_t more = 0;
+	int rc = last != 0 ? ctx->random(&more, sizeof(more)) : RC_OK;
 
-	if (nc->position.epoch == UINT32_MAX)
-		return RC_TOOBIG;
+	if (rc != RC_OK || last > UINT32_MAX - UINT16_MAX - 1)
+		return rc != RC_OK ? rc : RC_TOOBIG;
+	if (is_told && nc->position.epoch != 0)
+		lives_add(nc->past, &nc->npast, POSITION_PAST_MAX, &nc->position);
 	nc->is_own = true;
-	nc->before = nc->position;
-	nc->position.epoch++;
+	nc->position.epoch = last + 1 + more; /* so that a life is known by its epoch */
 	rc = ctx->random(nc->position.invocation.b, UUID_BYTES);
 	if (rc == RC_OK)
 		store_nc_put(t, nc);
 	return rc == RC_OK ? store_error(t) : rc;
+}
+
+int update_nc_renew(struct store_txn *t, const struct update_context *ctx, struct store_nc *nc)
+{
+	return update_nc_begin(t, ctx, nc, 0, true);
 }
 
 int update_nc_found(struct store_txn *t, const struct update_context *ctx, const struct uuid *id,

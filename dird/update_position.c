@@ -1,10 +1,65 @@
 /* How far a context is here, and what a present phase removes from it. */
 #include "dird/update_int.h"
 
+int update_reach(struct store_txn *t, const struct store_nc *nc, struct position *out,
+		 uint64_t *last_out)
+{
+	uint64_t at = nc->position.usn;
+	struct store_change row;
+	struct entry e;
+	int rc;
+
+	*out = nc->position;
+	while ((rc = store_change_next(t, nc->number, at, UINT64_MAX, &row)) == RC_OK) {
+		at = row.usn;
+		if (row.is_quarantined)
+			continue;
+		if (!row.is_tombstone) {
+			rc = store_entry(t, row.eid, &e);
+			if (rc != RC_OK)
+				return rc;
+			row.epoch = e.head.stamp.epoch;
+		}
+		if (row.epoch > out->epoch)
+			*out = (struct position){.nc = out->nc, .epoch = row.epoch};
+		if (row.epoch == out->epoch)
+			out->usn = at;
+	}
+	*last_out = at;
+	return rc == RC_DONE ? RC_OK : rc;
+}
+
+/*
+ * A life that does not contain what is here has lost it: the home was put back, and has not heard
+ * of it yet. Until it has, this site stays where it is, so that it can give it back.
+ */
+static int would_lose(struct update *u, const struct store_nc *nc, bool *out)
+{
+	struct position reach, room[1 + POSITION_PAST_MAX];
+	struct vector next = {room, 1};
+	uint64_t last;
+	unsigned i;
+	int rc;
+
+	*out = false;
+	if (nc->number == 0 || position_same_life(&u->c->position, &nc->position))
+		return RC_OK;
+	room[0] = u->c->position;
+	for (i = 0; i < u->c->npast && i < POSITION_PAST_MAX; i++)
+		room[next.n++] = u->c->past[i];
+	rc = update_reach(u->t, nc, &reach, &last);
+	/* rows of the new life are no loss, however far they are */
+	*out = rc == RC_OK && ((nc->position.epoch != 0 && !lives_include(&next, &nc->position)) ||
+			       (reach.epoch != 0 && reach.epoch != u->c->position.epoch &&
+				!lives_include(&next, &reach)));
+	return rc;
+}
+
 int update_position(struct update *u)
 {
 	const struct position *p = &u->c->position;
 	struct store_nc nc;
+	bool loses;
 	int rc = update_nc_named(u, &p->nc, &nc);
 
 	if (rc != RC_OK)
@@ -20,19 +75,20 @@ int update_position(struct update *u)
 		*u->outcome = UPDATE_DUPLICATE;
 		return RC_OK;
 	}
-	/* What the provider took for a past of this life is one for others, too. */
-	if (p->epoch > nc.position.epoch) {
-		if (u->c->ends_present)
-			nc.before = (struct position){.nc = p->nc};
-		else
-			nc.before = nc.position;
+	rc = would_lose(u, &nc, &loses);
+	if (rc != RC_OK || loses) {
+		*u->outcome = UPDATE_HELD;
+		return rc;
 	}
 	nc.position = *p;
+	nc.npast = u->c->npast < POSITION_PAST_MAX ? u->c->npast : POSITION_PAST_MAX;
+	if (nc.npast != 0)
+		memcpy(nc.past, u->c->past, nc.npast * sizeof(*nc.past));
 	store_nc_put(u->t, &nc);
 	return store_error(u->t);
 }
 
-static bool is_kept(const struct change *c, const struct uuid *uuid)
+bool update_is_kept(const struct change *c, const struct uuid *uuid)
 {
 	size_t lo = 0, hi = c->nkeep, mid;
 	int order;
@@ -75,7 +131,7 @@ static void drop_quarantined(struct update *u, uint32_t nc, const struct store_c
 
 static int drop_row(struct update *u, uint32_t nc, const struct store_change *row)
 {
-	if (row->is_tombstone || is_kept(u->c, &row->uuid))
+	if (row->is_tombstone || update_is_kept(u->c, &row->uuid))
 		return RC_OK;
 	if (row->is_quarantined) {
 		drop_quarantined(u, nc, row);
@@ -90,16 +146,24 @@ int update_keep_only(struct update *u)
 	struct store_change row;
 	struct store_nc nc;
 	uint64_t at = 0;
+	bool loses;
 	int rc = update_nc_named(u, &p->nc, &nc);
 
 	if (rc != RC_OK)
 		return rc;
+	if (nc.is_own && nc.is_recovering)
+		return update_keep_only_own(u, &nc);
 	if (nc.is_own) {
 		*u->outcome = UPDATE_FOREIGN_OWN;
 		return RC_OK;
 	}
 	if (nc.number == 0)
 		return RC_OK;
+	rc = would_lose(u, &nc, &loses);
+	if (rc != RC_OK || loses) {
+		*u->outcome = UPDATE_HELD;
+		return rc;
+	}
 	while ((rc = store_change_next(u->t, nc.number, at, UINT64_MAX, &row)) == RC_OK) {
 		at = row.usn;
 		do {

@@ -99,6 +99,13 @@ int update_names_note(struct update *u, uint64_t eid, bool with_subtree, struct 
 	return rc == RC_DONE ? RC_OK : rc;
 }
 
+/* Partners give back, as changes of their own, what was mended with the changes that a recovering
+ * context has lost. */
+static bool may_mend(const struct update *u, const struct store_nc *nc)
+{
+	return nc->is_own && (!nc->is_recovering || u->is_placing);
+}
+
 /* What its schema does not let go stays as it is. */
 static int mend(struct update *u, uint64_t eid, const struct schema_attr *at, struct span old,
 		const struct span *new_name)
@@ -113,7 +120,7 @@ static int mend(struct update *u, uint64_t eid, const struct schema_attr *at, st
 
 	if (rc == RC_OK)
 		rc = store_nc_find(u->t, &was.e.head.stamp.nc, &nc);
-	if (rc != RC_OK || !nc.is_own)
+	if (rc != RC_OK || !may_mend(u, &nc))
 		return rc;
 	rc = apply_mend(&x, &was.e, u->c, at, old, new_name, &content, &why);
 	if (rc != RC_OK)
@@ -221,9 +228,9 @@ static int mend_referrer(struct update *u, uint64_t eid, const struct apply_move
 	rc = update_load(&sub, eid, &was);
 	if (rc == RC_OK)
 		rc = store_nc_find(u->t, &was.e.head.stamp.nc, &nc);
-	if (rc == RC_OK && nc.is_own)
+	if (rc == RC_OK && may_mend(u, &nc))
 		rc = apply_mend_all(&x, &was.e, u->c, moves, &content, &why);
-	if (rc == RC_OK && nc.is_own) {
+	if (rc == RC_OK && may_mend(u, &nc)) {
 		head = was.e.head;
 		rc = update_put_changed(&sub, &was, &head, &content, &nc, false);
 	}

@@ -1,19 +1,9 @@
 /*
  * Replicated changes. They come in the order of their origin's usn, but state-based: only the last
- * change of an entry is sent. So a parent may be told after its children, a name may still be
- * another entry's, and a move may run into its own subtree, each time because the change that
- * makes room comes later. Such an entry waits in limbo: it has its record, its uuid, its index rows
- * and its place in the change order, but no place in the tree, so that no reader sees it.
+ * change of an entry is sent. Where it has no place yet, it waits (update_place.c).
  */
 #include "dird/update_int.h"
 #include "lib/dn.h"
-
-static int stamp_cmp(const struct stamp *a, const struct stamp *b)
-{
-	if (a->epoch != b->epoch)
-		return a->epoch < b->epoch ? -1 : 1;
-	return (a->usn > b->usn) - (a->usn < b->usn);
-}
 
 int update_nc_named(struct update *u, const struct uuid *id, struct store_nc *nc)
 {
@@ -29,8 +19,7 @@ int update_nc_named(struct update *u, const struct uuid *id, struct store_nc *nc
 	return RC_OK;
 }
 
-/* Refused, but that may end when that entry changes. */
-static int refuse_for(struct update *u, const struct uuid *awaited, const char *text)
+int update_refuse_for(struct update *u, const struct uuid *awaited, const char *text)
 {
 	u->awaited = *awaited;
 	return result_set(u->why, u->a, LR_UNWILLING, "%s", text);
@@ -48,8 +37,8 @@ static int is_duplicate(struct update *u, const struct store_nc *nc, const struc
 	/* usn 0 marks what a join took along: anything else is newer */
 	if (s->usn == 0)
 		*out = old != NULL;
-	else if (nc->is_own) /* recovering: entry by entry, but nothing of the life since */
-		*out = s->epoch > nc->before.epoch;
+	else if (nc->is_own) /* recovering */
+		*out = s->usn <= nc->common || s->epoch >= nc->position.epoch;
 	else
 		*out = !u->c->is_retry && position_covers(&nc->position, s);
 	if (*out)
@@ -97,8 +86,8 @@ static int examine(struct update *u, struct store_nc *nc, struct update_old *old
 	if (*exists && !uuid_eq(&old->e.head.stamp.nc, &u->c->stamp.nc)) {
 		rc = is_duplicate(u, nc, NULL, &duplicate);
 		if (rc == RC_OK && !duplicate)
-			rc = refuse_for(u, &u->c->uuid,
-					"the entry belongs to another naming context");
+			rc = update_refuse_for(u, &u->c->uuid,
+					       "the entry belongs to another naming context");
 	} else {
 		rc = is_duplicate(u, nc, *exists ? old : NULL, &duplicate);
 	}
@@ -106,169 +95,6 @@ static int examine(struct update *u, struct store_nc *nc, struct update_old *old
 		*u->outcome = UPDATE_DUPLICATE;
 	else if (rc == RC_OK && u->c->poison != NULL)
 		rc = result_set(u->why, u->a, LR_UNWILLING, "%s", u->c->poison);
-	return rc;
-}
-
-/* --- places --- */
-
-static bool is_root_eid(struct update *u, uint64_t eid)
-{
-	uint64_t root;
-
-	return store_root(u->t, &root) == RC_OK && root == eid;
-}
-
-/* Out of the tree, to wait for a change of its own. */
-static int park(struct update *u, uint64_t eid)
-{
-	struct update_names names;
-	struct update_old old;
-	struct entry_head head;
-	int rc = update_load(u, eid, &old);
-
-	if (rc == RC_OK)
-		rc = update_names_note(u, eid, true, &names);
-	if (rc != RC_OK)
-		return rc;
-	store_child_del(u->t, old.e.head.parent, old.e.head.rdn_normal, eid);
-	head = old.e.head;
-	head.parent = 0;
-	rc = update_write_head(u, &old, &head);
-	store_limbo_put(u->t, &head.parent_uuid, eid);
-	return rc == RC_OK ? update_names_mend(u, &names, false) : rc;
-}
-
-/* Only the context's own entries hang below its entries, and its head below the root. */
-static bool may_hang(struct update *u, const struct entry_head *head, const struct entry *parent,
-		     uint64_t parent_eid)
-{
-	if (uuid_eq(&head->uuid, &head->stamp.nc))
-		return is_root_eid(u, parent_eid);
-	return uuid_eq(&parent->head.stamp.nc, &head->stamp.nc);
-}
-
-/*
- * Find the entry's place: head->parent, 0 for limbo. An older holder of the name, whose own change
- * must still come, gives way. eid 0: an entry that is not there yet.
- */
-static int find_place(struct update *u, uint64_t eid, struct entry_head *head)
-{
-	struct entry parent, holder;
-	uint64_t parent_eid, other;
-	int rc = store_by_uuid(u->t, &head->parent_uuid, &parent_eid);
-
-	head->parent = 0;
-	if (rc != RC_OK)
-		return rc == RC_NOTFOUND ? RC_OK : rc;
-	rc = store_entry(u->t, parent_eid, &parent);
-	if (rc != RC_OK)
-		return rc;
-	if (!may_hang(u, head, &parent, parent_eid))
-		return refuse_for(u, &head->parent_uuid,
-				  "the parent belongs to another naming context");
-	if (eid != 0 && store_is_within(u->t, parent_eid, eid))
-		return RC_OK; /* its own descendant, for now */
-	rc = store_child(u->t, parent_eid, head->rdn_normal, &other);
-	if (rc == RC_OK && other != eid) {
-		rc = store_entry(u->t, other, &holder);
-		if (rc != RC_OK)
-			return rc;
-		if (!uuid_eq(&holder.head.stamp.nc, &head->stamp.nc) ||
-		    stamp_cmp(&holder.head.stamp, &head->stamp) > 0)
-			return RC_OK;
-		rc = park(u, other);
-	}
-	if (rc == RC_OK || rc == RC_NOTFOUND) {
-		head->parent = parent_eid;
-		rc = RC_OK;
-	}
-	return rc;
-}
-
-/* Give one that waits its place, if there is one now. */
-static int try_place(struct update *u, uint64_t eid)
-{
-	struct update_names names;
-	struct update_old old;
-	struct entry_head head;
-	uint64_t parent, other;
-	struct entry e;
-	int rc = update_load(u, eid, &old);
-
-	if (rc != RC_OK)
-		return rc;
-	head = old.e.head;
-	rc = store_by_uuid(u->t, &head.parent_uuid, &parent);
-	if (rc == RC_OK)
-		rc = store_entry(u->t, parent, &e);
-	if (rc != RC_OK)
-		return rc == RC_NOTFOUND ? RC_OK : rc;
-	if (!may_hang(u, &head, &e, parent) || store_is_within(u->t, parent, eid))
-		return RC_OK;
-	rc = store_child(u->t, parent, head.rdn_normal, &other);
-	if (rc != RC_NOTFOUND)
-		return rc;
-	rc = update_names_note(u, eid, true, &names);
-	if (rc != RC_OK)
-		return rc;
-	head.parent = parent;
-	store_limbo_del(u->t, &head.parent_uuid, eid);
-	rc = update_write_head(u, &old, &head);
-	store_child_put(u->t, parent, head.rdn_normal, eid);
-	return rc == RC_OK ? update_names_mend(u, &names, false) : rc;
-}
-
-int update_free_waiting(struct update *u, const struct uuid *parent)
-{
-	uint64_t eid = 0;
-	int rc;
-
-	while ((rc = store_limbo_next(u->t, parent, eid, &eid)) == RC_OK) {
-		rc = try_place(u, eid);
-		if (rc != RC_OK)
-			return rc;
-	}
-	return rc == RC_DONE ? RC_OK : rc;
-}
-
-struct all_waiting {
-	struct arena *a;
-	struct uuid *parents;
-	size_t n, room;
-};
-
-static int note_waiting(void *ctx, struct span key, struct span value)
-{
-	struct all_waiting *w = ctx;
-	struct uuid *more;
-
-	(void)value;
-	if (key.n != UUID_BYTES)
-		return RC_CORRUPT;
-	if (w->n != 0 && memcmp(w->parents[w->n - 1].b, key.p, UUID_BYTES) == 0)
-		return RC_OK;
-	if (w->n == w->room) {
-		more = arena_zalloc(w->a, 2 * w->room + 16, sizeof(*more));
-		if (more == NULL)
-			return RC_NOMEM;
-		if (w->n != 0)
-			memcpy(more, w->parents, w->n * sizeof(*more));
-		w->parents = more;
-		w->room = 2 * w->room + 16;
-	}
-	memcpy(w->parents[w->n++].b, key.p, UUID_BYTES);
-	return RC_OK;
-}
-
-/* A subtree has moved: that may have opened a ring anywhere. */
-static int free_all(struct update *u)
-{
-	struct all_waiting w = {.a = u->a};
-	size_t i;
-	int rc = store_scan(u->t, STORE_LIMBO, note_waiting, &w);
-
-	for (i = 0; rc == RC_OK && i < w.n; i++)
-		rc = update_free_waiting(u, &w.parents[i]);
 	return rc;
 }
 
@@ -385,7 +211,7 @@ static int put_rows(struct update *u, struct store_nc *nc, const struct update_o
 	if (rc != RC_OK)
 		return rc;
 	if (moves)
-		return free_all(u);
+		return update_free_all(u);
 	return old == NULL ? update_free_waiting(u, &head->uuid) : store_error(u->t);
 }
 
@@ -412,9 +238,9 @@ static int put(struct update *u, struct store_nc *nc)
 	if (rc != RC_OK)
 		return rc;
 	if (uuid_is_zero(&head.parent_uuid))
-		rc = check_root(u, &head, exists && is_root_eid(u, old.eid));
+		rc = check_root(u, &head, exists && update_is_root(u, old.eid));
 	else
-		rc = find_place(u, exists ? old.eid : 0, &head);
+		rc = update_find_place(u, exists ? old.eid : 0, &head);
 	if (rc != RC_OK)
 		return rc;
 	head.moved_usn =
@@ -453,21 +279,7 @@ int update_put(struct update *u)
 
 /* --- remove --- */
 
-/* Its children's changes must still come: they move or go, too. */
-static int park_children(struct update *u, uint64_t eid)
-{
-	uint64_t child;
-	int rc;
-
-	while ((rc = store_child_first(u->t, eid, &child)) == RC_OK) {
-		rc = park(u, child);
-		if (rc != RC_OK)
-			return rc;
-	}
-	return rc == RC_NOTFOUND ? RC_OK : rc;
-}
-
-static int old_name(struct update *u, const struct update_old *old, struct span *out)
+int update_old_name(struct update *u, const struct update_old *old, struct span *out)
 {
 	struct buf dn;
 	int rc;
@@ -497,7 +309,7 @@ int update_erase_placed(struct update *u, uint32_t nc, const struct update_old *
 
 	if (uuid_is_zero(&was->parent_uuid))
 		return result_set(u->why, u->a, LR_UNWILLING, "the organisation's root stays");
-	rc = park_children(u, old->eid);
+	rc = update_park_children(u, old->eid);
 	if (rc == RC_OK)
 		rc = update_names_note(u, old->eid, false, &names);
 	if (rc != RC_OK)
@@ -522,7 +334,7 @@ static int remove_entry(struct update *u, struct store_nc *nc)
 		return rc;
 	dn = u->c->old_dn;
 	if (exists)
-		rc = old_name(u, &old, &dn);
+		rc = update_old_name(u, &old, &dn);
 	if (rc == RC_OK && exists)
 		rc = update_erase_placed(u, nc->number, &old);
 	if (rc != RC_OK)

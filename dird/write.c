@@ -68,7 +68,8 @@ static int apply_part(struct writer *w, struct store_txn *t, struct write_req *r
 	memset(&r->result, 0, sizeof(r->result));
 	if (r->check != NULL)
 		rc = r->check(r, t, &r->result);
-	for (i = 0; rc == RC_OK && i < r->nchanges; i++) {
+	/* behind a position that is held nothing counts */
+	for (i = 0; rc == RC_OK && i < r->nchanges && r->counts[UPDATE_HELD] == 0; i++) {
 		rc = update_apply(t, &w->ctx, &r->changes[i], r->arena, &outcome, &r->result);
 		if (rc == RC_OK)
 			r->counts[outcome]++;

@@ -135,11 +135,13 @@ static int begin_lives(struct dirctl *d, struct store_txn *t, bool is_overruling
 		if (uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC)) {
 			rc = update_begin_life(t, &ctx, &nc.position.nc, &life);
 		} else {
-			update_recover_nc(&nc);
-			store_nc_put(t, &nc);
+			rc = update_recover_nc(t, &ctx, &nc);
 			c.position = nc.position;
-			if (is_overruling)
+			while (rc == RC_OK && is_overruling && nc.is_recovering) {
 				rc = update_apply(t, &ctx, &c, &d->arena, &outcome, &why);
+				if (rc == RC_OK)
+					rc = store_nc_find(t, &c.position.nc, &nc);
+			}
 		}
 		if (rc != RC_OK)
 			return rc;

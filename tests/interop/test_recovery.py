@@ -150,7 +150,7 @@ class Recovery(SitesCase):
         self.check_everywhere("Gone", [])
         self.assertIn("sn: later", self.two.search(ROOT, "(cn=Changed)", "sn"))
         self.assertEqual(len(after), len(before) + 1)
-        self.assertEqual(self.stat(self.one)["epoch"], epoch + 1)
+        self.assertGreater(self.stat(self.one)["epoch"], epoch)
         self.assertIn("repl.recovered", self.one.log("dird"))
 
     def test_03_restore_can_overrule(self):
@@ -219,9 +219,10 @@ class Recovery(SitesCase):
         self.one.start("dird")
         epoch = self.stat(self.one)["epoch"]
         self.one.modify(people("Site1", ["Unasked"]))
-        self.assertEqual(self.stat(self.one)["epoch"], epoch + 1)
+        life = self.stat(self.one)["epoch"]
+        self.assertGreater(life, epoch)
         self.one.modify(people("Site1", ["Unasked2"]))
-        self.assertEqual(self.stat(self.one)["epoch"], epoch + 1)
+        self.assertEqual(self.stat(self.one)["epoch"], life)
         self.hub.start("dird")
         self.converge()
         self.assertLess(self.entries_in(self.hub, "Site1"), 20)

@@ -77,7 +77,7 @@ class Replication(SitesCase):
     def test_01_everything_everywhere(self):
         content = self.converge()
         self.assertGreater(len(content), 3 * PEOPLE)
-        stamps = re.findall(r"^originStamp: (\S+):1:(\d+)$", "\n".join(content), re.M)
+        stamps = re.findall(r"^originStamp: (\S+):\d+:(\d+)$", "\n".join(content), re.M)
         self.assertGreater(len(stamps), 3 * PEOPLE)
         self.assertEqual(len({s[0] for s in stamps}), 4)  # organisation and three sites
 

@@ -46,7 +46,7 @@ static void commit_beside(struct site *s, struct span old, struct change *c, uns
 {
 	struct store_options opt = {.map_bytes = 16 << 20};
 	struct site beside = *s;
-	enum update_outcome outcome;
+	enum update_outcome outcome = UPDATE_APPLIED;
 	struct result result;
 	struct store_txn *t;
 	struct buf why;
@@ -62,7 +62,7 @@ static void commit_beside(struct site *s, struct span old, struct change *c, uns
 	need(store_open(beside.folder, &opt, &beside.store, &why) == RC_OK);
 	buf_fini(&why);
 	need(store_write_begin(beside.store, &t) == RC_OK);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n && outcome != UPDATE_HELD; i++)
 		need(update_apply(t, &s->ctx, &c[i], a, &outcome, &result) == RC_OK);
 	need(store_write_commit(&t) == RC_OK);
 	store_close(&beside.store);

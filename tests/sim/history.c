@@ -11,12 +11,13 @@ struct version {
 	uint64_t usn;
 	size_t item;
 	bool is_dead;
-	uint64_t content;
+	uint64_t content, body; /* body: without name and parent */
 };
 
 struct item {
 	struct uuid uuid;
 	size_t latest; /* its version */
+	bool is_since; /* a client changed it since its home was put back */
 };
 
 struct history {
@@ -28,7 +29,8 @@ struct history {
 	size_t nslots;
 	uint64_t usn;
 	uint32_t epoch;
-	size_t since;         /* versions of before the last restore of the home */
+	struct position lives[1 + POSITION_PAST_MAX]; /* of the home */
+	unsigned nlives;
 	struct history *past; /* what was acknowledged before the last recovery; only versions */
 };
 
@@ -158,19 +160,26 @@ static uint64_t hash_bytes(struct span s, uint64_t h)
 	return h;
 }
 
-/* Name, parent and attributes; their order does not matter. */
-static uint64_t content_of(const struct entry *e)
+/* Attributes; their order does not matter. */
+static uint64_t body_of(const struct entry *e)
 {
-	uint64_t sum = hash_bytes(e->head.rdn, 0xcbf29ce484222325ull);
 	struct entry_attr at;
+	uint64_t sum = 0;
 	unsigned i;
 
-	sum = hash_bytes(span_make(e->head.parent_uuid.b, UUID_BYTES), sum);
 	for (i = 0; i < e->nattrs; i++) {
 		entry_attr_at(e, i, &at);
 		sum += hash_bytes(at.whole, 0x84222325cbf29ce4ull);
 	}
 	return sum;
+}
+
+/* Name, parent and attributes. */
+static uint64_t content_of(const struct entry *e)
+{
+	uint64_t sum = hash_bytes(e->head.rdn, 0xcbf29ce484222325ull);
+
+	return hash_bytes(span_make(e->head.parent_uuid.b, UUID_BYTES), sum) + body_of(e);
 }
 
 static const char *uuid_text(const struct uuid *u)
@@ -183,7 +192,8 @@ static const char *uuid_text(const struct uuid *u)
 
 /* --- taking down --- */
 
-static void note_row(struct history *h, struct store_txn *t, const struct store_change *row)
+static void note_row(struct history *h, struct store_txn *t, const struct store_change *row,
+		     bool is_change)
 {
 	struct version v = {.usn = row->usn, .is_dead = row->is_tombstone, .epoch = row->epoch};
 	struct entry e;
@@ -192,14 +202,16 @@ static void note_row(struct history *h, struct store_txn *t, const struct store_
 		need(store_entry(t, row->eid, &e) == RC_OK);
 		v.epoch = e.head.stamp.epoch;
 		v.content = content_of(&e);
+		v.body = body_of(&e);
 	}
 	v.item = item_of(h, &row->uuid);
+	h->items[v.item].is_since |= is_change;
 	h->items[v.item].latest = h->nversions;
 	h->versions = grow(h->versions, h->nversions, &h->versions_size, sizeof(v));
 	h->versions[h->nversions++] = v;
 }
 
-void history_note(struct context *c, struct store_txn *t)
+static void note_rows(struct context *c, struct store_txn *t, bool is_change)
 {
 	struct history *h = c->history;
 	struct store_txn *own = NULL;
@@ -212,15 +224,21 @@ void history_note(struct context *c, struct store_txn *t)
 	}
 	if (store_nc_find(t, &c->id, &nc) == RC_OK) {
 		while (store_change_next(t, nc.number, h->usn, UINT64_MAX, &row) == RC_OK) {
-			note_row(h, t, &row);
+			note_row(h, t, &row, is_change);
 			h->usn = row.usn;
 		}
 		need(h->usn <= nc.position.usn);
 		h->usn = nc.position.usn;
 		h->epoch = nc.position.epoch;
+		h->nlives = store_nc_lives(&nc, h->lives).n;
 	}
 	if (own != NULL)
 		store_read_end(&own);
+}
+
+void history_note(struct context *c, struct store_txn *t)
+{
+	note_rows(c, t, true);
 }
 
 /* --- is it so here? --- */
@@ -257,7 +275,10 @@ static void check_live(struct site *s, struct context *c, struct store_txn *t,
 	if (e.head.stamp.usn == 0)
 		return; /* taken along by the join */
 	item = item_of(c->history, &e.head.uuid);
-	v = (struct version){e.head.stamp.epoch, e.head.stamp.usn, item, false, content_of(&e)};
+	v = (struct version){.epoch = e.head.stamp.epoch,
+			     .usn = e.head.stamp.usn,
+			     .item = item,
+			     .content = content_of(&e)};
 	if (!had(c->history, &v))
 		sim_fail("site %u: entry %s (%.*s) of %s is not what its home had at %u:%llu",
 			 s->number, uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base,
@@ -282,7 +303,7 @@ static void check_live(struct site *s, struct context *c, struct store_txn *t,
 static void check_dead(struct site *s, struct context *c, const struct store_change *row)
 {
 	size_t item = item_of(c->history, &row->uuid);
-	struct version v = {row->epoch, row->usn, item, true, 0};
+	struct version v = {.epoch = row->epoch, .usn = row->usn, .item = item, .is_dead = true};
 
 	if (!had(c->history, &v))
 		sim_fail("site %u: a tombstone of %s that its home never had: %s %u:%llu",
@@ -338,6 +359,15 @@ static void check_item(struct site *s, struct context *c, struct store_txn *t,
 			 (unsigned long long)v->usn);
 }
 
+/* Has it something that its home has lost, and has not heard of yet? */
+static bool is_held(const struct context *c, const struct store_nc *nc)
+{
+	struct vector lives = {c->history->lives, c->history->nlives};
+
+	return c->history->past != NULL && nc->position.epoch != 0 &&
+	       !lives_include(&lives, &nc->position);
+}
+
 void history_check(struct site *s, struct context *c)
 {
 	struct store_change row;
@@ -350,7 +380,7 @@ void history_check(struct site *s, struct context *c)
 		return;
 	w.checked++;
 	need(store_read_begin(s->store, &t) == RC_OK);
-	if (store_nc_find(t, &c->id, &nc) == RC_OK) {
+	if (store_nc_find(t, &c->id, &nc) == RC_OK && !is_held(c, &nc)) {
 		while (store_change_next(t, nc.number, at, UINT64_MAX, &row) == RC_OK) {
 			at = row.usn;
 			if (row.is_tombstone)
@@ -376,6 +406,7 @@ void history_restored(struct site *s)
 	struct store_nc nc;
 	struct context *c;
 	unsigned i;
+	size_t k;
 
 	for (i = 0; i < w.ncontexts; i++) {
 		c = &w.contexts[i];
@@ -386,13 +417,29 @@ void history_restored(struct site *s)
 		if (c->home != s)
 			continue;
 		c->is_adrift = true;
-		c->history->since = c->history->nversions;
+		for (k = 0; k < c->history->nitems; k++)
+			c->history->items[k].is_since = false;
 		c->history->usn = 0;
 		need(store_read_begin(s->store, &t) == RC_OK);
 		if (store_nc_find(t, &c->id, &nc) == RC_OK)
 			c->history->usn = nc.position.usn;
 		store_read_end(&t);
 	}
+}
+
+void history_adrift(const struct uuid *nc)
+{
+	struct context *c = w.contexts;
+
+	while (!uuid_eq(&c->id, nc))
+		c++;
+	c->is_adrift = true;
+}
+
+/* It may have been moved: its parent was deleted in the life that was lost. */
+static bool is_same(const struct version *v, const struct entry *e)
+{
+	return content_of(e) == v->content || body_of(e) == v->body;
 }
 
 /* Was the item's last state acknowledged since the restore? Then the home has it. */
@@ -404,12 +451,15 @@ static void check_kept(struct context *c, struct store_txn *t, size_t i)
 	uint64_t eid;
 	bool is_there = store_by_uuid(t, &h->items[i].uuid, &eid) == RC_OK;
 
-	if (h->items[i].latest < h->since)
+	if (!h->items[i].is_since)
 		return;
 	need(!is_there || store_entry(t, eid, &e) == RC_OK);
-	if (is_there == v->is_dead || (is_there && content_of(&e) != v->content))
-		sim_fail("site %u: %s of %s, answered after the restore, is lost by the recovery",
-			 c->home->number, uuid_text(&h->items[i].uuid), c->base);
+	if (is_there == v->is_dead || (is_there && !is_same(v, &e)))
+		sim_fail(
+			"site %u: %s of %s, %s after the restore at %u:%llu, is %s by the recovery",
+			c->home->number, uuid_text(&h->items[i].uuid), c->base,
+			v->is_dead ? "deleted" : "written", v->epoch, (unsigned long long)v->usn,
+			is_there ? "there as it was" : "lost");
 }
 
 /* What the home has not is gone, whoever had it. */
@@ -471,7 +521,7 @@ void history_recovered(struct site *s, const struct uuid *nc)
 	for (i = 0; i < h->nitems; i++)
 		check_kept(c, t, i);
 	begin_generation(h);
-	history_note(c, t);
+	note_rows(c, t, false);
 	if (h->nversions != 0)
 		qsort(h->versions, h->nversions, sizeof(*h->versions), version_cmp);
 	for (i = 0; i < h->nversions; i++)
@@ -506,6 +556,8 @@ void history_positions(struct site *s)
 			sim_fail("site %u: position of %s went from %u:%llu to %u:%llu", s->number,
 				 w.contexts[i].base, last->epoch, (unsigned long long)last->usn,
 				 nc.position.epoch, (unsigned long long)nc.position.usn);
+		if (is_held(&w.contexts[i], &nc))
+			continue;
 		if (nc.position.epoch > w.contexts[i].history->epoch ||
 		    (nc.position.usn > w.contexts[i].history->usn &&
 		     (w.contexts[i].history->past == NULL ||

@@ -4,7 +4,6 @@
 
 #include "dird/sync_session.h"
 
-#define HEARTBEAT_MS 10000
 #define LINGER_MS 30000 /* a provider may not hear of a lost client for so long */
 
 enum stage {
@@ -427,7 +426,9 @@ static void lost(struct conn *c, const char *why)
 static void read_vector(struct conn *c, struct arena *a, struct vector *v, struct uuid *own,
 			unsigned *nown)
 {
+	struct position room[1 + POSITION_PAST_MAX];
 	uint32_t number = 0;
+	struct vector lives;
 	struct store_nc nc;
 	struct store_txn *t;
 
@@ -435,7 +436,10 @@ static void read_vector(struct conn *c, struct arena *a, struct vector *v, struc
 	while (store_nc_next(t, &number, &nc) == RC_OK) {
 		if (uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC))
 			continue;
-		need(vector_put(v, a, nc.is_recovering ? &nc.before : &nc.position) == RC_OK);
+		lives = store_nc_lives(&nc, room);
+		if (!nc.is_own)
+			lives.n = 1;
+		need(vector_put_lives(v, a, &lives) == RC_OK);
 		if (nc.is_own)
 			own[(*nown)++] = nc.position.nc;
 	}
@@ -594,6 +598,8 @@ static void write_batch(struct conn *c)
 		check_touched(s, &c->written);
 		if (w.only_moves)
 			history_check_view(s);
+		if (s->is_held)
+			fail(c, "held");
 	} else if (plant != PLANT_FAILED_BATCH_SKIPPED) {
 		fail(c, "a write failed");
 	}

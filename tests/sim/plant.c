@@ -29,6 +29,7 @@ const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_JOIN_CLAIMS] = "join-claims",
 	[PLANT_NAME_TWICE] = "name-twice",
 	[PLANT_RESTORE_UNNOTICED] = "restore-unnoticed",
+	[PLANT_SINCE_NOT_STAMPED] = "since-not-stamped",
 };
 
 /* An older state of an entry takes the place of a newer one. */
@@ -159,6 +160,22 @@ void plant_join(struct site *s, struct site *partner)
 	store_read_end(&from);
 }
 
+/* Everything behind the branch point keeps its stamp. */
+static int apply_unstamped(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
+			   enum update_outcome *outcome, struct result *why)
+{
+	struct store_nc nc;
+	int rc;
+
+	if (store_nc_find(t, &c->position.nc, &nc) != RC_OK || !nc.is_own || nc.is_recovering)
+		return update_apply(t, &s->ctx, c, a, outcome, why);
+	rc = update_recover_nc(t, &s->ctx, &nc);
+	nc.common = nc.npast > 1 ? nc.past[1].usn : 0;
+	store_nc_put(t, &nc);
+	*outcome = UPDATE_APPLIED;
+	return rc;
+}
+
 int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
 		enum update_outcome *outcome, struct result *why)
 {
@@ -184,6 +201,8 @@ int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct ar
 		return apply_keeping_floor(s, t, c, a, outcome, why);
 	if (plant == PLANT_COLLECTED_QUIETLY && c->kind == CHANGE_COLLECT)
 		return collect_quietly(t, c);
+	if (plant == PLANT_SINCE_NOT_STAMPED && c->kind == CHANGE_ROLLED_BACK)
+		return apply_unstamped(s, t, c, a, outcome, why);
 	if (plant == PLANT_LIVES_MIXED && c->kind == CHANGE_POSITION)
 		mix_lives(t, c);
 	rc = update_apply(t, &s->ctx, c, a, outcome, why);

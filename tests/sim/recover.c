@@ -54,25 +54,50 @@ void writer_release(struct writer *writer, const struct vector *unconfirmed)
 	      unconfirmed != NULL ? ", nobody could be asked" : "");
 }
 
+static bool is_recovering(struct site *s, const struct uuid *nc)
+{
+	struct store_txn *t;
+	struct store_nc now;
+
+	need(store_read_begin(s->store, &t) == RC_OK);
+	need(store_nc_find(t, nc, &now) == RC_OK);
+	store_read_end(&t);
+	return now.is_recovering;
+}
+
+/* Has it changed anything? */
+static bool look_at_finding(struct site *s, const struct change *c)
+{
+	bool recovering = is_recovering(s, &c->position.nc);
+
+	trace("site %u: %s", s->number,
+	      c->kind == CHANGE_ROLLED_BACK ? "was put back"
+	      : recovering                  ? "recovers"
+					    : "recovered");
+	if (c->kind == CHANGE_ROLLED_BACK && recovering)
+		history_adrift(&c->position.nc);
+	if (c->kind == CHANGE_RECOVERED && !recovering)
+		history_recovered(s, &c->position.nc);
+	return recovering || c->kind == CHANGE_RECOVERED;
+}
+
 /* What repl_recover.c has found out is written. */
 void recover_run(struct site *s)
 {
-	struct write_req *req = s->finding;
+	struct write_req *req;
 	unsigned i;
 
-	if (req == NULL || !s->is_up || s->power_is_lost)
+	if (!s->is_up || s->power_is_lost)
+		return;
+	repl_recover_tick(&s->repl);
+	req = s->finding;
+	if (req == NULL)
 		return;
 	s->finding = NULL;
 	memset(req->counts, 0, sizeof(req->counts));
 	req->rc = site_apply(s, req->changes, req->nchanges, req->arena, &req->result);
-	for (i = 0; req->rc == RC_OK && i < req->nchanges; i++) {
-		trace("site %u: %s", s->number,
-		      req->changes[i].kind == CHANGE_RECOVERED ? "recovered" : "was put back");
-		if (req->changes[i].kind == CHANGE_RECOVERED)
-			history_recovered(s, &req->changes[i].position.nc);
-	}
-	if (req->rc == RC_OK)
-		req->counts[UPDATE_APPLIED] = req->nchanges;
+	for (i = 0; req->rc == RC_OK && i < req->nchanges; i++)
+		req->counts[UPDATE_APPLIED] += look_at_finding(s, &req->changes[i]);
 	net_committed(s);
 	req->done(req);
 }
@@ -93,7 +118,9 @@ void recover_start(struct site *s)
 	r->unconfirmed = (struct vector){NULL, 0};
 	r->is_read = r->is_settled = r->is_recovering = r->is_released = r->is_finding = false;
 	r->nfindings = 0;
-	for (p = r->peers; p != NULL; p = p->next)
-		p->has_told = p->has_answered = false;
+	for (p = r->peers; p != NULL; p = p->next) {
+		p->has_told = p->has_answered = p->has_given = p->is_unlooked = false;
+		p->recover_ms = 0;
+	}
 	repl_recover_start(r);
 }

@@ -106,7 +106,8 @@ static void crash(struct site *s)
 {
 	if (!s->is_up)
 		return;
-	trace("site %u crashes", s->number);
+	s->server.was_stopped = !s->is_restored && !s->power_is_lost && chance(3);
+	trace("site %u %s", s->number, s->server.was_stopped ? "stops" : "crashes");
 	net_site_down(s);
 	site_close(s);
 	plant_lose_sync(s);
@@ -196,7 +197,7 @@ static void write_somewhere(void)
 /* Somebody brings an older state back. */
 static void restore(struct site *s)
 {
-	if (s == NULL || !s->is_up || s->backup.n == 0 || w.restores != 0)
+	if (s == NULL || !s->is_up || s->backup.n == 0 || w.restores == w.most_restores)
 		return;
 	s->is_restored = true;
 	crash(s);
@@ -234,14 +235,8 @@ static void go_wrong(void)
 
 static void back_up(struct site *s)
 {
-	unsigned i;
-
-	if (!s->is_up || !s->is_member || s->power_is_lost || !s->is_released)
+	if (!s->is_up || !s->is_member || s->power_is_lost)
 		return;
-	for (i = 0; i < w.ncontexts; i++) {
-		if (w.contexts[i].home == s && w.contexts[i].is_adrift)
-			return;
-	}
 	disk_backup(s);
 	trace("site %u is backed up", s->number);
 }
@@ -255,7 +250,7 @@ static void step(void)
 		write_somewhere();
 	if (chance(25))
 		go_wrong();
-	if (w.backed_up == NULL && chance(30))
+	if (chance(30))
 		site_collect(&w.sites[draw(w.nsites)]);
 	if (w.backed_up != NULL && chance(100))
 		back_up(w.backed_up);
@@ -285,7 +280,7 @@ static bool is_equal(void)
 		for (j = 0; j < w.ncontexts && equal; j++)
 			equal = store_nc_find(t, &w.contexts[j].id, &nc) == RC_OK &&
 				!nc.is_recovering && nc.position.usn == at[j].usn &&
-				nc.position.epoch == at[j].epoch;
+				position_same_life(&nc.position, &at[j]);
 		store_read_end(&t);
 	}
 	return equal;
@@ -411,7 +406,7 @@ static const char usage[] =
 	"  --plant NAME  with this bug; exit status 0 when it is found\n"
 	"  --plants      list the bugs\n"
 	"  --topology T  hub, chain, ring, mesh or random, of --sites N (up to 50)\n"
-	"  --restores    one site is put back to older backups\n"
+	"  --restores    one site is put back to older backups, up to four times\n"
 	"  --ring        count what a change costs in a calm ring of five\n"
 	"  --moves N     N steps of moves and names used again, looked at by readers\n";
 

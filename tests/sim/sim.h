@@ -28,6 +28,7 @@
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 
 #define SIM_SITES 50
+#define HEARTBEAT_MS 10000
 #define SIM_CONTEXTS (SIM_SITES + 1) /* the sites' own, then the organisation's */
 #define SIM_ROOT "o=Example"
 
@@ -60,6 +61,7 @@ struct site {
 	struct buf backup;         /* its database at some earlier time */
 	bool is_restored;          /* the next start is with that one */
 	bool is_released;          /* clients may write */
+	bool is_held;              /* the last changes ended with a position that is held */
 	struct write_req *finding; /* of dird/repl_recover.c, to be written */
 	struct buf before;         /* with a planted bug: its database before the last commit */
 	struct position last[SIM_CONTEXTS];
@@ -91,7 +93,8 @@ struct world {
 	struct link links[2 * SIM_SITES * SIM_SITES];
 	bool is_cut[SIM_SITES][SIM_SITES];
 	bool is_quiet;          /* nothing goes wrong any more */
-	struct site *backed_up; /* may be restored, and tombstones outlive that; NULL: nobody is */
+	struct site *backed_up; /* may be restored; NULL: nobody is */
+	unsigned most_restores;
 	bool only_moves; /* writes are moves and names used again, and readers look all the time */
 	struct conn *conns;
 	/* totals, for the reader */
@@ -183,6 +186,8 @@ void history_note(struct context *c, struct store_txn *t);
 void history_check(struct site *s, struct context *c);
 /** The site was put back: it begins from what it has now. */
 void history_restored(struct site *s);
+/** A home has heard of what it lost: until it has recovered, others may have more. */
+void history_adrift(const struct uuid *nc);
 /** The home has recovered: what it has now is what counts. Nothing that was acknowledged since the
  * restore may be missing. */
 void history_recovered(struct site *s, const struct uuid *nc);
@@ -238,6 +243,7 @@ enum plant {
 	PLANT_JOIN_CLAIMS,
 	PLANT_NAME_TWICE,
 	PLANT_RESTORE_UNNOTICED,
+	PLANT_SINCE_NOT_STAMPED,
 	PLANT_COUNT
 };
 extern enum plant plant;

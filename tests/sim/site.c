@@ -39,7 +39,11 @@ void site_create(struct site *s, unsigned number, const char *folder)
 	arena_init(&s->arena);
 	s->ctx = (struct update_context){
 		.schema = sim_schema, .root = dn_of(&s->arena, SIM_ROOT), .random = fill_random};
-	s->server = (struct server){.schema = sim_schema, .clock = &sim_clock, .repl = &s->repl};
+	s->server = (struct server){.schema = sim_schema,
+				    .clock = &sim_clock,
+				    .repl = &s->repl,
+				    .config.heartbeat_ms = HEARTBEAT_MS,
+				    .was_stopped = true};
 	s->repl.server = &s->server;
 	buf_init(&s->image, SIZE_MAX);
 	buf_init(&s->before, SIZE_MAX);
@@ -133,9 +137,11 @@ int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, st
 		return RC_IO;
 	need(store_write_begin(s->store, &t) == RC_OK);
 	s->ctx.wall_us = wall_us(NULL) + s->wall_offset_us;
-	for (i = 0; i < n && rc == RC_OK; i++) {
+	s->is_held = false;
+	for (i = 0; i < n && rc == RC_OK && !s->is_held; i++) {
 		outcome = UPDATE_APPLIED;
 		rc = plant_apply(s, t, &c[i], a, &outcome, why);
+		s->is_held = rc == RC_OK && outcome == UPDATE_HELD;
 		w.parked += outcome == UPDATE_PARKED;
 		w.foreign += outcome == UPDATE_FOREIGN_OWN;
 		w.applied += rc == RC_OK && outcome == UPDATE_APPLIED && c[i].kind == CHANGE_PUT;
@@ -410,6 +416,18 @@ void site_begin_life(struct context *c)
 	net_committed(c->home);
 }
 
+/* What a home deletes and forgets before it has heard of what it lost may come back. */
+static bool is_adrift(const struct site *s)
+{
+	unsigned i;
+
+	for (i = 0; i < w.ncontexts; i++) {
+		if (w.contexts[i].home == s && w.contexts[i].is_adrift)
+			return true;
+	}
+	return false;
+}
+
 void site_collect(struct site *s)
 {
 	struct uuid old[64], at = {{0}};
@@ -419,7 +437,7 @@ void site_collect(struct site *s)
 	struct arena a;
 	unsigned n;
 
-	if (!s->is_up)
+	if (!s->is_up || is_adrift(s))
 		return;
 	need(store_read_begin(s->store, &t) == RC_OK);
 	need(store_tombstones_before(t, s->ctx.wall_us - draw(60) * 1000000ll, 1000, &at, old, 64,

@@ -128,6 +128,7 @@ void world_open(uint64_t seed, const struct shape *shape, const char *folder)
 	if (!shape->is_calm && w.nsites > 2 && chance(3))
 		late = 1 + draw(2);
 	w.backed_up = shape->has_restores ? &w.sites[draw(w.nsites)] : NULL;
+	w.most_restores = chance(2) ? 1 : 1 + draw(4);
 	topology = make_topology(shape->topology);
 	for (i = 0; i < w.ncontexts; i++)
 		history_create(&w.contexts[i]);

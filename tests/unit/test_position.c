@@ -51,6 +51,67 @@ static void lives(void **state)
 	assert_false(position_same_life(&a, &b));
 }
 
+static void lives_of_a_context(void **state)
+{
+	struct position at[4], p;
+	struct vector a = {at, 0}, b = {&p, 1}, v = {NULL, 0}, found;
+	struct arena arena;
+	unsigned n = 0, i;
+
+	(void)state;
+	arena_init(&arena);
+	p = position_of(1, 5, 100);
+	lives_add(at, &n, 4, &p);
+	p = position_of(1, 3, 40);
+	lives_add(at, &n, 4, &p);
+	p = position_of(1, 4, 80);
+	lives_add(at, &n, 4, &p);
+	p.usn = 70; /* never back */
+	lives_add(at, &n, 4, &p);
+	assert_int_equal(n, 3);
+	assert_true(at[0].epoch == 5 && at[1].epoch == 4 && at[2].epoch == 3);
+	a.n = n;
+	p.usn = 80;
+	assert_true(lives_include(&a, &p));
+	assert_int_equal(lives_shared(&a, &b), 80);
+	p.usn = 81;
+	assert_false(lives_include(&a, &p));
+	assert_int_equal(lives_shared(&a, &b), 80);
+	p.invocation = uuid_of(99); /* another one of that epoch */
+	assert_false(lives_include(&a, &p));
+	assert_int_equal(lives_shared(&a, &b), 0);
+	memset(&p.invocation, 0, sizeof(p.invocation)); /* whichever */
+	p.usn = 80;
+	assert_true(lives_include(&a, &p));
+	p = position_of(1, 2, 1);
+	assert_false(lives_include(&a, &p));
+	p = position_done_with(&at[0].nc, 2);
+	lives_add(at, &n, 4, &p);
+	a.n = n;
+	p = position_of(1, 2, 1000);
+	assert_true(lives_include(&a, &p));
+	assert_int_equal(lives_shared(&a, &b), 0);
+	/* a new one takes the oldest one's place */
+	p = position_of(1, 7, 200);
+	lives_add(at, &n, 4, &p);
+	assert_true(n == 4 && at[0].epoch == 7 && at[3].epoch == 3);
+
+	for (i = 1; i < 4; i++) {
+		p = position_of((uint8_t)i, 9, i);
+		assert_int_equal(vector_put(&v, &arena, &p), RC_OK);
+	}
+	assert_int_equal(vector_put_lives(&v, &arena, &a), RC_OK);
+	assert_int_equal(v.n, 6);
+	found = vector_lives(&v, &at[0].nc);
+	assert_true(found.n == 4 && found.at[0].epoch == 7 && found.at[3].epoch == 3);
+	assert_int_equal(vector_find(&v, &at[0].nc)->epoch, 7);
+	p = position_of(1, 8, 1);
+	assert_int_equal(vector_put(&v, &arena, &p), RC_OK);
+	assert_int_equal(v.n, 3);
+	assert_int_equal(vector_find(&v, &p.nc)->epoch, 8);
+	arena_fini(&arena);
+}
+
 static void vector_stays_ordered(void **state)
 {
 	static const uint8_t order[] = {5, 1, 9, 5, 3, 1, 7};
@@ -210,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		unit_heap_test(covers),
 		unit_heap_test(lives),
+		unit_heap_test(lives_of_a_context),
 		unit_heap_test(vector_stays_ordered),
 		unit_heap_test(cookie_round_trip),
 		unit_heap_test(cookie_refuses),

@@ -183,6 +183,17 @@ static struct change change_of(struct pair *p, const char *dn)
 	return p->to.last;
 }
 
+static struct position position_of(struct pair *p, const struct uuid *id)
+{
+	struct store_txn *t;
+	struct store_nc nc;
+
+	assert_int_equal(store_read_begin(p->from.store, &t), RC_OK);
+	assert_int_equal(store_nc_find(t, id, &nc), RC_OK);
+	store_read_end(&t);
+	return nc.position;
+}
+
 static int apply(struct pair *p, struct change c, enum update_outcome want)
 {
 	int rc;
@@ -399,6 +410,7 @@ static void tombstones_are_collected(void **state)
 {
 	struct pair *p = *state;
 	struct change collect = {.kind = CHANGE_COLLECT}, c;
+	struct position done;
 	struct store_txn *t;
 	struct store_nc nc;
 	struct stamp s;
@@ -410,8 +422,11 @@ static void tombstones_are_collected(void **state)
 	c = remove_of(p, "cn=a," SITE);
 	gone[0] = c.uuid;
 	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+	done = position_done_with(&c.stamp.nc, 8);
 	p->to.last = (struct change){.kind = CHANGE_POSITION,
-				     .position = {c.stamp.nc, 9, {{9}}, c.stamp.usn}};
+				     .position = {c.stamp.nc, 9, {{9}}, c.stamp.usn},
+				     .past = &done,
+				     .npast = 1};
 	assert_int_equal(base_apply(&p->to), 0);
 	c = remove_of(p, "cn=b," SITE);
 	c.stamp.epoch = 9;
@@ -451,7 +466,8 @@ static void removal_ends_quarantine(void **state)
 	c.uuid.b[0] ^= 2;
 	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
 	c.kind = CHANGE_KEEP_ONLY; /* a present phase that does not name it */
-	c.position = (struct position){.nc = c.stamp.nc, .epoch = 1, .usn = c.stamp.usn};
+	c.position = position_of(p, &c.stamp.nc);
+	c.position.usn = c.stamp.usn;
 	p->to.last = c;
 	assert_int_equal(base_apply(&p->to), 0);
 	c.kind = CHANGE_POSITION;
@@ -487,6 +503,7 @@ static void quarantine_is_retried(void **state)
 	struct pair *p = *state;
 	struct change c, retry = {.kind = CHANGE_RETRY};
 	struct store_quarantined before, after;
+	struct position done;
 
 	carry_all(p);
 	c = change_of(p, "cn=Recipients," SITE);
@@ -494,8 +511,11 @@ static void quarantine_is_retried(void **state)
 	c.poison = "as the writer found it";
 	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
 	/* the position has gone over it */
+	done = position_done_with(&c.stamp.nc, 8);
 	p->to.last = (struct change){.kind = CHANGE_POSITION,
-				     .position = {c.stamp.nc, 9, {{9}}, c.stamp.usn}};
+				     .position = {c.stamp.nc, 9, {{9}}, c.stamp.usn},
+				     .past = &done,
+				     .npast = 1};
 	assert_int_equal(base_apply(&p->to), 0);
 	assert_int_equal(apply(p, retry, UPDATE_APPLIED), 0);
 	assert_int_equal(quarantined(p, NULL), 0);
@@ -536,18 +556,56 @@ static void unknown_attributes(void **state)
 static void positions_only_grow(void **state)
 {
 	struct pair *p = *state;
-	struct change c = {.kind = CHANGE_POSITION};
+	struct change c = {.kind = CHANGE_POSITION}, site = change_of(p, SITE);
+	struct position past;
 
 	carry_all(p);
-	c.position = (struct position){change_of(p, SITE).stamp.nc, 1, {{9}}, 50};
-	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0); /* other invocation: another life */
+	c.position = past = position_of(p, &site.stamp.nc);
+	c.position.usn = 50;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
 	c.position.usn = 49;
 	assert_int_equal(apply(p, c, UPDATE_DUPLICATE), 0);
 	c.position.epoch = 0;
 	c.position.usn = 90;
 	assert_int_equal(apply(p, c, UPDATE_DUPLICATE), 0);
+	/* a life that has lost what is here is not taken, one that has it is */
 	c.position.epoch = 2;
 	c.position.usn = 10;
+	c.past = &past;
+	past.usn = 49;
+	assert_int_equal(apply(p, c, UPDATE_HELD), 0);
+	c.npast = 1;
+	assert_int_equal(apply(p, c, UPDATE_HELD), 0);
+	past.usn = 50;
+	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
+}
+
+/* A cut session has brought a row of a life that the present one does not know. */
+static void rows_beyond_are_held(void **state)
+{
+	struct pair *p = *state;
+	struct change c, put;
+	struct position past[2];
+
+	carry_all(p);
+	put = change_of(p, "cn=Recipients," SITE);
+	put.uuid.b[0] ^= 1;
+	put.rdn = SPAN_LIT("cn=lost");
+	put.stamp.epoch = 5;
+	put.stamp.usn += 10;
+	assert_int_equal(apply(p, put, UPDATE_APPLIED), 0);
+	past[0] = (struct position){.nc = put.stamp.nc, .epoch = 5, .usn = put.stamp.usn - 1};
+	past[1] = position_of(p, &put.stamp.nc);
+	c = (struct change){.kind = CHANGE_POSITION,
+			    .position = {put.stamp.nc, 7, {{7}}, 100},
+			    .past = past,
+			    .npast = 2};
+	assert_int_equal(apply(p, c, UPDATE_HELD), 0);
+	c.kind = CHANGE_KEEP_ONLY;
+	assert_int_equal(apply(p, c, UPDATE_HELD), 0);
+	assert_true(is_there(&p->to, "cn=lost," SITE));
+	c.kind = CHANGE_POSITION;
+	past[0].usn++;
 	assert_int_equal(apply(p, c, UPDATE_APPLIED), 0);
 }
 
@@ -712,6 +770,7 @@ int main(void)
 		unit_pair_test(quarantine_is_retried),
 		unit_pair_test(unknown_attributes),
 		unit_pair_test(positions_only_grow),
+		unit_pair_test(rows_beyond_are_held),
 		unit_pair_test(keep_only),
 		unit_pair_test(stubs_of_a_join),
 		unit_pair_test(a_name_becomes_free),
