@@ -145,16 +145,16 @@ static uint32_t put_labels(const struct search *s, uint32_t first, struct graph_
 {
 	uint32_t e = first, parent = GRAPH_NONE;
 	bool ims = true;
-	uint32_t hops = 0;
+	uint32_t hops = 1;
 
-	for (; e != GRAPH_NONE; e = s->via[s->g->edges[e].to]) {
+	for (; e != GRAPH_NONE; e = s->via[s->g->edges[e].to], hops++) {
 		ims = ims && s->g->m->connectors[s->g->edges[e].connector].kind == MODEL_IMS;
 		r->labels[r->nlabels] = (struct graph_label){
 			.first = first,
 			.edge = e,
 			.parent = parent,
 			.next = GRAPH_NONE,
-			.hops = ++hops,
+			.hops = hops,
 			.all_ims = ims,
 		};
 		parent = r->nlabels++;
