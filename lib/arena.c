@@ -1,6 +1,5 @@
 #include "lib/arena.h"
 
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,9 +13,6 @@ struct arena_chunk {
 	size_t size;
 	max_align_t data[];
 };
-
-/* The most that glibc takes for M_MMAP_THRESHOLD. */
-#define MMAP_THRESHOLD_MAX_BYTES (32 * 1024 * 1024)
 
 static atomic_long live_blocks;
 static atomic_long fail_countdown;
@@ -73,18 +69,6 @@ char *mem_strdup(const char *s)
 long mem_live_blocks(void)
 {
 	return atomic_load(&live_blocks);
-}
-
-void mem_keep(int bytes)
-{
-#ifdef M_TRIM_THRESHOLD
-	int largest = bytes < MMAP_THRESHOLD_MAX_BYTES ? bytes : MMAP_THRESHOLD_MAX_BYTES;
-
-	(void)mallopt(M_TRIM_THRESHOLD, bytes);
-	(void)mallopt(M_MMAP_THRESHOLD, largest);
-#else
-	(void)bytes;
-#endif
 }
 
 void mem_fail_at(long n)

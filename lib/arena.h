@@ -54,11 +54,5 @@ char *mem_strdup(const char *s);
 /** Blocks allocated and not yet freed, in the whole process. */
 long mem_live_blocks(void);
 
-/**
- * Freed memory of up to so many bytes stays with the process, in large blocks, too: for one that
- * needs the same amount again and again, and would have the kernel clear it each time.
- */
-void mem_keep(int bytes);
-
 /** Make the n-th allocation from now fail (1 = the next one); 0 switches the fault off. */
 void mem_fail_at(long n);

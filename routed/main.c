@@ -8,9 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Two tables of 10,000 sites and what computing one takes. */
-#define TABLE_MEMORY_BYTES (64 << 20)
-
 enum { EXIT_BAD_START = 1, EXIT_BAD_USAGE = 2 };
 
 static const char usage[] =
@@ -86,7 +83,6 @@ int main(int argc, char **argv)
 	/* libldap must not take anything from ldap.conf or LDAP* variables. */
 	(void)setenv("LDAPNOINIT", "1", 1);
 	(void)signal(SIGPIPE, SIG_IGN);
-	mem_keep(TABLE_MEMORY_BYTES);
 	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
 		switch (c) { /* option letters */
 		case 'c':
