@@ -88,9 +88,10 @@ class Routed:
         if self.process.poll() is not None:
             raise AssertionError(f"routed ended: {self.process.returncode}\n{self.log()}")
         try:
-            with socket.socket(socket.AF_UNIX) as s:
-                s.connect(self.socketmap)
-                return True
+            for path in (self.socketmap, self.path("routed", "control")):
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.connect(path)
+            return True
         except OSError:
             return False
 
