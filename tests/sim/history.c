@@ -1,40 +1,11 @@
-#include "tests/sim/sim.h"
+#include "tests/sim/history.h"
 
 #include <stdlib.h>
 
 #include "dird/check.h"
 #include "dird/store_int.h"
 
-/* An entry, or its tombstone, as its home had it. */
-struct version {
-	uint32_t epoch;
-	uint64_t usn;
-	size_t item;
-	bool is_dead;
-	uint64_t content, body; /* body: without name and parent */
-};
-
-struct item {
-	struct uuid uuid;
-	size_t latest; /* its version */
-	bool is_since; /* a client changed it since its home was put back */
-};
-
-struct history {
-	struct version *versions; /* in order of epoch and usn */
-	size_t nversions, versions_size;
-	struct item *items;
-	size_t nitems, items_size;
-	uint32_t *slots; /* hash: item + 1 */
-	size_t nslots;
-	uint64_t usn;
-	uint32_t epoch;
-	struct position lives[1 + POSITION_PAST_MAX]; /* of the home */
-	unsigned nlives;
-	struct history *past; /* what was acknowledged before the last recovery; only versions */
-};
-
-static void *grow(void *at, size_t n, size_t *size, size_t bytes)
+void *history_grow(void *at, size_t n, size_t *size, size_t bytes)
 {
 	if (n < *size)
 		return at;
@@ -100,14 +71,14 @@ static size_t item_of(struct history *h, const struct uuid *u)
 	more_slots(h);
 	slot = slot_of(h, u);
 	if (h->slots[slot] == 0) {
-		h->items = grow(h->items, h->nitems, &h->items_size, sizeof(*h->items));
+		h->items = history_grow(h->items, h->nitems, &h->items_size, sizeof(*h->items));
 		h->items[h->nitems++] = (struct item){.uuid = *u};
 		h->slots[slot] = h->nitems;
 	}
 	return h->slots[slot] - 1;
 }
 
-static int version_cmp(const void *x, const void *y)
+int history_version_cmp(const void *x, const void *y)
 {
 	const struct version *a = x, *b = y;
 
@@ -125,12 +96,12 @@ static bool has(const struct history *h, const struct version *v)
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (version_cmp(&h->versions[mid], v) < 0)
+		if (history_version_cmp(&h->versions[mid], v) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	for (; lo < h->nversions && version_cmp(&h->versions[lo], v) == 0; lo++) {
+	for (; lo < h->nversions && history_version_cmp(&h->versions[lo], v) == 0; lo++) {
 		const struct version *at = &h->versions[lo];
 
 		if (at->item == v->item && at->is_dead == v->is_dead &&
@@ -161,7 +132,7 @@ static uint64_t hash_bytes(struct span s, uint64_t h)
 }
 
 /* Attributes; their order does not matter. */
-static uint64_t body_of(const struct entry *e)
+uint64_t history_body(const struct entry *e)
 {
 	struct entry_attr at;
 	uint64_t sum = 0;
@@ -175,14 +146,14 @@ static uint64_t body_of(const struct entry *e)
 }
 
 /* Name, parent and attributes. */
-static uint64_t content_of(const struct entry *e)
+uint64_t history_content(const struct entry *e)
 {
 	uint64_t sum = hash_bytes(e->head.rdn, 0xcbf29ce484222325ull);
 
-	return hash_bytes(span_make(e->head.parent_uuid.b, UUID_BYTES), sum) + body_of(e);
+	return hash_bytes(span_make(e->head.parent_uuid.b, UUID_BYTES), sum) + history_body(e);
 }
 
-static const char *uuid_text(const struct uuid *u)
+const char *history_uuid_text(const struct uuid *u)
 {
 	static char text[UUID_TEXT_BYTES];
 
@@ -201,17 +172,17 @@ static void note_row(struct history *h, struct store_txn *t, const struct store_
 	if (!row->is_tombstone) {
 		need(store_entry(t, row->eid, &e) == RC_OK);
 		v.epoch = e.head.stamp.epoch;
-		v.content = content_of(&e);
-		v.body = body_of(&e);
+		v.content = history_content(&e);
+		v.body = history_body(&e);
 	}
 	v.item = item_of(h, &row->uuid);
 	h->items[v.item].is_since |= is_change;
 	h->items[v.item].latest = h->nversions;
-	h->versions = grow(h->versions, h->nversions, &h->versions_size, sizeof(v));
+	h->versions = history_grow(h->versions, h->nversions, &h->versions_size, sizeof(v));
 	h->versions[h->nversions++] = v;
 }
 
-static void note_rows(struct context *c, struct store_txn *t, bool is_change)
+void history_note_rows(struct context *c, struct store_txn *t, bool is_change)
 {
 	struct history *h = c->history;
 	struct store_txn *own = NULL;
@@ -238,7 +209,7 @@ static void note_rows(struct context *c, struct store_txn *t, bool is_change)
 
 void history_note(struct context *c, struct store_txn *t)
 {
-	note_rows(c, t, true);
+	history_note_rows(c, t, true);
 }
 
 /* --- is it so here? --- */
@@ -278,24 +249,24 @@ static void check_live(struct site *s, struct context *c, struct store_txn *t,
 	v = (struct version){.epoch = e.head.stamp.epoch,
 			     .usn = e.head.stamp.usn,
 			     .item = item,
-			     .content = content_of(&e)};
+			     .content = history_content(&e)};
 	if (!had(c->history, &v))
 		sim_fail("site %u: entry %s (%.*s) of %s is not what its home had at %u:%llu",
-			 s->number, uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base,
+			 s->number, history_uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base,
 			 e.head.stamp.epoch, (unsigned long long)e.head.stamp.usn);
 	seen = seen_at(s, c - w.contexts, item);
 	if (seen->is_gone)
 		sim_fail("site %u: entry %s (%.*s) of %s was gone and is there again", s->number,
-			 uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base);
+			 history_uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base);
 	if (seen->was_there && stamp_is_less(&e.head.stamp, &seen->stamp))
 		sim_fail("site %u: entry %s (%.*s) of %s went back from %u:%llu to %u:%llu",
-			 s->number, uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base,
+			 s->number, history_uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base,
 			 seen->stamp.epoch, (unsigned long long)seen->stamp.usn, e.head.stamp.epoch,
 			 (unsigned long long)e.head.stamp.usn);
 	if (!seen->was_there || stamp_is_less(&seen->stamp, &e.head.stamp))
 		trace("site %u: %s (%.*s) of %s is as of %u:%llu", s->number,
-		      uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base, e.head.stamp.epoch,
-		      (unsigned long long)e.head.stamp.usn);
+		      history_uuid_text(&e.head.uuid), SPAN_ARG(e.head.rdn), c->base,
+		      e.head.stamp.epoch, (unsigned long long)e.head.stamp.usn);
 	seen->was_there = true;
 	seen->stamp = e.head.stamp;
 }
@@ -307,7 +278,7 @@ static void check_dead(struct site *s, struct context *c, const struct store_cha
 
 	if (!had(c->history, &v))
 		sim_fail("site %u: a tombstone of %s that its home never had: %s %u:%llu",
-			 s->number, c->base, uuid_text(&row->uuid), row->epoch,
+			 s->number, c->base, history_uuid_text(&row->uuid), row->epoch,
 			 (unsigned long long)row->usn);
 	/* a deletion that a restore has lost may be undone by the recovery */
 	if (has(c->history, &v))
@@ -328,17 +299,18 @@ static void check_item(struct site *s, struct context *c, struct store_txn *t,
 	if (store_by_uuid(t, &item->uuid, &eid) != RC_OK) {
 		if (seen->was_there && !seen->is_gone)
 			trace("site %u: %s of %s (last %s at %u:%llu) is gone at %u:%llu",
-			      s->number, uuid_text(&item->uuid), c->base,
+			      s->number, history_uuid_text(&item->uuid), c->base,
 			      v->is_dead ? "deleted" : "changed", v->epoch,
 			      (unsigned long long)v->usn, p->epoch, (unsigned long long)p->usn);
 		if (seen->was_there && !v->is_dead)
 			sim_fail("site %u: entry %s of %s, which its home never deleted, is gone",
-				 s->number, uuid_text(&item->uuid), c->base);
+				 s->number, history_uuid_text(&item->uuid), c->base);
 		seen->is_gone |= covered && v->is_dead;
 		if (covered && !v->is_dead)
 			sim_fail("site %u is at %u:%llu of %s, but entry %s of %u:%llu is missing",
 				 s->number, p->epoch, (unsigned long long)p->usn, c->base,
-				 uuid_text(&item->uuid), v->epoch, (unsigned long long)v->usn);
+				 history_uuid_text(&item->uuid), v->epoch,
+				 (unsigned long long)v->usn);
 		return;
 	}
 	if (!covered)
@@ -348,13 +320,13 @@ static void check_item(struct site *s, struct context *c, struct store_txn *t,
 		sim_fail("site %u is at %u:%llu of %s, but entry %s (%.*s), deleted at %u:%llu, "
 			 "is there",
 			 s->number, p->epoch, (unsigned long long)p->usn, c->base,
-			 uuid_text(&item->uuid), SPAN_ARG(e.head.rdn), v->epoch,
+			 history_uuid_text(&item->uuid), SPAN_ARG(e.head.rdn), v->epoch,
 			 (unsigned long long)v->usn);
 	if (e.head.stamp.epoch != v->epoch || e.head.stamp.usn != v->usn)
 		sim_fail("site %u is at %u:%llu of %s, but entry %s (%.*s) is of %u:%llu instead "
 			 "of %u:%llu",
 			 s->number, p->epoch, (unsigned long long)p->usn, c->base,
-			 uuid_text(&item->uuid), SPAN_ARG(e.head.rdn), e.head.stamp.epoch,
+			 history_uuid_text(&item->uuid), SPAN_ARG(e.head.rdn), e.head.stamp.epoch,
 			 (unsigned long long)e.head.stamp.usn, v->epoch,
 			 (unsigned long long)v->usn);
 }
@@ -396,142 +368,6 @@ void history_check(struct site *s, struct context *c)
 				 (unsigned long long)nc.position.usn);
 	}
 	store_read_end(&t);
-}
-
-/* --- restores --- */
-
-void history_restored(struct site *s)
-{
-	struct store_txn *t;
-	struct store_nc nc;
-	struct context *c;
-	unsigned i;
-	size_t k;
-
-	for (i = 0; i < w.ncontexts; i++) {
-		c = &w.contexts[i];
-		memset(&s->last[i], 0, sizeof(s->last[i]));
-		mem_free(s->seen[i]);
-		s->seen[i] = NULL;
-		s->nseen[i] = 0;
-		if (c->home != s)
-			continue;
-		c->is_adrift = true;
-		for (k = 0; k < c->history->nitems; k++)
-			c->history->items[k].is_since = false;
-		c->history->usn = 0;
-		need(store_read_begin(s->store, &t) == RC_OK);
-		if (store_nc_find(t, &c->id, &nc) == RC_OK)
-			c->history->usn = nc.position.usn;
-		store_read_end(&t);
-	}
-}
-
-void history_adrift(const struct uuid *nc)
-{
-	struct context *c = w.contexts;
-
-	while (!uuid_eq(&c->id, nc))
-		c++;
-	c->is_adrift = true;
-}
-
-/* It may have been moved: its parent was deleted in the life that was lost. */
-static bool is_same(const struct version *v, const struct entry *e)
-{
-	return content_of(e) == v->content || body_of(e) == v->body;
-}
-
-/* Was the item's last state acknowledged since the restore? Then the home has it. */
-static void check_kept(struct context *c, struct store_txn *t, size_t i)
-{
-	const struct history *h = c->history;
-	const struct version *v = &h->versions[h->items[i].latest];
-	struct entry e;
-	uint64_t eid;
-	bool is_there = store_by_uuid(t, &h->items[i].uuid, &eid) == RC_OK;
-
-	if (!h->items[i].is_since)
-		return;
-	need(!is_there || store_entry(t, eid, &e) == RC_OK);
-	if (is_there == v->is_dead || (is_there && !is_same(v, &e)))
-		sim_fail(
-			"site %u: %s of %s, %s after the restore at %u:%llu, is %s by the recovery",
-			c->home->number, uuid_text(&h->items[i].uuid), c->base,
-			v->is_dead ? "deleted" : "written", v->epoch, (unsigned long long)v->usn,
-			is_there ? "there as it was" : "lost");
-}
-
-/* What the home has not is gone, whoever had it. */
-static void note_gone(struct history *h, struct store_txn *t, const struct position *p, size_t i)
-{
-	struct version v = {.item = i, .epoch = p->epoch, .usn = p->usn, .is_dead = true};
-	struct stamp stamp;
-	uint64_t eid;
-
-	if (store_by_uuid(t, &h->items[i].uuid, &eid) == RC_OK ||
-	    store_tombstone(t, &h->items[i].uuid, &stamp) == RC_OK)
-		return;
-	h->items[i].latest = h->nversions;
-	h->versions = grow(h->versions, h->nversions, &h->versions_size, sizeof(v));
-	h->versions[h->nversions++] = v;
-}
-
-/* From here on only what the home has now is the latest; what it had may still be elsewhere. */
-static void begin_generation(struct history *h)
-{
-	struct history *past = mem_zalloc(1, sizeof(*past));
-
-	need(past != NULL);
-	past->versions = h->versions;
-	past->nversions = h->nversions;
-	past->past = h->past;
-	if (past->nversions != 0)
-		qsort(past->versions, past->nversions, sizeof(*past->versions), version_cmp);
-	h->past = past;
-	h->versions = NULL;
-	h->nversions = h->versions_size = 0;
-	h->usn = 0;
-}
-
-static void forget_seen(unsigned context)
-{
-	unsigned i;
-	size_t k;
-
-	for (i = 0; i < w.nsites; i++) {
-		for (k = 0; k < w.sites[i].nseen[context]; k++)
-			w.sites[i].seen[context][k] = (struct seen){.was_there = false};
-	}
-}
-
-void history_recovered(struct site *s, const struct uuid *nc)
-{
-	struct context *c = w.contexts;
-	struct history *h;
-	struct store_nc now;
-	struct store_txn *t;
-	size_t i;
-
-	while (!uuid_eq(&c->id, nc))
-		c++;
-	h = c->history;
-	need(store_read_begin(s->store, &t) == RC_OK);
-	need(store_nc_find(t, nc, &now) == RC_OK);
-	for (i = 0; i < h->nitems; i++)
-		check_kept(c, t, i);
-	begin_generation(h);
-	note_rows(c, t, false);
-	if (h->nversions != 0)
-		qsort(h->versions, h->nversions, sizeof(*h->versions), version_cmp);
-	for (i = 0; i < h->nversions; i++)
-		h->items[h->versions[i].item].latest = i;
-	for (i = 0; i < h->nitems; i++)
-		note_gone(h, t, &now.position, i);
-	store_read_end(&t);
-	forget_seen(c - w.contexts);
-	c->is_adrift = false;
-	w.recoveries++;
 }
 
 void history_positions(struct site *s)
@@ -584,7 +420,7 @@ static void check_places(struct site *s, struct context *c, struct store_txn *t,
 		buf_clear(&dn);
 		if (!row.is_tombstone && store_dn(t, row.eid, &dn) != RC_OK)
 			sim_fail("site %u: entry %s of %s is still in limbo", s->number,
-				 uuid_text(&row.uuid), c->base);
+				 history_uuid_text(&row.uuid), c->base);
 	}
 	buf_fini(&dn);
 }

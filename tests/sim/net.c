@@ -1,303 +1,10 @@
-#include "tests/sim/sim.h"
+#include "tests/sim/conn.h"
 
 #include <stdlib.h>
 
-#include "dird/sync_session.h"
-
 #define LINGER_MS 30000 /* a provider may not hear of a lost client for so long */
 
-enum stage {
-	STAGE_DIALING, /* until the bind is answered */
-	STAGE_ASKING,  /* the search is under way */
-	STAGE_OPEN,
-};
-
-/* A message under way; without bytes: the end of the stream. */
-struct frame {
-	struct frame *next;
-	uint64_t due_ms;
-	size_t n;
-	uint8_t bytes[];
-};
-
-/* One connection: the provider's operation, the wire, the consumer's side of it. */
-struct conn {
-	struct op op; /* first: the provider's calls come with it */
-	struct conn *next;
-	struct site *from, *to;
-	enum stage stage;
-	uint64_t stage_ms; /* when it goes on */
-	struct buf cookie; /* of the search under way */
-
-	bool is_served; /* the provider's session runs */
-	uint64_t turn_ms, provider_end_ms;
-	bool is_stalled;
-	size_t room, flight; /* the provider waits with more than `room` bytes under way */
-	struct frame *first, *last;
-	bool is_dead; /* nothing comes any more, and nobody says so */
-
-	struct link *link; /* NULL: given up */
-	struct repl_session session;
-	bool has_session, told_refreshed, is_paused;
-	struct repl_batch batch, written;
-	bool is_writing;
-	uint64_t write_ms, probe_ms;
-};
-
 static bool is_dropping; /* of our own accord: not the partner's answer */
-
-static bool reach(const struct site *a, const struct site *b)
-{
-	return !w.is_cut[a->number][b->number];
-}
-
-static uint64_t later(uint32_t most_ms)
-{
-	return w.now_ms + 1 + draw(most_ms);
-}
-
-/* --- the provider's side --- */
-
-static struct conn *conn_of(struct op *op)
-{
-	return (struct conn *)op;
-}
-
-static void put_frame(struct conn *c, struct span bytes)
-{
-	struct frame *f = mem_zalloc(1, sizeof(*f) + bytes.n);
-
-	need(f != NULL);
-	f->n = bytes.n;
-	if (bytes.n != 0)
-		memcpy(f->bytes, bytes.p, bytes.n);
-	f->due_ms = later(chance(10) ? 500 : 30);
-	if (c->last != NULL && f->due_ms < c->last->due_ms)
-		f->due_ms = c->last->due_ms;
-	if (c->last != NULL)
-		c->last->next = f;
-	else
-		c->first = f;
-	c->last = f;
-	c->flight += f->n;
-}
-
-static void swap_last(struct conn *c)
-{
-	struct frame *a, *b = c->last, **at = &c->first;
-
-	while (*at != NULL && (*at)->next != b)
-		at = &(*at)->next;
-	a = *at;
-	if (a == NULL || a == b)
-		return;
-	b->due_ms = a->due_ms;
-	*at = b;
-	b->next = a;
-	a->next = NULL;
-	c->last = a;
-}
-
-int op_send(struct op *op, struct span bytes)
-{
-	struct conn *c = conn_of(op);
-	size_t n;
-
-	while (bytes.n != 0) {
-		need(tlv_frame(bytes, TLV_SEQUENCE, &n) == RC_OK && n <= bytes.n);
-		if (plant != PLANT_MESSAGE_LOST || !chance(300))
-			put_frame(c, span_head(bytes, n));
-		if (plant == PLANT_MESSAGE_SWAPPED && chance(10))
-			swap_last(c);
-		bytes = span_from(bytes, n);
-	}
-	return RC_OK;
-}
-
-bool op_may_send(struct op *op)
-{
-	struct conn *c = conn_of(op);
-
-	c->is_stalled = c->flight > c->room;
-	return !c->is_stalled;
-}
-
-void op_yield(struct op *op)
-{
-	conn_of(op)->turn_ms = later(3);
-}
-
-static void provider_over(struct conn *c)
-{
-	c->is_served = false;
-	c->turn_ms = UINT64_MAX;
-	arena_fini(&c->op.arena);
-}
-
-void op_drop(struct op *op)
-{
-	provider_over(conn_of(op));
-}
-
-void op_finish(struct op *op, struct span extra, const struct msg_control *controls,
-	       unsigned ncontrols)
-{
-	struct conn *c = conn_of(op);
-	struct buf b;
-
-	buf_init(&b, SIZE_MAX);
-	msg_write_result(&b, op->msg.id, MSG_SEARCH_DONE, &op->result, extra, controls, ncontrols);
-	put_frame(c, buf_span(&b));
-	buf_fini(&b);
-	provider_over(c);
-}
-
-void op_finish_result(struct op *op, enum ldap_result code, const char *text)
-{
-	op->result = (struct result){.code = code, .text = text};
-	op_finish(op, SPAN_LIT(""), NULL, 0);
-}
-
-int op_find_base(struct op *op, struct store_txn *t, const struct dn *dn, uint64_t *eid_out)
-{
-	unsigned depth;
-	int rc = store_find(t, dn, eid_out, &depth);
-
-	if (rc == RC_NOTFOUND)
-		return result_set(&op->result, &op->arena, LR_NO_SUCH_OBJECT, "no such entry");
-	return rc;
-}
-
-int op_selection_make(struct op *op, const struct span *attrs, unsigned nattrs, bool types_only,
-		      struct op_selection **out)
-{
-	(void)op, (void)attrs, (void)nattrs, (void)types_only;
-	*out = NULL;
-	return RC_OK;
-}
-
-int op_entry_write(struct op *op, struct store_txn *t, uint64_t eid, const struct entry *e,
-		   const struct op_selection *sel, struct buf *out)
-{
-	size_t mark = tlv_open(out, TLV_APP_CONS(MSG_SEARCH_ENTRY));
-	struct buf dn;
-	int rc;
-
-	(void)op, (void)sel;
-	buf_init(&dn, DN_MAX_BYTES);
-	rc = store_dn(t, eid, &dn);
-	tlv_put(out, TLV_OCTETS, buf_span(&dn));
-	tlv_put(out, TLV_SEQUENCE, e->attrs);
-	tlv_close(out, mark);
-	buf_fini(&dn);
-	return rc;
-}
-
-void op_view_init(struct op_view *v, struct op *op, struct buf *value)
-{
-	memset(v, 0, sizeof(*v));
-	v->op = op;
-	v->value = value;
-}
-
-void op_view_set(struct op_view *v, struct store_txn *t, uint64_t eid, struct span dn_normal)
-{
-	v->t = t;
-	v->eid = eid;
-	v->view.dn_normal = dn_normal;
-}
-
-/* The search has arrived. */
-static void serve(struct conn *c)
-{
-	static struct span attrs[] = {SPAN_LIT("*"), SPAN_LIT("+"), SPAN_LIT("originStamp"),
-				      SPAN_LIT("parentUUID")};
-	struct sync_request sr = {.mode = SYNC_REFRESH_AND_PERSIST};
-	struct msg_control control = {.oid = SPAN_LIT(SYNC_OID_REQUEST), .has_value = true};
-	struct msg_search *m = &c->op.msg.u.search;
-	struct buf value, filter;
-	const char *why;
-
-	arena_init(&c->op.arena);
-	c->op.server = &c->from->server;
-	c->op.msg.id = 2;
-	c->op.msg.op = MSG_SEARCH_REQUEST;
-	c->op.identity.kind = IDENTITY_SITE;
-	c->op.identity.uuid = w.contexts[c->to->number].id;
-	buf_init(&value, SIZE_MAX);
-	buf_init(&filter, 1000);
-	need(filter_from_text(SPAN_LIT("(objectClass=*)"), &filter, &why) == RC_OK);
-	m->base = SPAN_LIT(SIM_ROOT);
-	m->scope = STORE_SUB;
-	m->filter = arena_span(&c->op.arena, buf_span(&filter));
-	m->attrs = attrs;
-	m->nattrs = sizeof(attrs) / sizeof(attrs[0]);
-	sr.cookie = buf_span(&c->cookie);
-	sync_request_write(&value, &sr);
-	control.value = arena_span(&c->op.arena, buf_span(&value));
-	buf_fini(&value);
-	buf_fini(&filter);
-	c->is_served = true;
-	c->room = chance(3) ? 2000 : 1 << 20;
-	w.sessions++;
-	sync_start(&c->op, &control);
-}
-
-static void end_provider(struct conn *c)
-{
-	if (!c->is_served)
-		return;
-	c->op.is_abandoned = true;
-	c->op.cancel(&c->op);
-}
-
-static void run_provider(struct conn *c)
-{
-	if (c->is_served && c->provider_end_ms <= w.now_ms)
-		end_provider(c);
-	if (!c->is_served)
-		return;
-	if (c->is_stalled && c->flight <= c->room / 2)
-		c->turn_ms = w.now_ms;
-	if (c->turn_ms > w.now_ms)
-		return;
-	c->turn_ms = UINT64_MAX;
-	c->is_stalled = false;
-	c->op.resume(&c->op);
-}
-
-/* --- wake-ups: of this site's sessions only --- */
-
-void net_committed(struct site *s)
-{
-	if (plant == PLANT_WAKE_LOST && chance(2))
-		return;
-	if (s->wake_ms == UINT64_MAX)
-		s->wake_ms = later(5);
-}
-
-static void wake(struct site *s)
-{
-	bool was_busy[2 * SIM_SITES * SIM_SITES];
-	struct sync_session *session;
-	struct conn *c;
-	size_t n = 0;
-
-	s->wake_ms = UINT64_MAX;
-	for (c = w.conns; c != NULL; c = c->next) {
-		session = c->is_served && c->from != s ? c->op.state : NULL;
-		need(n < sizeof(was_busy) / sizeof(was_busy[0]));
-		was_busy[n++] = session != NULL && session->is_busy;
-		if (session != NULL)
-			session->is_busy = true;
-	}
-	sync_wake(NULL);
-	n = 0;
-	for (c = w.conns; c != NULL; c = c->next, n++) {
-		if (c->is_served && c->from != s)
-			((struct sync_session *)c->op.state)->is_busy = was_busy[n];
-	}
-}
 
 /* --- the consumer's side --- */
 
@@ -322,7 +29,8 @@ static void detach(struct conn *c, const char *why)
 	c->link = NULL;
 	l->conn = NULL;
 	l->peer.conn = NULL;
-	c->provider_end_ms = reach(c->from, c->to) && !chance(4) ? later(50) : later(LINGER_MS);
+	c->provider_end_ms =
+		net_reach(c->from, c->to) && !chance(4) ? net_later(50) : net_later(LINGER_MS);
 	repl_link_lost(&l->peer.link, w.now_ms, draw(UINT32_MAX));
 	repl_note(&l->peer, 0, 0, NULL);
 	if (!is_dropping && l->to->is_up)
@@ -352,7 +60,7 @@ static void flush(struct conn *c)
 	c->written = c->batch;
 	repl_batch_init(&c->batch);
 	c->is_writing = true;
-	c->write_ms = later(chance(8) ? 400 : 10);
+	c->write_ms = net_later(chance(8) ? 400 : 10);
 }
 
 /* Something does not fit: what this session still holds is not to be trusted. */
@@ -463,7 +171,7 @@ static void begin_session(struct conn *c)
 	cookie_write(0, &v, &c->cookie);
 	arena_fini(&a);
 	c->stage = STAGE_ASKING;
-	c->stage_ms = later(50);
+	c->stage_ms = net_later(50);
 	repl_link_bound(&c->link->peer.link);
 	repl_note(&c->link->peer, 0, 0, NULL);
 }
@@ -512,7 +220,7 @@ static void read_frames(struct conn *c)
 	unsigned cookies = c->session.cookies;
 	struct frame *f;
 
-	while (c->link != NULL && !c->is_paused && !c->is_dead && reach(c->from, c->to) &&
+	while (c->link != NULL && !c->is_paused && !c->is_dead && net_reach(c->from, c->to) &&
 	       (f = c->first) != NULL && f->due_ms <= w.now_ms) {
 		c->first = f->next;
 		if (c->first == NULL)
@@ -653,7 +361,7 @@ static void dial(struct link *l)
 	l->conn = c;
 	l->peer.conn = (struct repl_conn *)c;
 	c->turn_ms = c->provider_end_ms = c->probe_ms = UINT64_MAX;
-	c->stage_ms = later(100);
+	c->stage_ms = net_later(100);
 	buf_init(&c->cookie, SIZE_MAX);
 	repl_batch_init(&c->batch);
 	repl_batch_init(&c->written);
@@ -663,7 +371,7 @@ static void dial(struct link *l)
 static void answer_probe(struct conn *c)
 {
 	c->probe_ms = UINT64_MAX;
-	if (c->is_dead || !reach(c->from, c->to))
+	if (c->is_dead || !net_reach(c->from, c->to))
 		return;
 	if (!c->from->is_up || !c->is_served)
 		lost(c, "reset by the partner");
@@ -682,7 +390,7 @@ static void run_link(struct link *l)
 		dial(l);
 		break;
 	case REPL_DO_PROBE:
-		l->conn->probe_ms = later(100);
+		l->conn->probe_ms = net_later(100);
 		break;
 	case REPL_DO_DROP:
 		if (plant == PLANT_PROBE_IGNORED)
@@ -700,7 +408,7 @@ static void run_link(struct link *l)
 static void run_stage(struct conn *c)
 {
 	if (c->link == NULL || c->stage == STAGE_OPEN || c->stage_ms > w.now_ms ||
-	    !reach(c->from, c->to))
+	    !net_reach(c->from, c->to))
 		return;
 	if (!c->from->is_up) {
 		fail(c, "refused");
@@ -709,7 +417,7 @@ static void run_stage(struct conn *c)
 		begin_session(c);
 	} else {
 		c->stage = STAGE_OPEN;
-		serve(c);
+		net_serve(c);
 	}
 }
 
@@ -747,7 +455,7 @@ void net_run(void)
 		run_link(&w.links[i]);
 	for (c = w.conns; c != NULL; c = c->next) {
 		run_stage(c);
-		run_provider(c);
+		net_run_provider(c);
 		read_frames(c);
 		run_writer(c);
 		if (c->link != NULL && c->probe_ms <= w.now_ms)
@@ -756,7 +464,7 @@ void net_run(void)
 	for (i = 0; i < w.nsites; i++) {
 		recover_run(&w.sites[i]);
 		if (w.sites[i].is_up && w.sites[i].wake_ms <= w.now_ms)
-			wake(&w.sites[i]);
+			net_wake(&w.sites[i]);
 	}
 	sweep();
 }
@@ -766,7 +474,7 @@ void net_run(void)
 static void hang(struct conn *c)
 {
 	c->is_dead = true;
-	c->provider_end_ms = later(LINGER_MS);
+	c->provider_end_ms = net_later(LINGER_MS);
 }
 
 void net_break_one(void)
@@ -820,11 +528,11 @@ void net_site_down(struct site *s)
 			consumer_down(c);
 		if (c->from != s || !c->is_served)
 			continue;
-		end_provider(c);
+		net_end_provider(c);
 		if (chance(3))
 			c->is_dead = true;
 		else
-			put_frame(c, SPAN_LIT(""));
+			net_put_frame(c, SPAN_LIT(""));
 	}
 	for (i = 0; i < w.nlinks; i++) { /* nothing is remembered */
 		struct link *l = &w.links[i];
@@ -850,7 +558,7 @@ void net_free(void)
 	unsigned i;
 
 	for (c = w.conns; c != NULL; c = c->next) {
-		end_provider(c);
+		net_end_provider(c);
 		c->link = NULL;
 		c->is_writing = false;
 	}

@@ -6,8 +6,9 @@
  *   site.c     stores, client operations, the writer
  *   disk.c     what a crash leaves of a commit; backups
  *   recover.c  after a restore
- *   net.c      links, connections, messages under way
- *   history.c  what every home acknowledged, and whether a site agrees with it
+ *   net.c      links, connections, messages under way; net_provider.c the other side of them
+ *   history.c  what every home acknowledged, and whether a site agrees with it;
+ *              history_restore.c for homes that were put back
  *   plant.c    bugs to be found
  *   world.c    who is there, who is linked to whom
  *   sim.c      steps, the end, runs

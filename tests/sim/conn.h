@@ -1,0 +1,58 @@
+/* One connection of the simulated network, shared by net.c (the consumer's side, links) and
+ * net_provider.c. */
+#pragma once
+
+#include "tests/sim/sim.h"
+
+enum stage {
+	STAGE_DIALING, /* until the bind is answered */
+	STAGE_ASKING,  /* the search is under way */
+	STAGE_OPEN,
+};
+
+/* A message under way; without bytes: the end of the stream. */
+struct frame {
+	struct frame *next;
+	uint64_t due_ms;
+	size_t n;
+	uint8_t bytes[];
+};
+
+/* One connection: the provider's operation, the wire, the consumer's side of it. */
+struct conn {
+	struct op op; /* first: the provider's calls come with it */
+	struct conn *next;
+	struct site *from, *to;
+	enum stage stage;
+	uint64_t stage_ms; /* when it goes on */
+	struct buf cookie; /* of the search under way */
+
+	bool is_served; /* the provider's session runs */
+	uint64_t turn_ms, provider_end_ms;
+	bool is_stalled;
+	size_t room, flight; /* the provider waits with more than `room` bytes under way */
+	struct frame *first, *last;
+	bool is_dead; /* nothing comes any more, and nobody says so */
+
+	struct link *link; /* NULL: given up */
+	struct repl_session session;
+	bool has_session, told_refreshed, is_paused;
+	struct repl_batch batch, written;
+	bool is_writing;
+	uint64_t write_ms, probe_ms;
+};
+
+/** May messages pass? */
+bool net_reach(const struct site *a, const struct site *b);
+/** A time from now on, within so many ms. */
+uint64_t net_later(uint32_t most_ms);
+/** A message on its way to the consumer; an empty one is the end of the stream. */
+void net_put_frame(struct conn *c, struct span bytes);
+/** The consumer's search has arrived. */
+void net_serve(struct conn *c);
+/** The provider's turn, if it has one. */
+void net_run_provider(struct conn *c);
+/** The provider has heard that its client is gone. */
+void net_end_provider(struct conn *c);
+/** Sessions of this site that sleep look for what was committed. */
+void net_wake(struct site *s);

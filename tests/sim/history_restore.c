@@ -1,0 +1,139 @@
+/* Homes that were put back: what counts from then on, and what may not be lost. */
+#include "tests/sim/history.h"
+
+#include <stdlib.h>
+
+void history_restored(struct site *s)
+{
+	struct store_txn *t;
+	struct store_nc nc;
+	struct context *c;
+	unsigned i;
+	size_t k;
+
+	for (i = 0; i < w.ncontexts; i++) {
+		c = &w.contexts[i];
+		memset(&s->last[i], 0, sizeof(s->last[i]));
+		mem_free(s->seen[i]);
+		s->seen[i] = NULL;
+		s->nseen[i] = 0;
+		if (c->home != s)
+			continue;
+		c->is_adrift = true;
+		for (k = 0; k < c->history->nitems; k++)
+			c->history->items[k].is_since = false;
+		c->history->usn = 0;
+		need(store_read_begin(s->store, &t) == RC_OK);
+		if (store_nc_find(t, &c->id, &nc) == RC_OK)
+			c->history->usn = nc.position.usn;
+		store_read_end(&t);
+	}
+}
+
+void history_adrift(const struct uuid *nc)
+{
+	struct context *c = w.contexts;
+
+	while (!uuid_eq(&c->id, nc))
+		c++;
+	c->is_adrift = true;
+}
+
+/* It may have been moved: its parent was deleted in the life that was lost. */
+static bool is_same(const struct version *v, const struct entry *e)
+{
+	return history_content(e) == v->content || history_body(e) == v->body;
+}
+
+/* Was the item's last state acknowledged since the restore? Then the home has it. */
+static void check_kept(struct context *c, struct store_txn *t, size_t i)
+{
+	const struct history *h = c->history;
+	const struct version *v = &h->versions[h->items[i].latest];
+	struct entry e;
+	uint64_t eid;
+	bool is_there = store_by_uuid(t, &h->items[i].uuid, &eid) == RC_OK;
+
+	if (!h->items[i].is_since)
+		return;
+	need(!is_there || store_entry(t, eid, &e) == RC_OK);
+	if (is_there == v->is_dead || (is_there && !is_same(v, &e)))
+		sim_fail(
+			"site %u: %s of %s, %s after the restore at %u:%llu, is %s by the recovery",
+			c->home->number, history_uuid_text(&h->items[i].uuid), c->base,
+			v->is_dead ? "deleted" : "written", v->epoch, (unsigned long long)v->usn,
+			is_there ? "there as it was" : "lost");
+}
+
+/* What the home has not is gone, whoever had it. */
+static void note_gone(struct history *h, struct store_txn *t, const struct position *p, size_t i)
+{
+	struct version v = {.item = i, .epoch = p->epoch, .usn = p->usn, .is_dead = true};
+	struct stamp stamp;
+	uint64_t eid;
+
+	if (store_by_uuid(t, &h->items[i].uuid, &eid) == RC_OK ||
+	    store_tombstone(t, &h->items[i].uuid, &stamp) == RC_OK)
+		return;
+	h->items[i].latest = h->nversions;
+	h->versions = history_grow(h->versions, h->nversions, &h->versions_size, sizeof(v));
+	h->versions[h->nversions++] = v;
+}
+
+/* From here on only what the home has now is the latest; what it had may still be elsewhere. */
+static void begin_generation(struct history *h)
+{
+	struct history *past = mem_zalloc(1, sizeof(*past));
+
+	need(past != NULL);
+	past->versions = h->versions;
+	past->nversions = h->nversions;
+	past->past = h->past;
+	if (past->nversions != 0)
+		qsort(past->versions, past->nversions, sizeof(*past->versions),
+		      history_version_cmp);
+	h->past = past;
+	h->versions = NULL;
+	h->nversions = h->versions_size = 0;
+	h->usn = 0;
+}
+
+static void forget_seen(unsigned context)
+{
+	unsigned i;
+	size_t k;
+
+	for (i = 0; i < w.nsites; i++) {
+		for (k = 0; k < w.sites[i].nseen[context]; k++)
+			w.sites[i].seen[context][k] = (struct seen){.was_there = false};
+	}
+}
+
+void history_recovered(struct site *s, const struct uuid *nc)
+{
+	struct context *c = w.contexts;
+	struct history *h;
+	struct store_nc now;
+	struct store_txn *t;
+	size_t i;
+
+	while (!uuid_eq(&c->id, nc))
+		c++;
+	h = c->history;
+	need(store_read_begin(s->store, &t) == RC_OK);
+	need(store_nc_find(t, nc, &now) == RC_OK);
+	for (i = 0; i < h->nitems; i++)
+		check_kept(c, t, i);
+	begin_generation(h);
+	history_note_rows(c, t, false);
+	if (h->nversions != 0)
+		qsort(h->versions, h->nversions, sizeof(*h->versions), history_version_cmp);
+	for (i = 0; i < h->nversions; i++)
+		h->items[h->versions[i].item].latest = i;
+	for (i = 0; i < h->nitems; i++)
+		note_gone(h, t, &now.position, i);
+	store_read_end(&t);
+	forget_seen(c - w.contexts);
+	c->is_adrift = false;
+	w.recoveries++;
+}
