@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A member more, a member less: one list of 100, 5,000 and 100,000 members.
+"""A member more, a member less: one list of 100, 10,000 and 100,000 members.
 
 Each size prints the median and the 99th percentile of a change's time to its answer, the processor time
 of dird per change, and what the median is to that of 100 members. The database lies in memory, so that
@@ -18,7 +18,7 @@ import ber  # noqa: E402
 from ber import Raw  # noqa: E402
 from dird_site import ADMIN, PASSWORD, DirdSite  # noqa: E402
 
-SIZES = (100, 5000, 100000)
+SIZES = (100, 10000, 100000)
 CHANGES, BATCH = 200, 50
 LIST = "cn=All,ou=people,o=Example"
 
