@@ -196,7 +196,7 @@ void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out)
 	out->is_apart =
 		(e->head.flags & ENTRY_HAS_APART) != 0 && read_apart(out->values, &out->apart);
 	if (out->is_apart)
-		out->values = out->whole = (struct span){NULL, 0};
+		out->values = (struct span){NULL, 0};
 }
 
 bool entry_find(const struct entry *e, uint32_t hash, struct span type, unsigned *i,
@@ -294,7 +294,7 @@ static int decode(const struct entry *e, bool with_operational, bool near, struc
 		entry_attr_at(e, i, &at);
 		if (at.is_operational && !with_operational)
 			break;
-		if (at.whole.n == 0 && !at.is_apart)
+		if (at.whole.n == 0)
 			return RC_CORRUPT;
 		out->attrs[out->n].type = at.type;
 		rc = at.is_apart ? decode_apart(e, &at.apart, near, a, &out->attrs[out->n])

@@ -126,10 +126,10 @@ struct entry_attr {
 	struct span type;   /* description as stored, e.g. "cn" or "cn;lang-de" */
 	struct span values; /* contents of the SET OF: iterate with entry_values_next(), or, of
 			       types whose values name no entries, with tlv_expect(TLV_OCTETS) */
-	struct span whole;  /* the PartialAttribute as sent; use entry_put_attr() */
+	struct span whole;  /* the PartialAttribute as stored; entry_put_attr() is as sent */
 	bool is_operational;
 	bool is_protected;
-	bool is_apart; /* `values` and `whole` are empty */
+	bool is_apart; /* `values` is empty, and `whole` has what stands for them */
 	struct entry_apart apart;
 };
 

@@ -77,6 +77,8 @@ int entry_take_apart(const struct entry *e, const struct entry_apart *apart, str
 	struct span v;
 	uint32_t n = 0;
 
+	if (e->reader == NULL || apart->count > apart->bytes / 2)
+		return RC_CORRUPT;
 	*values = arena_zalloc(a, apart->count, sizeof(**values));
 	if (*values == NULL)
 		return RC_NOMEM;
