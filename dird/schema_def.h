@@ -99,6 +99,15 @@ extern const struct schema_rule schema_rules[];
 bool schema_is_descr(struct span s);
 bool schema_is_numericoid(struct span s);
 
+/* Checks of syntaxes, as schema_syntax.check: RFC 4517 §3.3.29, and those of schema_lists.c. */
+int schema_check_printable(const struct schema *s, struct span v) WARN_UNUSED;
+int schema_check_postal(const struct schema *s, struct span v) WARN_UNUSED;
+int schema_check_delivery(const struct schema *s, struct span v) WARN_UNUSED;
+int schema_check_fax_number(const struct schema *s, struct span v) WARN_UNUSED;
+int schema_check_telex(const struct schema *s, struct span v) WARN_UNUSED;
+int schema_check_teletex(const struct schema *s, struct span v) WARN_UNUSED;
+int schema_check_mailbox(const struct schema *s, struct span v) WARN_UNUSED;
+
 /** The form of SCHEMA_NORM_CERT, of a certificate or of an assertion. */
 int schema_certificate(const struct schema *s, struct span value, struct buf *out) WARN_UNUSED;
 

@@ -28,7 +28,7 @@ static int check_text(const struct schema *s, struct span v)
 	return v.n != 0 && text_is_utf8(v) ? RC_OK : RC_INVALID;
 }
 
-static int check_printable(const struct schema *s, struct span v)
+int schema_check_printable(const struct schema *s, struct span v)
 {
 	size_t i;
 
@@ -42,7 +42,7 @@ static int check_printable(const struct schema *s, struct span v)
 
 static int check_country(const struct schema *s, struct span v)
 {
-	return v.n == 2 ? check_printable(s, v) : RC_INVALID;
+	return v.n == 2 ? schema_check_printable(s, v) : RC_INVALID;
 }
 
 static int check_ia5(const struct schema *s, struct span v)
@@ -226,12 +226,12 @@ const struct schema_syntax schema_syntaxes[] = {
 	{SYNTAX(10), "Certificate Pair", check_der},
 	{SYNTAX(11), "Country String", check_country},
 	{SYNTAX(12), "DN", check_dn},
-	{SYNTAX(14), "Delivery Method", check_printable},
+	{SYNTAX(14), "Delivery Method", schema_check_delivery},
 	{SYNTAX(15), "Directory String", check_text},
 	{SYNTAX(16), "DIT Content Rule Description", check_description},
 	{SYNTAX(17), "DIT Structure Rule Description", check_description},
 	{SYNTAX(21), "Enhanced Guide", check_text},
-	{SYNTAX(22), "Facsimile Telephone Number", check_text},
+	{SYNTAX(22), "Facsimile Telephone Number", schema_check_fax_number},
 	{SYNTAX(23), "Fax", check_any},
 	{SYNTAX(24), "Generalized Time", check_time},
 	{SYNTAX(25), "Guide", check_text},
@@ -245,15 +245,15 @@ const struct schema_syntax schema_syntaxes[] = {
 	{SYNTAX(36), "Numeric String", check_numeric},
 	{SYNTAX(37), "Object Class Description", check_description},
 	{SYNTAX(38), "OID", check_oid},
-	{SYNTAX(39), "Other Mailbox", check_text},
+	{SYNTAX(39), "Other Mailbox", schema_check_mailbox},
 	{SYNTAX(40), "Octet String", check_any},
-	{SYNTAX(41), "Postal Address", check_text},
-	{SYNTAX(44), "Printable String", check_printable},
+	{SYNTAX(41), "Postal Address", schema_check_postal},
+	{SYNTAX(44), "Printable String", schema_check_printable},
 	{SYNTAX(45), "SubtreeSpecification", check_text},
 	{SYNTAX(49), "Supported Algorithm", check_der},
-	{SYNTAX(50), "Telephone Number", check_printable},
-	{SYNTAX(51), "Teletex Terminal Identifier", check_text},
-	{SYNTAX(52), "Telex Number", check_printable},
+	{SYNTAX(50), "Telephone Number", schema_check_printable},
+	{SYNTAX(51), "Teletex Terminal Identifier", schema_check_teletex},
+	{SYNTAX(52), "Telex Number", schema_check_telex},
 	{SYNTAX(53), "UTC Time", check_utc_time},
 	{SYNTAX(54), "LDAP Syntax Description", check_description},
 	{SYNTAX(58), "Substring Assertion", check_text},
