@@ -64,7 +64,7 @@ static void more_slots(struct history *h)
 		h->slots[slot_of(h, &h->items[i].uuid)] = i + 1;
 }
 
-static size_t item_of(struct history *h, const struct uuid *u)
+size_t history_item(struct history *h, const struct uuid *u)
 {
 	size_t slot;
 
@@ -175,7 +175,7 @@ static void note_row(struct history *h, struct store_txn *t, const struct store_
 		v.content = history_content(&e);
 		v.body = history_body(&e);
 	}
-	v.item = item_of(h, &row->uuid);
+	v.item = history_item(h, &row->uuid);
 	h->items[v.item].is_since |= is_change;
 	h->items[v.item].latest = h->nversions;
 	h->versions = history_grow(h->versions, h->nversions, &h->versions_size, sizeof(v));
@@ -245,7 +245,7 @@ static void check_live(struct site *s, struct context *c, struct store_txn *t,
 	need(store_entry(t, row->eid, &e) == RC_OK);
 	if (e.head.stamp.usn == 0)
 		return; /* taken along by the join */
-	item = item_of(c->history, &e.head.uuid);
+	item = history_item(c->history, &e.head.uuid);
 	v = (struct version){.epoch = e.head.stamp.epoch,
 			     .usn = e.head.stamp.usn,
 			     .item = item,
@@ -273,7 +273,7 @@ static void check_live(struct site *s, struct context *c, struct store_txn *t,
 
 static void check_dead(struct site *s, struct context *c, const struct store_change *row)
 {
-	size_t item = item_of(c->history, &row->uuid);
+	size_t item = history_item(c->history, &row->uuid);
 	struct version v = {.epoch = row->epoch, .usn = row->usn, .item = item, .is_dead = true};
 
 	if (!had(c->history, &v))

@@ -14,8 +14,10 @@ struct version {
 
 struct item {
 	struct uuid uuid;
-	size_t latest; /* its version */
-	bool is_since; /* a client changed it since its home was put back */
+	size_t latest;       /* its version */
+	bool is_since;       /* a client changed it since its home was put back */
+	struct version lost; /* what another site (.item) had of it then, and the home had not; usn
+				0: nothing */
 };
 
 struct history {
@@ -34,6 +36,7 @@ struct history {
 
 /** Room for one more of `bytes` each. */
 void *history_grow(void *at, size_t n, size_t *size, size_t bytes);
+size_t history_item(struct history *h, const struct uuid *u);
 /** By epoch and usn, for qsort(). */
 int history_version_cmp(const void *x, const void *y);
 /** Hashes: of name, parent and attributes; of attributes alone. */

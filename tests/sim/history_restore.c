@@ -3,6 +3,126 @@
 
 #include <stdlib.h>
 
+/* --- what others still have --- */
+
+static bool is_newer(const struct version *a, const struct version *b)
+{
+	return history_version_cmp(a, b) > 0;
+}
+
+static struct version version_of(struct store_txn *t, const struct store_change *row)
+{
+	struct version v = {.epoch = row->epoch, .usn = row->usn, .is_dead = row->is_tombstone};
+	struct entry e;
+
+	if (!row->is_tombstone) {
+		need(store_entry(t, row->eid, &e) == RC_OK);
+		v.epoch = e.head.stamp.epoch;
+		v.body = history_body(&e);
+	}
+	return v;
+}
+
+/* What each site knew of the context. */
+static struct {
+	struct position room[1 + POSITION_PAST_MAX];
+	struct vector lives;
+} known[SIM_SITES];
+
+/* Had its home that already, or has changed it since both were the same? */
+static bool is_older(const struct item *item, const struct version *home)
+{
+	struct position p = {.epoch = home->epoch, .usn = home->usn};
+
+	return !is_newer(&item->lost, home) || !lives_include(&known[item->lost.item].lives, &p);
+}
+
+/* What a site has of the context, if the home has nothing as new. */
+static void note_lost(struct context *c, struct site *from)
+{
+	struct store_change row;
+	struct store_txn *t;
+	struct store_nc nc;
+	struct version v;
+	struct item *item;
+	uint64_t at = 0;
+
+	known[from->number].lives.n = 0;
+	need(store_read_begin(from->store, &t) == RC_OK);
+	if (store_nc_find(t, &c->id, &nc) == RC_OK) {
+		known[from->number].lives = store_nc_lives(&nc, known[from->number].room);
+		while (store_change_next(t, nc.number, at, UINT64_MAX, &row) == RC_OK) {
+			at = row.usn;
+			v = version_of(t, &row);
+			item = &c->history->items[history_item(c->history, &row.uuid)];
+			if (from == c->home && item->lost.usn != 0 && is_older(item, &v))
+				item->lost = (struct version){.usn = 0};
+			else if (from != c->home && is_newer(&v, &item->lost))
+				item->lost = v;
+			if (from != c->home && item->lost.usn == v.usn)
+				item->lost.item = from->number;
+		}
+	}
+	store_read_end(&t);
+}
+
+static void note_all_lost(struct context *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->history->nitems; i++)
+		c->history->items[i].lost = (struct version){.usn = 0};
+	for (i = 0; i < w.nsites; i++) {
+		if (w.sites[i].is_up && &w.sites[i] != c->home)
+			note_lost(c, &w.sites[i]);
+	}
+	note_lost(c, c->home);
+}
+
+/* Did the home go on from there, in the life that was lost? */
+static bool went_on(const struct history *h, size_t i)
+{
+	const struct version *lost = &h->items[i].lost;
+	size_t k;
+
+	for (; h != NULL; h = h->past) {
+		for (k = 0; k < h->nversions; k++) {
+			if (h->versions[k].item == i && h->versions[k].epoch == lost->epoch &&
+			    h->versions[k].usn > lost->usn)
+				return true;
+		}
+	}
+	return false;
+}
+
+void history_check_returned(struct context *c)
+{
+	struct history *h = c->history;
+	struct store_txn *t;
+	struct entry e;
+	uint64_t eid;
+	size_t i;
+
+	need(store_read_begin(c->home->store, &t) == RC_OK);
+	for (i = 0; i < h->nitems; i++) {
+		const struct version *lost = &h->items[i].lost;
+		bool is_there = store_by_uuid(t, &h->items[i].uuid, &eid) == RC_OK;
+
+		if (lost->usn == 0 || h->items[i].is_since || went_on(h, i))
+			continue;
+		need(!is_there || store_entry(t, eid, &e) == RC_OK);
+		if (is_there == lost->is_dead || (is_there && history_body(&e) != lost->body))
+			sim_fail("site %u: %s of %s, %s at %u:%llu before the restore, did not "
+				 "come back",
+				 c->home->number, history_uuid_text(&h->items[i].uuid), c->base,
+				 lost->is_dead ? "deleted" : "written", lost->epoch,
+				 (unsigned long long)lost->usn);
+	}
+	store_read_end(&t);
+}
+
+/* --- from a restore to a recovery --- */
+
 void history_restored(struct site *s)
 {
 	struct store_txn *t;
@@ -22,6 +142,7 @@ void history_restored(struct site *s)
 		c->is_adrift = true;
 		for (k = 0; k < c->history->nitems; k++)
 			c->history->items[k].is_since = false;
+		note_all_lost(c);
 		c->history->usn = 0;
 		need(store_read_begin(s->store, &t) == RC_OK);
 		if (store_nc_find(t, &c->id, &nc) == RC_OK)

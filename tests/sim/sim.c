@@ -307,6 +307,8 @@ static void settle(void)
 		if (w.contexts[j].is_adrift) /* nobody knew more */
 			history_recovered(w.contexts[j].home, &w.contexts[j].id);
 	}
+	for (j = 0; j < w.ncontexts; j++)
+		history_check_returned(&w.contexts[j]);
 	for (i = 0; i < w.nsites; i++) {
 		for (j = 0; j < w.ncontexts; j++) {
 			history_check(&w.sites[i], &w.contexts[j]);

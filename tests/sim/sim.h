@@ -187,6 +187,8 @@ void history_note(struct context *c, struct store_txn *t);
 void history_check(struct site *s, struct context *c);
 /** The site was put back: it begins from what it has now. */
 void history_restored(struct site *s);
+/** Has it, at the end, what others had at its last restore, and it had not? */
+void history_check_returned(struct context *c);
 /** A home has heard of what it lost: until it has recovered, others may have more. */
 void history_adrift(const struct uuid *nc);
 /** The home has recovered: what it has now is what counts. Nothing that was acknowledged since the
