@@ -18,7 +18,7 @@ static void look(const struct repl_batch *b, const struct uuid *own)
 
 		must(c->kind == CHANGE_PUT || c->kind == CHANGE_REMOVE ||
 		     c->kind == CHANGE_POSITION || c->kind == CHANGE_KEEP_ONLY);
-		if (c->kind == CHANGE_POSITION || c->kind == CHANGE_KEEP_ONLY)
+		if (c->kind == CHANGE_POSITION)
 			must(!uuid_eq(&c->position.nc, own));
 	}
 }
