@@ -2,24 +2,39 @@
 
 #include <unicode/uidna.h>
 
-int idna_to_ascii(struct span domain, struct buf *out)
+#define UTF8_PER_BYTE 4 /* a label in UTF-8 is at most so much longer than its A-label */
+
+typedef int32_t convert_fn(const UIDNA *idna, const char *name, int32_t length, char *dest,
+			   int32_t capacity, UIDNAInfo *info, UErrorCode *err);
+
+static int convert(convert_fn *fn, uint32_t options, struct span domain, struct buf *out)
 {
-	char ascii[IDNA_DOMAIN_MAX_BYTES + 3];
+	char text[UTF8_PER_BYTE * IDNA_DOMAIN_MAX_BYTES + 3];
 	UIDNAInfo info = UIDNA_INFO_INITIALIZER;
 	UErrorCode err = U_ZERO_ERROR;
 	UIDNA *idna;
 	int32_t n;
 
-	if (domain.n == 0 || domain.n > (size_t)4 * IDNA_DOMAIN_MAX_BYTES)
+	if (domain.n == 0 || domain.n > (size_t)UTF8_PER_BYTE * IDNA_DOMAIN_MAX_BYTES)
 		return RC_INVALID;
-	idna = uidna_openUTS46(UIDNA_NONTRANSITIONAL_TO_ASCII, &err);
+	idna = uidna_openUTS46(options, &err);
 	if (U_FAILURE(err))
 		return RC_NOMEM;
-	n = uidna_nameToASCII_UTF8(idna, (const char *)domain.p, (int32_t)domain.n, ascii,
-				   (int32_t)sizeof(ascii), &info, &err);
+	n = fn(idna, (const char *)domain.p, (int32_t)domain.n, text, (int32_t)sizeof(text), &info,
+	       &err);
 	uidna_close(idna);
 	if (U_FAILURE(err) || info.errors != 0 || n <= 0)
 		return RC_INVALID;
-	buf_put(out, span_make(ascii, (size_t)n));
+	buf_put(out, span_make(text, (size_t)n));
 	return buf_rc(out);
+}
+
+int idna_to_ascii(struct span domain, struct buf *out)
+{
+	return convert(uidna_nameToASCII_UTF8, UIDNA_NONTRANSITIONAL_TO_ASCII, domain, out);
+}
+
+int idna_to_unicode(struct span domain, struct buf *out)
+{
+	return convert(uidna_nameToUnicodeUTF8, UIDNA_NONTRANSITIONAL_TO_UNICODE, domain, out);
 }

@@ -11,3 +11,6 @@
  * Errors   RC_INVALID: no domain name, or a label that IDNA does not allow. RC_TOOBIG, RC_NOMEM.
  */
 int idna_to_ascii(struct span domain, struct buf *out) WARN_UNUSED;
+
+/** The opposite: append the form in UTF-8 of a domain with A-labels. Errors as above. */
+int idna_to_unicode(struct span domain, struct buf *out) WARN_UNUSED;

@@ -8,6 +8,7 @@
 #include <limits.h>
 
 #define POSTMASTER "postmaster@"
+#define DOMAIN_FORM_MAX_BYTES (4 * IDNA_DOMAIN_MAX_BYTES + 3)
 
 static bool is_no_address(struct span key)
 {
@@ -77,20 +78,21 @@ static bool is_ascii(struct span s)
 	return true;
 }
 
-/* The same address with A-labels behind the end of `scratch`, which may move. */
-static int add_ascii(struct buf *scratch, struct lookup_key *k)
+typedef int convert_fn(struct span domain, struct buf *out);
+
+/* The same address with its domain in another form, behind the end of `scratch`, which may move. */
+static int add_form(struct buf *scratch, struct lookup_key *k, convert_fn *convert,
+		    struct span *form)
 {
 	size_t full_at = (size_t)(k->full.p - scratch->p);
 	size_t address_at = (size_t)(k->address.p - scratch->p);
-	size_t ascii_at = scratch->n;
+	size_t form_at = scratch->n;
 	struct buf domain;
 	size_t i;
 	int rc;
 
-	if (is_ascii(span_from(k->address, k->domain_at)))
-		return RC_OK;
-	buf_init(&domain, IDNA_DOMAIN_MAX_BYTES + 3);
-	rc = idna_to_ascii(span_from(k->address, k->domain_at), &domain);
+	buf_init(&domain, DOMAIN_FORM_MAX_BYTES);
+	rc = convert(span_from(k->address, k->domain_at), &domain);
 	if (rc == RC_OK) {
 		for (i = 0; i < k->domain_at; i++)
 			buf_putc(scratch, scratch->p[address_at + i]);
@@ -98,10 +100,34 @@ static int add_ascii(struct buf *scratch, struct lookup_key *k)
 		rc = buf_rc(scratch);
 		k->full.p = scratch->p + full_at;
 		k->address.p = scratch->p + address_at;
-		k->ascii = span_from(buf_span(scratch), ascii_at);
+		*form = span_from(buf_span(scratch), form_at);
 	}
 	buf_fini(&domain);
-	return rc == RC_INVALID ? RC_OK : rc; /* no A-labels: only the text itself can match */
+	return rc == RC_INVALID ? RC_OK : rc; /* only the text itself can match */
+}
+
+static bool has_a_label(struct span domain)
+{
+	struct span label;
+
+	do {
+		bool more = span_cut(&domain, '.', &label);
+
+		if (span_starts(label, SPAN_LIT("xn--")))
+			return true;
+		if (!more)
+			return false;
+	} while (true);
+}
+
+/* Directory and mail servers may each write a domain in either form (RFC 5890). */
+static int add_forms(struct buf *scratch, struct lookup_key *k)
+{
+	struct span domain = span_from(k->address, k->domain_at);
+
+	if (!is_ascii(domain))
+		return add_form(scratch, k, idna_to_ascii, &k->ascii);
+	return has_a_label(domain) ? add_form(scratch, k, idna_to_unicode, &k->unicode) : RC_OK;
 }
 
 static int fold_key(struct span key, struct buf *scratch, struct lookup_key *out)
@@ -148,16 +174,21 @@ int lookup_key(struct span key, struct buf *scratch, struct lookup_key *out)
 
 	*out = (struct lookup_key){.kind = LOOKUP_KEY_NONE};
 	rc = fold_key(key, scratch, out);
-	return rc == RC_OK && out->kind != LOOKUP_KEY_NONE ? add_ascii(scratch, out) : rc;
+	return rc == RC_OK && out->kind != LOOKUP_KEY_NONE ? add_forms(scratch, out) : rc;
 }
 
 static enum table_class classify(const struct table *t, const struct lookup_key *key)
 {
+	const struct span forms[] = {key->full, key->address, key->ascii, key->unicode};
+	size_t i;
+
 	if (key->kind != LOOKUP_KEY_ADDRESS)
 		return TABLE_USER;
-	if (table_classify(t, key->full) == TABLE_SYSTEM)
-		return TABLE_SYSTEM;
-	return table_classify(t, key->address);
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		if (forms[i].n != 0 && table_classify(t, forms[i]) == TABLE_SYSTEM)
+			return TABLE_SYSTEM;
+	}
+	return TABLE_USER;
 }
 
 enum table_class lookup_sender(const struct table *t, struct span sender, bool null_is_system,
@@ -262,10 +293,22 @@ static int route_address(const struct table *t, struct span address, size_t doma
 	return walk_parents(t, out->domain, out);
 }
 
+/* Of the domain's two forms the one with the closer match counts. */
+static int route_other_form(const struct table *t, struct span form, size_t domain_at,
+			    struct lookup_answer *out)
+{
+	struct lookup_answer other = {.verdict = LOOKUP_ABSENT, .cls = out->cls};
+	int rc = route_address(t, form, domain_at, &other);
+
+	if (rc == RC_OK && (out->verdict == LOOKUP_ABSENT || fitness(t, &other) > fitness(t, out)))
+		*out = other;
+	return rc;
+}
+
 int lookup_route(const struct table *t, const struct lookup_key *key, enum table_class cls,
 		 struct lookup_answer *out)
 {
-	struct lookup_answer ascii = {.verdict = LOOKUP_ABSENT};
+	struct span other = key->ascii.n != 0 ? key->ascii : key->unicode;
 	int rc;
 
 	*out = (struct lookup_answer){.verdict = LOOKUP_ABSENT, .cls = cls};
@@ -274,13 +317,7 @@ int lookup_route(const struct table *t, const struct lookup_key *key, enum table
 	if (classify(t, key) == TABLE_SYSTEM)
 		out->cls = TABLE_SYSTEM;
 	rc = route_address(t, key->address, key->domain_at, out);
-	if (rc != RC_OK || key->ascii.n == 0)
-		return rc;
-	ascii.cls = out->cls;
-	rc = route_address(t, key->ascii, key->domain_at, &ascii);
-	if (rc == RC_OK && (out->verdict == LOOKUP_ABSENT || fitness(t, &ascii) > fitness(t, out)))
-		*out = ascii;
-	return rc;
+	return rc == RC_OK && other.n != 0 ? route_other_form(t, other, key->domain_at, out) : rc;
 }
 
 /* "domain", "domain:port", "[host]", "[host]:port" */
@@ -414,17 +451,27 @@ void lookup_relay_domain(const struct table *t, struct span key, struct buf *scr
 	}
 }
 
+/* Of the domain, or the nearest one above it. */
+static struct span find_tls(const struct table *t, struct span domain)
+{
+	struct span policy, head;
+
+	while (!table_tls(t, domain, &policy) && span_cut(&domain, '.', &head))
+		;
+	return policy;
+}
+
 void lookup_tls_policy(const struct table *t, struct span key, struct buf *scratch,
 		       struct buf *reply)
 {
 	struct lookup_key k;
-	struct span rest, policy, head;
+	struct span policy;
 
 	if (!lookup_begin(t, host_of(span_trim(key)), scratch, &k, reply))
 		return;
-	rest = span_from(k.ascii.n != 0 ? k.ascii : k.address, k.domain_at);
-	while (!table_tls(t, rest, &policy) && span_cut(&rest, '.', &head))
-		;
+	policy = find_tls(t, span_from(k.ascii.n != 0 ? k.ascii : k.address, k.domain_at));
+	if (policy.n == 0)
+		policy = find_tls(t, span_from(k.unicode, k.domain_at));
 	if (policy.n == 0) {
 		buf_puts(reply, "NOTFOUND ");
 	} else if (span_eq(policy, SPAN_LIT(MODEL_TLS_UNKNOWN))) {

@@ -25,6 +25,7 @@ struct lookup_key {
 	struct span address; /* lower case, without it; of a domain: "postmaster@domain" */
 	size_t domain_at;    /* offset of the domain in `address` */
 	struct span ascii; /* `address` with A-labels, for a domain that is not ASCII; else empty */
+	struct span unicode; /* `address` in UTF-8, for a domain with A-labels; else empty */
 };
 
 /**

@@ -10,6 +10,8 @@ static const char net[] =
 	"dn: ou=S2,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: S2.example.com\n"
 	"siteSharedDomain: example.com\nsystemAddress: dirsync@s2.example.com\n\n"
 	"dn: ou=I,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: xn--bcher-kva.example\n\n"
+	"dn: ou=U,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: k\xc3\xa4se.example\n"
+	"systemAddress: sync@k\xc3\xa4se.example\n\n"
 	"dn: ou=H,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: hub.example.com\n\n"
 	"dn: ou=Lost,o=Example\nobjectClass: mailSite\nsiteSmtpDomain: lost.example.com\n\n"
 	"dn: cn=IMS,ou=S1,o=Example\nobjectClass: imsConnector\nonlySystemMessagesUseCDs: TRUE\n"
@@ -20,7 +22,8 @@ static const char net[] =
 	"dn: cn=IMS,ou=H,o=Example\nobjectClass: imsConnector\n"
 	"connectedDomains: S1;1;SMTP:s1.example.com\n"
 	"connectedDomains: S2;1;SMTP:s2.example.com\n"
-	"connectedDomains: I;1;SMTP:i.example.com\n\n";
+	"connectedDomains: I;1;SMTP:i.example.com\n"
+	"connectedDomains: U;1;SMTP:u.example.com\n\n";
 
 static const struct {
 	const char *key;
@@ -140,6 +143,11 @@ static const struct ask replies[] = {
 	 "CHER.example",
 	 "OK smtp:hub.example.com"},
 	{"x@xn--bcher-kva.example", "OK smtp:hub.example.com"},
+	{"x@xn--kse-qla.example", "OK smtp:hub.example.com"},
+	{"X+1@Host.XN--KSE-QLA.Example.", "OK smtp:hub.example.com"},
+	{"x@k\xc3\xa4se.example", "OK smtp:hub.example.com"},
+	{"sync@xn--kse-qla.example", "OK smtp:hub.example.com"},
+	{"x@xn--0.example", "NOTFOUND "},
 	{"x@b\xc3\xbc.example", "NOTFOUND "},
 	{"x@lost.example.com", "OK retry:4.4.4 no mail route to site Lost"},
 	{"x@a.lost.example.com", "OK retry:4.4.4 no mail route to site Lost"},
@@ -168,6 +176,7 @@ static const struct ask relay_domains[] = {
 	{"b\xc3\xbc"
 	 "cher.example",
 	 "OK xn--bcher-kva.example"},
+	{"xn--kse-qla.example", "OK k\xc3\xa4se.example"},
 	{"host.s2.example.com", "NOTFOUND "},
 	{"s1.example.com", "NOTFOUND "},
 	{"example.com", "NOTFOUND "},
