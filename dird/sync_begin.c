@@ -92,7 +92,7 @@ static bool is_home(const struct sync_session *s, struct store_txn *t, const str
 static int reach(struct store_txn *t, const struct store_nc *nc, struct sync_nc *at)
 {
 	at->here = at->usn = nc->position.usn;
-	return at->is_home ? update_reach(t, nc, &at->reach, &at->here) : RC_OK;
+	return at->is_home ? update_reach(t, nc, &at->asked, &at->reach, &at->here) : RC_OK;
 }
 
 static int take_past(struct sync_nc *at, const struct store_nc *nc)
@@ -111,7 +111,7 @@ static int take_past(struct sync_nc *at, const struct store_nc *nc)
 }
 
 static int add_context(struct sync_session *s, struct store_txn *t, const struct store_nc *nc,
-		       struct sync_nc **out)
+		       const struct vector *v, struct sync_nc **out)
 {
 	struct sync_nc *at = mem_realloc(s->ncs, ((size_t)s->nncs + 1) * sizeof(*at));
 	int rc;
@@ -129,6 +129,7 @@ static int add_context(struct sync_session *s, struct store_txn *t, const struct
 	at->is_own = nc->is_own;
 	at->is_home = at->is_partners = is_home(s, t, nc);
 	sync_openldap_add(s, at);
+	at->asked = vector_lives(v, &nc->position.nc);
 	*out = at;
 	rc = reach(t, nc, at);
 	if (rc == RC_OK && s->is_partner)
@@ -279,7 +280,7 @@ static int begin_each(struct sync_session *s, struct store_txn *t, const struct 
 
 		if (!belongs(s, &nc))
 			continue;
-		rc = add_context(s, t, &nc, &at);
+		rc = add_context(s, t, &nc, v, &at);
 		if (rc != RC_OK)
 			return rc;
 		lives = vector_lives(v, &nc.position.nc);
@@ -488,6 +489,7 @@ static bool take_life(struct sync_nc *at, const struct position *now)
 
 int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 {
+	static const struct vector none;
 	uint32_t number = 0;
 	struct store_nc nc;
 	struct sync_nc *at;
@@ -504,7 +506,7 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 		if (at == NULL && s->is_partner && nc.floor != 0)
 			return RC_CONFLICT;
 		if (at == NULL)
-			rc = add_context(s, t, &nc, &at);
+			rc = add_context(s, t, &nc, &none, &at);
 		if (rc != RC_OK)
 			return rc;
 		if (!position_same_life(&at->sent, &nc.position) && !take_life(at, &nc.position))

@@ -44,7 +44,8 @@ struct sync_nc {
 	uint64_t here;         /* usn in the current snapshot */
 	uint64_t usn;          /* our position; a home is told what is beyond it, too */
 	struct position reach;
-	uint64_t told;    /* usn in the last cookie */
+	struct vector asked; /* the lives that the home has named itself */
+	uint64_t told;       /* usn in the last cookie */
 	uint64_t begin;   /* of the cookie: rows up to it are named in a present phase, not sent */
 	uint64_t settled; /* usn at the last consistent point */
 	uint64_t pass_high; /* usn when this pass began */

@@ -105,10 +105,10 @@ bool update_awaits(const struct store_nc *nc, const struct vector *theirs);
 
 /**
  * How far are there rows of a context? A cut session leaves some beyond the position, maybe of a
- * later life; *last is the highest usn of all of them.
+ * later life; what `known` includes does not count. *last is the highest usn of all of them.
  */
-int update_reach(struct store_txn *t, const struct store_nc *nc, struct position *out,
-		 uint64_t *last_out) WARN_UNUSED;
+int update_reach(struct store_txn *t, const struct store_nc *nc, const struct vector *known,
+		 struct position *out, uint64_t *last_out) WARN_UNUSED;
 
 /** An own context was restored from a backup: partners are asked first. The row is put. */
 int update_recover_nc(struct store_txn *t, const struct update_context *ctx,

@@ -1,9 +1,10 @@
 /* How far a context is here, and what a present phase removes from it. */
 #include "dird/update_int.h"
 
-int update_reach(struct store_txn *t, const struct store_nc *nc, struct position *out,
-		 uint64_t *last_out)
+int update_reach(struct store_txn *t, const struct store_nc *nc, const struct vector *known,
+		 struct position *out, uint64_t *last_out)
 {
+	struct position p;
 	uint64_t at = nc->position.usn;
 	struct store_change row;
 	struct entry e;
@@ -20,6 +21,9 @@ int update_reach(struct store_txn *t, const struct store_nc *nc, struct position
 				return rc;
 			row.epoch = e.head.stamp.epoch;
 		}
+		p = (struct position){.nc = out->nc, .epoch = row.epoch, .usn = at};
+		if (lives_include(known, &p))
+			continue;
 		if (row.epoch > out->epoch)
 			*out = (struct position){.nc = out->nc, .epoch = row.epoch};
 		if (row.epoch == out->epoch)
@@ -47,11 +51,10 @@ static int would_lose(struct update *u, const struct store_nc *nc, bool *out)
 	room[0] = u->c->position;
 	for (i = 0; i < u->c->npast && i < POSITION_PAST_MAX; i++)
 		room[next.n++] = u->c->past[i];
-	rc = update_reach(u->t, nc, &reach, &last);
-	/* rows of the new life are no loss, however far they are */
+	room[0].usn = UINT64_MAX - 1; /* rows of the new life are no loss, however far they are */
+	rc = update_reach(u->t, nc, &next, &reach, &last);
 	*out = rc == RC_OK && ((nc->position.epoch != 0 && !lives_include(&next, &nc->position)) ||
-			       (reach.epoch != 0 && reach.epoch != u->c->position.epoch &&
-				!lives_include(&next, &reach)));
+			       reach.epoch != nc->position.epoch || reach.usn != nc->position.usn);
 	return rc;
 }
 
