@@ -231,6 +231,10 @@ static int add_monitor_context(struct list *l, const struct repl_status *st, uns
 	put(&d, "ncMaster", st->nc_master);
 	put(&d, "position", st->position);
 	put(&d, "contextState", st->context_state);
+	put(&d, "contextProof", st->proof);
+	put(&d, "homePosition", st->head);
+	if (st->head_age_s >= 0)
+		put_number(&d, "homeHeardSeconds", (uint64_t)st->head_age_s);
 	put_number(&d, "tombstoneFloor", st->floor);
 	return add(l, &d, dn, 3);
 }
@@ -251,6 +255,7 @@ static int add_monitor_partner(struct list *l, const struct repl_status *st, uns
 	put(&d, "partnerPosition", st->partner_position);
 	put(&d, "linkState", st->link_state);
 	put(&d, "lastError", st->last_error);
+	put(&d, "refusedContext", st->refused);
 	put(&d, "lastContact", st->last_contact);
 	put(&d, "nextAttempt", st->next_attempt);
 	if (st->lag_s >= 0)

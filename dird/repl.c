@@ -124,6 +124,12 @@ static uint64_t backoff_bound_ms(unsigned failures)
 	return bound < REPL_BACKOFF_MAX_MS ? bound : REPL_BACKOFF_MAX_MS;
 }
 
+void repl_link_distrust(struct repl_link *l)
+{
+	l->state = REPL_REFRESHING;
+	l->failures = 5; /* half a minute and more */
+}
+
 void repl_link_lost(struct repl_link *l, uint64_t now_ms, uint32_t random)
 {
 	bool had_caught_up = l->state == REPL_PERSISTING;

@@ -84,6 +84,8 @@ void repl_link_heard(struct repl_link *l, uint64_t now_ms);
 void repl_link_bound(struct repl_link *l);
 /** The refresh stage is complete. */
 void repl_link_refreshed(struct repl_link *l);
+/** What the partner brought was not proven: the next attempts come as after many that failed. */
+void repl_link_distrust(struct repl_link *l);
 /** The attempt failed or the session ended; `random` spreads the next attempt. */
 void repl_link_lost(struct repl_link *l, uint64_t now_ms, uint32_t random);
 
@@ -134,6 +136,10 @@ struct repl_status {
 	char last_contact[20]; /* generalizedTime; "" never */
 	char partner_position[64];
 	char context_state[12]; /* "own", "recovering", "foreign" */
+	char head[64];          /* the newest that the home has signed: "epoch:usn"; "" none */
+	int64_t head_age_s;     /* since a new one has come, or since the start; -1: own */
+	char proof[12];         /* "own", "proven", "unproven", "stale" */
+	char refused[120];      /* why the partner's word of the context is not taken; "" it is */
 	char next_attempt[20];  /* generalizedTime; "": none is due */
 	int64_t lag_s; /* since we were last known to have all that the partner has; -1: never */
 	uint64_t floor;

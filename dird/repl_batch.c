@@ -40,7 +40,7 @@ int repl_batch_read(struct repl_batch *b, struct span frame, struct msg *out, co
 	return rc == RC_OK || rc == RC_NOMEM ? rc : RC_INVALID;
 }
 
-static struct change *add_change(struct repl_batch *b, enum change_kind kind)
+struct change *repl_batch_add(struct repl_batch *b, enum change_kind kind)
 {
 	unsigned size = b->size != 0 ? 2 * b->size : BATCH_FIRST_SIZE;
 	struct change *at;
@@ -98,7 +98,7 @@ void repl_session_fini(struct repl_session *s)
 	memset(s, 0, sizeof(*s));
 }
 
-static bool is_own(const struct repl_session *s, const struct uuid *nc)
+bool repl_session_is_own(const struct repl_session *s, const struct uuid *nc)
 {
 	unsigned i;
 
@@ -201,7 +201,7 @@ static int take_stamp(struct attr_list *attrs, struct stamp *out, const char **w
 static int add_put(const struct msg_entry *e, const struct uuid *u, struct repl_batch *b,
 		   const char **why)
 {
-	struct change *c = add_change(b, CHANGE_PUT);
+	struct change *c = repl_batch_add(b, CHANGE_PUT);
 	struct span parent;
 	int rc;
 
@@ -225,7 +225,7 @@ static int add_put(const struct msg_entry *e, const struct uuid *u, struct repl_
 static int add_remove(const struct msg_entry *e, const struct uuid *u, struct repl_batch *b,
 		      const char **why)
 {
-	struct change *c = add_change(b, CHANGE_REMOVE);
+	struct change *c = repl_batch_add(b, CHANGE_REMOVE);
 	struct attr_list attrs = e->attrs;
 
 	if (c == NULL)
@@ -294,7 +294,7 @@ static int keep_list(struct repl_session *s, struct repl_batch *b, struct uuid *
 static int add_position(struct repl_batch *b, enum change_kind kind, const struct vector *lives,
 			struct uuid *keep, size_t nkeep)
 {
-	struct change *c = add_change(b, kind);
+	struct change *c = repl_batch_add(b, kind);
 
 	if (c == NULL)
 		return RC_NOMEM;
@@ -317,10 +317,10 @@ static int feed_position(struct repl_session *s, const struct vector *lives, str
 	/* of an own context, too: it may be recovering */
 	if (keep != NULL && !is_elsewhere(s, &p->nc))
 		rc = add_position(b, CHANGE_KEEP_ONLY, lives, keep, s->nnamed);
-	if (rc == RC_OK && (moved || keep != NULL) && !is_own(s, &p->nc) &&
+	if (rc == RC_OK && (moved || keep != NULL) && !repl_session_is_own(s, &p->nc) &&
 	    !is_elsewhere(s, &p->nc))
 		rc = add_position(b, CHANGE_POSITION, lives, NULL, 0);
-	s->own_told += moved && is_own(s, &p->nc);
+	s->own_told += moved && repl_session_is_own(s, &p->nc);
 	return rc == RC_OK ? vector_put_lives(&s->partner, &s->arena, lives) : rc;
 }
 

@@ -33,6 +33,9 @@ void repl_batch_fini(struct repl_batch *b);
 /** Large enough to be written before more is read? */
 bool repl_batch_is_full(const struct repl_batch *b);
 
+/** Append a change; NULL without memory. */
+struct change *repl_batch_add(struct repl_batch *b, enum change_kind kind);
+
 /** Copy a frame into the batch and decode it there. RC_INVALID with *why. */
 int repl_batch_read(struct repl_batch *b, struct span frame, struct msg *out,
 		    const char **why) WARN_UNUSED;
@@ -58,6 +61,7 @@ struct repl_session {
 int repl_session_init(struct repl_session *s, const struct uuid *own, unsigned nown) WARN_UNUSED;
 /** Take nothing of these contexts; the list is copied. RC_NOMEM. */
 int repl_session_refuse(struct repl_session *s, const struct uuid *ncs, unsigned n) WARN_UNUSED;
+bool repl_session_is_own(const struct repl_session *s, const struct uuid *nc);
 void repl_session_fini(struct repl_session *s);
 
 /**

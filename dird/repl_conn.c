@@ -1,5 +1,6 @@
 #include "dird/repl_int.h"
 
+#include "dird/repl_write.h"
 #include "dird/sync_ctl.h"
 #include "dird/twins.h"
 #include "lib/log.h"
@@ -21,11 +22,12 @@ struct repl_conn {
 	int32_t probe_id;
 	uint64_t begin_ms, entries;
 
-	struct repl_batch batch;   /* being filled */
-	struct repl_batch written; /* at the writer */
-	struct write_req req;
-	bool is_writing;
+	struct repl_batch batch; /* of one message */
+	struct repl_held held;
+	struct repl_write write;
 	bool is_paused;
+	char site[REPL_NAME_BYTES];
+	char unproven[REPL_ERROR_BYTES]; /* why a context was refused; "": none was */
 };
 
 static struct log_ctx log_of(const struct repl_conn *c)
@@ -39,16 +41,24 @@ static void free_when_done(struct repl_conn *c)
 {
 	struct repl *r = c->repl;
 
-	if (c->stream != NULL || c->is_writing || c->peer != NULL)
+	if (c->stream != NULL || c->write.is_writing || c->peer != NULL)
 		return;
 	repl_session_fini(&c->session);
 	repl_batch_fini(&c->batch);
-	repl_batch_fini(&c->written);
+	repl_write_fini(&c->write);
+	repl_held_fini(&c->held);
 	mem_free(c);
 	repl_conn_gone(r);
 }
 
 static void flush(struct repl_conn *c);
+
+/* What needs no head may go as it is. */
+static void flush_all(struct repl_conn *c)
+{
+	if (repl_held_release(&c->held, false) == RC_OK)
+		flush(c);
+}
 
 /* The peer forgets the connection; whole messages that are here already still count. */
 static void detach(struct repl_conn *c)
@@ -64,7 +74,7 @@ void repl_conn_drop(struct repl_peer *p)
 	struct repl_conn *c = p->conn;
 
 	detach(c);
-	flush(c);
+	flush_all(c);
 	free_when_done(c);
 }
 
@@ -74,6 +84,7 @@ static void fail(struct repl_conn *c, const char *why)
 	struct repl_peer *p = c->peer;
 
 	repl_batch_fini(&c->batch);
+	repl_held_fini(&c->held);
 	if (p == NULL)
 		return;
 	detach(c);
@@ -95,8 +106,8 @@ static void check_refreshed(struct repl_conn *c)
 {
 	struct log_ctx lc = log_of(c);
 
-	if (c->peer == NULL || !c->session.is_refreshed || c->told_refreshed || c->is_writing ||
-	    c->batch.n != 0)
+	if (c->peer == NULL || !c->session.is_refreshed || c->told_refreshed ||
+	    c->write.is_writing || c->held.ready != NULL)
 		return;
 	c->told_refreshed = true;
 	repl_link_refreshed(&c->peer->link);
@@ -106,26 +117,6 @@ static void check_refreshed(struct repl_conn *c)
 	repl_recover_answered(c->peer);
 	log_info(&lc, "repl.refreshed", "entries=%llu ms=%llu", (unsigned long long)c->entries,
 		 (unsigned long long)(repl_now_ms(c->repl) - c->begin_ms));
-}
-
-static void note_quarantined(struct repl_conn *c)
-{
-	char uuid[UUID_TEXT_BYTES], name[LOG_TEXT_BYTES], why[LOG_TEXT_BYTES];
-	struct log_ctx lc = log_of(c);
-	const struct change *at;
-	unsigned i;
-
-	for (i = 0; i < c->written.n; i++) {
-		at = &c->written.changes[i];
-		if (at->quarantined == NULL)
-			continue;
-		uuid_write(&at->uuid, uuid);
-		log_error(&lc, "repl.quarantined",
-			  "uuid=%s usn=%llu name=\"%s\" reason=\"%s\" hint=\"dirctl quarantine\"",
-			  uuid, (unsigned long long)at->stamp.usn,
-			  log_text(at->kind == CHANGE_PUT ? at->rdn : at->old_dn, name),
-			  log_text(span_of(at->quarantined), why));
-	}
 }
 
 static void note_refused(struct repl_conn *c)
@@ -141,69 +132,51 @@ static void note_refused(struct repl_conn *c)
 	c->session.refused = 0;
 }
 
-static void note_outcome(struct repl_conn *c)
+/* Reading goes on when there is room again. */
+static void resume_reading(struct repl_conn *c)
 {
-	const unsigned *n = c->req.counts;
-	struct log_ctx lc = log_of(c);
-
-	log_debug(&lc, "repl.applied", "changes=%u applied=%u duplicate=%u parked=%u", c->written.n,
-		  n[UPDATE_APPLIED], n[UPDATE_DUPLICATE], n[UPDATE_PARKED]);
-	if (n[UPDATE_QUARANTINED] != 0)
-		note_quarantined(c);
-	if (n[UPDATE_FOREIGN_OWN] != 0)
-		log_warn(&lc, "repl.foreign",
-			 "refused=%u reason=\"changes of others to a context "
-			 "that this site writes\"",
-			 n[UPDATE_FOREIGN_OWN]);
+	if (!c->is_paused || c->stream == NULL || c->peer == NULL || repl_held_is_full(&c->held))
+		return;
+	c->is_paused = false;
+	repl_link_heard(&c->peer->link, repl_now_ms(c->repl));
+	stream_resume(c->stream);
 }
 
-static void on_written(struct write_req *req)
+static void on_failed(void *ctx, const char *why)
 {
-	struct repl_conn *c = req->ctx;
-	char why[REPL_ERROR_BYTES], text[LOG_TEXT_BYTES];
+	fail(ctx, why);
+}
 
-	c->is_writing = false;
-	if (req->rc == RC_OK) {
-		note_outcome(c);
-		if (req->counts[UPDATE_HELD] != 0)
-			fail(c, "the site that writes a context does not have what is here of it");
-	} else {
-		snprintf(why, sizeof(why), "changes could not be written: %s",
-			 req->rc == RC_REFUSED ? log_text(span_of(req->result.text), text)
-					       : rc_text(req->rc));
-		fail(c, why);
-	}
-	repl_batch_fini(&c->written);
+/* A context was compared with its head; what is not proven is asked for again, after a while. */
+static void on_compared(void *ctx, const struct uuid *nc, bool is_proven, const char *why)
+{
+	struct repl_conn *c = ctx;
+
+	if (c->peer == NULL)
+		return;
+	repl_note_proof(c->peer, nc, is_proven, why);
+	if (why != NULL)
+		snprintf(c->unproven, sizeof(c->unproven), "a context was refused: %s", why);
+}
+
+static void on_written(void *ctx)
+{
+	struct repl_conn *c = ctx;
+
 	flush(c);
-	check_refreshed(c);
-	if (c->is_paused && c->stream != NULL && c->peer != NULL &&
-	    !repl_batch_is_full(&c->batch)) {
-		c->is_paused = false;
-		repl_link_heard(&c->peer->link, repl_now_ms(c->repl));
-		stream_resume(c->stream);
+	if (c->unproven[0] != 0 && !c->write.is_writing && c->peer != NULL) {
+		repl_link_distrust(&c->peer->link);
+		fail(c, c->unproven);
 	}
+	check_refreshed(c);
+	resume_reading(c);
 	free_when_done(c);
 }
 
-/*
- * One request is out at a time, so a batch that failed is never followed by a later position; what
- * comes meanwhile gathers to the next batch.
- */
 static void flush(struct repl_conn *c)
 {
-	if (c->is_writing || c->batch.n == 0)
-		return;
-	c->written = c->batch;
-	repl_batch_init(&c->batch);
-	c->req = (struct write_req){.changes = c->written.changes,
-				    .nchanges = c->written.n,
-				    .arena = &c->written.arena,
-				    .home = c->repl->home,
-				    .is_internal = true,
-				    .done = on_written,
-				    .ctx = c};
-	c->is_writing = true;
-	writer_submit(c->repl->server->writer, &c->req);
+	if (repl_write_flush(&c->write) != RC_OK)
+		fail(c, rc_text(RC_NOMEM));
 }
 
 /* --- requests --- */
@@ -287,7 +260,8 @@ static int send_search(struct repl_conn *c, const struct vector *v)
 			       .nattrs = sizeof(attrs) / sizeof(attrs[0])};
 	struct msg_control controls[] = {
 		{.oid = SPAN_LIT(SYNC_OID_REQUEST), .critical = true, .has_value = true},
-		{.oid = SPAN_LIT(TWINS_OID), .has_value = true}};
+		{.oid = SPAN_LIT(TWINS_OID), .has_value = true},
+		{.oid = SPAN_LIT(HEAD_OID)}};
 	uint8_t instance[TWINS_VALUE_BYTES];
 	struct sync_request r = {.mode = SYNC_REFRESH_AND_PERSIST};
 	struct buf b, cookie, value;
@@ -303,7 +277,7 @@ static int send_search(struct repl_conn *c, const struct vector *v)
 	repl_twin_value(c->repl, instance);
 	controls[0].value = buf_span(&value);
 	controls[1].value = span_make(instance, sizeof(instance));
-	msg_write_search(&b, ID_SEARCH, &m, controls, 2);
+	msg_write_search(&b, ID_SEARCH, &m, controls, 3);
 	rc = buf_rc(&cookie) != RC_OK ? buf_rc(&cookie) : buf_rc(&value);
 	buf_fini(&cookie);
 	buf_fini(&value);
@@ -332,6 +306,32 @@ static int refuse_relayed(struct repl_conn *c, struct arena *a)
 	return repl_session_refuse(&c->session, homes, n);
 }
 
+/* What the partner writes itself. */
+static int note_sources(struct repl_conn *c)
+{
+	struct server *s = c->repl->server;
+	struct store_txn *t;
+	struct span master;
+	struct entry root;
+	uint64_t eid;
+	int rc = store_read_begin(s->store, &t);
+
+	if (rc != RC_OK)
+		return rc;
+	c->held.needs_heads = !s->config.believes_partners;
+	c->held.home = c->peer->partner.site;
+	rc = store_root(t, &eid);
+	if (rc == RC_OK)
+		rc = store_entry(t, eid, &root);
+	if (rc == RC_OK) {
+		c->held.root = root.head.uuid;
+		c->held.root_is_homes = entry_first(&root, "masterSite", &master) &&
+					span_eq_nocase(master, span_of(c->peer->partner.name));
+	}
+	store_read_end(&t);
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
 static int begin_session(struct repl_conn *c)
 {
 	struct vector v = {NULL, 0};
@@ -346,6 +346,8 @@ static int begin_session(struct repl_conn *c)
 		rc = repl_session_init(&c->session, own, nown);
 	if (rc == RC_OK && c->repl->server->config.indirect_only)
 		rc = refuse_relayed(c, &a);
+	if (rc == RC_OK)
+		rc = note_sources(c);
 	if (rc == RC_OK)
 		rc = send_search(c, &v);
 	mem_free(own);
@@ -372,6 +374,33 @@ static void on_bound(struct repl_conn *c, const struct msg *m)
 	}
 }
 
+static const char *held_error(int rc)
+{
+	if (rc == RC_INVALID)
+		return "a change beyond the head that was sent with it";
+	return rc == RC_TOOBIG ? "too many relayed changes without a signed head" : rc_text(rc);
+}
+
+static void on_head(struct repl_conn *c, struct span bytes)
+{
+	struct head head;
+	int rc = head_read(bytes, &head);
+
+	if (rc != RC_OK) {
+		fail(c, "a malformed head");
+		return;
+	}
+	rc = repl_hear(c->peer, &c->session, bytes, &head);
+	if (rc == RC_DENIED) {
+		fail(c, "a head with a wrong signature");
+		return;
+	}
+	if (rc == RC_OK && !repl_session_is_own(&c->session, &head.position.nc))
+		rc = repl_held_head(&c->held, bytes, &head);
+	if (rc != RC_OK)
+		fail(c, held_error(rc));
+}
+
 static void on_session_message(struct repl_conn *c, const struct msg *m)
 {
 	const char *why = NULL;
@@ -381,16 +410,24 @@ static void on_session_message(struct repl_conn *c, const struct msg *m)
 		fail(c, "a search message before the bind was answered");
 		return;
 	}
+	if (m->op == MSG_INTERMEDIATE && span_eq(m->u.intermediate.oid, SPAN_LIT(HEAD_OID))) {
+		on_head(c, m->u.intermediate.value);
+		return;
+	}
 	rc = repl_session_feed(&c->session, m, &c->batch, &why);
 	if (rc != RC_OK) {
 		fail(c, why != NULL ? why : rc_text(rc));
 		return;
 	}
-	c->entries += m->op == MSG_SEARCH_ENTRY;
-	if (c->session.is_ended)
+	if (c->session.is_ended) {
 		repl_twin_refused(c->peer, &c->session.result);
-	if (c->session.is_ended)
 		fail_result(c, "session ended by the partner", &c->session.result);
+		return;
+	}
+	c->entries += m->op == MSG_SEARCH_ENTRY;
+	rc = repl_held_take(&c->held, &c->batch, c->session.own, c->session.nown);
+	if (rc != RC_OK)
+		fail(c, held_error(rc));
 }
 
 static void on_message(struct repl_conn *c, struct span frame)
@@ -442,8 +479,8 @@ static void on_ready(void *ctx)
 static size_t on_read(void *ctx, struct span bytes)
 {
 	struct repl_conn *c = ctx;
-	unsigned cookies = c->session.cookies, entries = c->batch.entries;
-	unsigned own_told = c->session.own_told;
+	unsigned cookies = c->session.cookies, own_told = c->session.own_told;
+	uint64_t entries = c->entries;
 	size_t taken;
 
 	if (c->peer == NULL)
@@ -452,16 +489,18 @@ static size_t on_read(void *ctx, struct span bytes)
 	taken = take_messages(c, bytes);
 	if (c->peer == NULL)
 		return taken;
-	repl_note(c->peer, taken, c->batch.entries - entries,
+	repl_note(c->peer, taken, c->entries - entries,
 		  c->session.cookies != cookies ? &c->session.partner : NULL);
 	if (c->session.own_told != own_told)
 		repl_recover_told(c->peer);
-	if (c->batch.n == 0)
-		repl_batch_fini(&c->batch);
+	repl_batch_fini(&c->batch);
 	note_refused(c);
-	flush(c);
+	if (repl_held_release(&c->held, true) == RC_OK)
+		flush(c);
+	if (c->peer == NULL)
+		return taken;
 	check_refreshed(c);
-	if (repl_batch_is_full(&c->batch)) {
+	if (repl_held_is_full(&c->held)) {
 		c->is_paused = true;
 		stream_pause(c->stream);
 	}
@@ -476,7 +515,7 @@ static void on_close(void *ctx, int rc, const char *text)
 	c->stream = NULL;
 	if (p != NULL) {
 		detach(c);
-		flush(c);
+		flush_all(c);
 		repl_peer_lost(p, text != NULL && *text != 0 ? text : rc_text(rc));
 	}
 	free_when_done(c);
@@ -497,7 +536,16 @@ int repl_conn_open(struct repl_peer *p)
 	c->probe_id = ID_FIRST_PROBE;
 	c->begin_ms = repl_now_ms(p->repl);
 	repl_batch_init(&c->batch);
-	repl_batch_init(&c->written);
+	repl_held_init(&c->held);
+	snprintf(c->site, sizeof(c->site), "%s", p->partner.name);
+	c->write = (struct repl_write){.held = &c->held,
+				       .writer = p->repl->server->writer,
+				       .home = p->repl->home,
+				       .site = c->site,
+				       .ctx = c,
+				       .on_written = on_written,
+				       .on_compared = on_compared,
+				       .on_failed = on_failed};
 	rc = stream_connect(p->repl->home, p->partner.host, p->partner.port, tls,
 			    (const uint8_t(*)[TLS_PIN_BYTES])p->partner.pins, p->partner.npins,
 			    &callbacks, c, &c->stream);

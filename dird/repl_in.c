@@ -230,6 +230,7 @@ static void on_timer(uv_timer_t *t)
 	for (p = r->peers; p != NULL; p = p->next)
 		tick_peer(p, now);
 	repl_recover_tick(r);
+	repl_beat_tick(r);
 	repl_arm(r);
 }
 
@@ -249,6 +250,9 @@ void repl_arm(struct repl *r)
 			due = d;
 	}
 	d = repl_recover_due(r);
+	if (d < due)
+		due = d;
+	d = repl_beat_due(r);
 	if (d < due)
 		due = d;
 	if (due == UINT64_MAX)

@@ -5,6 +5,8 @@
  *   repl_conn.c    one connection to a partner: bind, search, batches to the writer
  *   repl_config.c  links as the directory has them
  *   repl_hours.c   when a link may be used
+ *   repl_head.c    signed heads that come
+ *   repl_proof.c   signed heads: what is not proven, what is stale
  *   repl_recover.c was our own state put back to an older one?
  *   repl_twin.c    does another process run as this site?
  *   repl_status.c  what others may know: status, positions of partners
@@ -27,7 +29,9 @@
 #define REPL_NAME_BYTES 128
 #define REPL_URI_BYTES 256
 #define REPL_ERROR_BYTES 256
+#define REPL_MAX_REFUSED 16 /* contexts of one partner that are remembered */
 
+struct head;
 struct repl_conn;
 
 /** One partner as the directory describes it. */
@@ -45,6 +49,12 @@ struct repl_partner {
 	char problem[REPL_ERROR_BYTES]; /* why no connection can be tried; empty: it can */
 };
 
+/** A context that the partner could not prove. */
+struct repl_refused {
+	struct uuid nc;
+	char why[120];
+};
+
 /** What status tells of a link; guarded by repl.mutex. */
 struct repl_figures {
 	enum repl_state state;
@@ -55,6 +65,8 @@ struct repl_figures {
 	struct position *partner_at; /* heap: the partner's own vector */
 	unsigned partner_n;
 	uint64_t bytes_in, entries_in;
+	struct repl_refused refused[REPL_MAX_REFUSED];
+	unsigned nrefused;
 };
 
 struct repl_peer {
@@ -81,6 +93,7 @@ struct repl {
 	struct repl_peer *peers; /* changed on the home loop under the mutex */
 	unsigned nconns;         /* open or closing connections */
 	uv_timer_t timer;
+	uint64_t beat_ms;     /* own heads are signed again */
 	uint64_t reread_ms;   /* when the links are to be read again; 0: not */
 	struct uuid instance; /* of this process, for partners (twins.h) */
 	bool is_twin;         /* another process runs as this site: nothing is originated */
@@ -172,3 +185,21 @@ void repl_twin_refused(struct repl_peer *p, const struct msg_result *result);
 /** Note bytes, entries, state and the partner's vector (NULL: unchanged). Home loop. */
 void repl_note(struct repl_peer *p, uint64_t bytes, uint64_t entries, const struct vector *v);
 void repl_note_error(struct repl_peer *p, const char *text);
+
+/* --- repl_head.c --- */
+
+/** A head came with a session. RC_DENIED: its signature is wrong. */
+int repl_hear(struct repl_peer *p, const struct repl_session *session, struct span bytes,
+	      const struct head *head) WARN_UNUSED;
+
+/* --- repl_proof.c --- */
+
+/** A context was compared with its head; `why`: it was refused (NULL: it was taken). */
+void repl_note_proof(struct repl_peer *p, const struct uuid *nc, bool is_proven, const char *why);
+/** Why the context was refused from this partner, "" if it was not. Under the mutex. */
+const char *repl_refused_why(const struct repl_peer *p, const struct uuid *nc);
+/** Has nothing new been heard of the home of a foreign context for too long? Any thread. */
+bool repl_is_stale(struct repl *r, struct store_txn *t, const struct store_nc *nc);
+/** When repl_beat_tick() has something to do. */
+uint64_t repl_beat_due(const struct repl *r);
+void repl_beat_tick(struct repl *r);

@@ -1,5 +1,7 @@
 #include "dird/repl_int.h"
 
+#include "dird/heads.h"
+#include "dird/store_digest.h"
 #include "lib/clock.h"
 
 #include <assert.h>
@@ -115,6 +117,38 @@ static void put_position(char *out, size_t size, const struct position *p)
 	snprintf(out, size, "%" PRIu32 ":%" PRIu64, p->epoch, p->usn);
 }
 
+/* Does the home's signature say what is here? */
+static bool is_proven(struct store_txn *t, const struct store_nc *nc)
+{
+	struct span bytes;
+	struct head head;
+
+	return store_head(t, &nc->position.nc, &bytes) == RC_OK &&
+	       head_read(bytes, &head) == RC_OK &&
+	       position_same_life(&head.position, &nc->position) &&
+	       head.position.usn == nc->position.usn;
+}
+
+static void put_proof(struct repl *r, struct store_txn *t, const struct store_nc *nc,
+		      struct repl_status *out)
+{
+	struct heads_news news;
+
+	out->head_age_s = -1;
+	put_text(out->proof, sizeof(out->proof), SPAN_LIT("own"));
+	if (nc->is_own || r->server->heads == NULL)
+		return;
+	heads_news(r->server->heads, &nc->position.nc, &news);
+	out->head_age_s = (int64_t)(news.age_ms / 1000);
+	if (news.is_known)
+		snprintf(out->head, sizeof(out->head), "%" PRIu32 ":%" PRIu64, news.epoch,
+			 news.usn);
+	put_text(out->proof, sizeof(out->proof),
+		 repl_is_stale(r, t, nc) ? SPAN_LIT("stale")
+		 : is_proven(t, nc)      ? SPAN_LIT("proven")
+					 : SPAN_LIT("unproven"));
+}
+
 /* Name of the context and of the site that writes it, from its head. */
 static void put_context(struct store_txn *t, const struct store_nc *nc, struct repl_status *out)
 {
@@ -167,6 +201,7 @@ static void put_link(const struct repl_peer *p, const struct uuid *nc, struct re
 	out->lag_s = f->level_us != 0 ? lag_seconds(p) : -1;
 	if (at != NULL)
 		put_position(out->partner_position, sizeof(out->partner_position), at);
+	put_text(out->refused, sizeof(out->refused), span_of(repl_refused_why(p, nc)));
 	out->bytes_in = f->bytes_in;
 	out->entries_in = f->entries_in;
 }
@@ -202,6 +237,7 @@ static int add_context(struct repl *r, struct store_txn *t, const struct store_n
 	struct repl_peer *p = r->peers;
 
 	put_context(t, nc, &base);
+	put_proof(r, t, nc, &base);
 	do {
 		at = list_add(l);
 		if (at == NULL)

@@ -1,6 +1,7 @@
 #include "dird/server.h"
 
 #include "dird/conn.h"
+#include "dird/heads.h"
 #include "dird/psearch.h"
 #include "dird/repl.h"
 #include "dird/sync.h"
@@ -60,6 +61,18 @@ int server_admin_hash(struct server *s, struct arena *a, struct span *out)
 		rc = out->p != NULL ? 0 : RC_NOMEM;
 	}
 	uv_mutex_unlock(&s->tls_lock);
+	return rc;
+}
+
+static int sign(struct server *s, struct span data, struct buf *public_out,
+		struct buf *signature_out)
+{
+	struct tls_context *c = server_tls(s);
+	int rc = RC_NOTFOUND;
+
+	if (c != NULL)
+		rc = tls_context_sign(c, data, public_out, signature_out);
+	tls_context_free(&c);
 	return rc;
 }
 
@@ -183,6 +196,18 @@ static void mark_stopped(struct server *s)
 		log_warn(NULL, "server.database", "error=\"%s\"", rc_text(rc));
 }
 
+/* Without room on the disk it is no new start, so old heads are signed again. */
+static int start_heads(struct server *s)
+{
+	uint32_t start = 0;
+	int rc = store_count_start(s->store, &start);
+
+	if (rc != RC_OK && rc != RC_FULL)
+		return rc;
+	s->sign = s->tls != NULL ? sign : NULL;
+	return heads_new(s, start, &s->heads);
+}
+
 static int open_store(struct server *s)
 {
 	struct store_options opt = {0};
@@ -200,6 +225,8 @@ static int open_store(struct server *s)
 	buf_fini(&why);
 	if (rc == 0)
 		take_stopped(s);
+	if (rc == 0)
+		rc = start_heads(s);
 	if (rc == 0)
 		rc = writer_start(s->store, s->schema, s->root, s->clock, &s->writer);
 	if (rc == 0)
@@ -540,6 +567,7 @@ static void fini(struct daemon *d)
 	mem_free(d->s.admin_hash);
 	peers_free(&d->s.peers);
 	twins_free(&d->s.twins);
+	heads_free(&d->s.heads);
 	uv_mutex_destroy(&d->s.tls_lock);
 	arena_fini(&d->s.arena);
 }

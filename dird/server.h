@@ -13,6 +13,7 @@
 #include "lib/log.h"
 
 struct conn_set;
+struct heads;
 struct repl;
 struct twins;
 struct upkeep;
@@ -39,8 +40,9 @@ struct server_config {
 	const char *log_level;
 	unsigned heartbeat_ms; /* replication */
 	unsigned tombstone_lifetime_s;
-	const char *relayed_changes; /* "all", "indirect" */
-	bool indirect_only;
+	const char *relayed_changes; /* its word, for: */
+	bool indirect_only;          /* nothing of sites that this one has a link to */
+	bool believes_partners;      /* nothing need be signed */
 };
 
 /** Read and check a dird.conf. Errors as conf_read(). Shared with the tools. */
@@ -70,6 +72,11 @@ struct server {
 	struct repl *repl;
 	struct upkeep *upkeep;
 	struct twins *twins;
+	struct heads *heads; /* NULL: nothing is signed or compared */
+	/* Append public key and signature of the site to buffers; NULL: it has no key. From any
+	 * thread. */
+	int (*sign)(struct server *s, struct span data, struct buf *public_out,
+		    struct buf *signature_out);
 	const struct clock *clock;
 	int64_t start_wall_us;
 };

@@ -81,8 +81,10 @@ static int with_keys(struct server_config *c, int (*fn)(const struct conf_key *k
 		{"tombstone-lifetime", CONF_SECONDS, &c->tombstone_lifetime_s, .min = 1,
 		 .max = TEN_YEARS_S, .help = "traces of deleted entries are kept so long (60d)"},
 		{"relayed-changes", CONF_STRING, &c->relayed_changes,
-		 .help = "what partners may pass on: all, or indirect: nothing of a site that this "
-			 "one has a link of its own to (all)"},
+		 .help = "what partners may pass on of other sites: verified: what these have "
+			 "signed; "
+			 "indirect: that, but of none that this one has a link of its own to; all: "
+			 "anything (verified)"},
 		{"log-level", CONF_STRING, &c->log_level,
 		 .help = "error, warn, info or debug (info)"},
 		{0},
@@ -163,8 +165,9 @@ static int check(struct server_config *c, struct arena *a, struct buf *errors)
 		rc = complain(c, errors, "no listen-ldap, listen-ldaps or listen-ldapi");
 	if (!read_substrings(c))
 		rc = complain(c, errors, "substring-search is allow, initial or refuse");
-	if (strcmp(c->relayed_changes, "all") != 0 && strcmp(c->relayed_changes, "indirect") != 0)
-		rc = complain(c, errors, "relayed-changes is all or indirect");
+	if (strcmp(c->relayed_changes, "all") != 0 && strcmp(c->relayed_changes, "indirect") != 0 &&
+	    strcmp(c->relayed_changes, "verified") != 0)
+		rc = complain(c, errors, "relayed-changes is verified, indirect or all");
 	if (!log_level_parse(span_of(c->log_level), &level))
 		rc = complain(c, errors, "log-level is error, warn, info or debug");
 	return rc;
@@ -188,11 +191,12 @@ int server_config_read(const char *path, struct arena *a, struct server_config *
 		.request_timeout_ms = 2 * 60 * 1000,
 		.write_timeout_ms = 5 * 60 * 1000,
 		.log_level = "info",
-		.relayed_changes = "all",
+		.relayed_changes = "verified",
 		.heartbeat_ms = 10000,
 		.tombstone_lifetime_s = 60 * 86400,
 	};
 	rc = with_keys(out, read_keys, &r);
 	out->indirect_only = strcmp(out->relayed_changes, "indirect") == 0;
+	out->believes_partners = strcmp(out->relayed_changes, "all") == 0;
 	return rc == 0 ? check(out, a, errors) : rc;
 }

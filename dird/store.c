@@ -654,3 +654,22 @@ int store_stat(struct store_txn *t, struct store_stat *out)
 	out->used_bytes = ((uint64_t)info.me_last_pgno + 1) * PAGE_BYTES;
 	return RC_OK;
 }
+
+int store_count_start(struct store *s, uint32_t *out)
+{
+	struct store_txn *t;
+	struct span v;
+	int rc;
+
+	do {
+		rc = store_write_begin(s, &t);
+		if (rc != RC_OK)
+			return rc;
+		*out = 1;
+		if (store_get(t, STORE_META, SPAN_LIT("starts"), &v) == RC_OK && v.n == 4)
+			*out = be_get32(v.p) + 1;
+		store_meta_put(t, "starts", *out);
+		rc = store_write_commit(&t);
+	} while (rc == RC_MORE);
+	return rc;
+}

@@ -75,6 +75,8 @@ int store_write_begin(struct store *s, struct store_txn **out) WARN_UNUSED;
  */
 int store_write_commit(struct store_txn **t) WARN_UNUSED;
 void store_write_abort(struct store_txn **t);
+/** Count one more start of the process that writes; *out is its number even when RC_FULL. */
+int store_count_start(struct store *s, uint32_t *out) WARN_UNUSED;
 /** The error that sticks, RC_OK if none. */
 int store_error(const struct store_txn *t);
 

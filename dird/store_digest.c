@@ -1,12 +1,13 @@
 /*
  * Digests of naming contexts (digest.h): table nc, 'd' id -> state. A write transaction keeps the
- * states that it changes beside it, and puts each once, before the commit.
+ * states that it changes beside it, and puts each once, before the commit. And signed heads of
+ * foreign ones (head.h), as they came: 'h' id -> head.
  */
 #include "dird/store_digest.h"
 
 #include "dird/store_mdb.h"
 
-#define DIGEST_KEY_BYTES (1 + UUID_BYTES)
+#define KEY_BYTES (1 + UUID_BYTES)
 
 struct state {
 	struct state *next;
@@ -19,18 +20,18 @@ struct store_digests {
 	struct state *first;
 };
 
-static struct span digest_key(const struct uuid *nc, uint8_t key[static DIGEST_KEY_BYTES])
+static struct span nc_key(uint8_t kind, const struct uuid *nc, uint8_t key[static KEY_BYTES])
 {
-	key[0] = 'd';
+	key[0] = kind;
 	memcpy(key + 1, nc->b, UUID_BYTES);
-	return span_make(key, DIGEST_KEY_BYTES);
+	return span_make(key, KEY_BYTES);
 }
 
 static int read_state(struct store_txn *t, const struct uuid *nc, uint8_t *out)
 {
-	uint8_t key[DIGEST_KEY_BYTES];
+	uint8_t key[KEY_BYTES];
 	struct span v;
-	int rc = store_get(t, STORE_NC, digest_key(nc, key), &v);
+	int rc = store_get(t, STORE_NC, nc_key('d', nc, key), &v);
 
 	if (rc == RC_OK && v.n != DIGEST_STATE_BYTES)
 		return RC_CORRUPT;
@@ -170,14 +171,33 @@ int store_digest(struct store_txn *t, const struct uuid *nc, uint8_t out[static 
 	return rc;
 }
 
+int store_head(struct store_txn *t, const struct uuid *nc, struct span *out)
+{
+	uint8_t key[KEY_BYTES];
+
+	return store_get(t, STORE_NC, nc_key('h', nc, key), out);
+}
+
+void store_head_put(struct store_txn *t, const struct uuid *nc, struct span head)
+{
+	uint8_t key[KEY_BYTES];
+
+	store_put(t, STORE_NC, nc_key('h', nc, key), head);
+}
+
+static void del_row(struct store_txn *t, struct span key)
+{
+	if (store_has(t, STORE_NC, key, span_make(NULL, 0)))
+		store_del(t, STORE_NC, key, span_make(NULL, 0));
+}
+
 void store_digest_del(struct store_txn *t, const struct uuid *nc)
 {
-	uint8_t key[DIGEST_KEY_BYTES];
-	struct span k = digest_key(nc, key);
+	uint8_t key[KEY_BYTES];
 	struct state *s = find_state(t, nc), **at;
 
-	if (store_has(t, STORE_NC, k, span_make(NULL, 0)))
-		store_del(t, STORE_NC, k, span_make(NULL, 0));
+	del_row(t, nc_key('d', nc, key));
+	del_row(t, nc_key('h', nc, key));
 	if (s == NULL)
 		return;
 	for (at = &t->digests->first; *at != s; at = &(*at)->next)
@@ -188,11 +208,11 @@ void store_digest_del(struct store_txn *t, const struct uuid *nc)
 
 void store_digest_settle(struct store_txn *t)
 {
-	uint8_t key[DIGEST_KEY_BYTES];
+	uint8_t key[KEY_BYTES];
 	struct state *s = t->digests != NULL ? t->digests->first : NULL;
 
 	for (; s != NULL; s = s->next)
-		store_put(t, STORE_NC, digest_key(&s->nc, key),
+		store_put(t, STORE_NC, nc_key('d', &s->nc, key),
 			  span_make(s->bytes, DIGEST_STATE_BYTES));
 }
 

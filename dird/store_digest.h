@@ -22,7 +22,11 @@ int store_digest(struct store_txn *t, const struct uuid *nc,
 		 uint8_t out[static DIGEST_BYTES]) WARN_UNUSED;
 int store_digest_state(struct store_txn *t, const struct uuid *nc, uint8_t *out) WARN_UNUSED;
 
-/** The context goes. */
+/** The newest head that the context here was seen to agree with, in the map; RC_NOTFOUND. */
+int store_head(struct store_txn *t, const struct uuid *nc, struct span *out) WARN_UNUSED;
+void store_head_put(struct store_txn *t, const struct uuid *nc, struct span head);
+
+/** The context goes, its head, too. */
 void store_digest_del(struct store_txn *t, const struct uuid *nc);
 
 /** Before the commit: put what has changed. */

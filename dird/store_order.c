@@ -2,7 +2,7 @@
 #include "dird/store_mdb.h"
 
 /* nc table: 'n' number -> row, 'u' id -> number. Row: flags id epoch invocation usn floor common,
- * and of each former life: epoch invocation usn. 'd': store_digest.c */
+ * and of each former life: epoch invocation usn. 'd', 'h': store_digest.c */
 #define NC_KEY_BYTES 5
 #define NC_ID_KEY_BYTES 17
 #define LIFE_BYTES (4 + 16 + 8)

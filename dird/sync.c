@@ -1,5 +1,6 @@
 #include "dird/sync.h"
 
+#include "dird/head.h"
 #include "dird/server.h"
 #include "dird/sync_session.h"
 #include "dird/twins.h"
@@ -228,6 +229,8 @@ static int end_burst(struct sync_session *s)
 
 	if (s->since_cookie != 0 || s->rows_since_cookie >= SYNC_COOKIE_ENTRIES)
 		rc = sync_send_info(s, SYNC_INFO_NEW_COOKIE, false);
+	else
+		rc = sync_send_heads(s);
 	sync_begin_pass(s);
 	return rc;
 }
@@ -284,6 +287,7 @@ static void slice(struct sync_session *s, struct store_txn *t)
 		end_with(s, LR_UNAVAILABLE, "another process of this site has connected");
 		return;
 	}
+	s->snapshot = t;
 	rc = sync_slice(s, t);
 	if (rc == RC_DONE) {
 		at_consistent_point(s);
@@ -450,6 +454,7 @@ static int begin_content(struct sync_session *s, struct span cookie)
 	if (rc != RC_OK)
 		goto out;
 	s->is_partner = s->base_eid == s->root_eid && sync_is_partner_request(s->op);
+	s->wants_heads = msg_control(&s->op->msg, HEAD_OID) != NULL;
 	s->with_local = !s->is_partner && s->op->identity.kind == IDENTITY_ADMIN;
 	if (rc == RC_OK && !s->is_partner)
 		rc = sync_content_hash(s, &s->hash);
@@ -471,9 +476,7 @@ static void wake_loop(void *arg)
 	sync_wake(arg);
 }
 
-/* --- twins: two processes that are one site --- */
-
-static void wake_all(struct server *s)
+void sync_wake_all(struct server *s)
 {
 	unsigned i;
 
@@ -482,6 +485,8 @@ static void wake_all(struct server *s)
 			return; /* the next commit wakes them */
 	}
 }
+
+/* --- twins: two processes that are one site --- */
 
 static int refuse_twin(struct op *op, enum twins_verdict verdict)
 {
@@ -511,7 +516,7 @@ static int check_twin(struct sync_session *s)
 	if (rc != RC_OK)
 		return rc;
 	if (verdict != TWINS_NONE)
-		wake_all(op->server); /* the sessions of the other end */
+		sync_wake_all(op->server); /* the sessions of the other end */
 	return verdict == TWINS_BOTH || verdict == TWINS_RETIRED ? refuse_twin(op, verdict) : RC_OK;
 }
 

@@ -14,5 +14,8 @@
 /** Take over a search operation that carries the Sync Request control. Called by op_search(). */
 void sync_start(struct op *op, const struct msg_control *request);
 
+/** There is something to tell partners: wake the sessions of all loops. From any thread. */
+void sync_wake_all(struct server *s);
+
 /** A commit happened: wake this loop's sessions. Runs on the loop's thread. */
 void sync_wake(struct loop *l);

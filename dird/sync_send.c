@@ -257,6 +257,8 @@ int sync_send_info(struct sync_session *s, enum sync_info_kind kind, bool refres
 	struct buf cookie;
 	int rc = sync_send_set(s);
 
+	if (rc == RC_OK)
+		rc = sync_send_heads(s);
 	buf_init(&cookie, SIZE_MAX);
 	sync_cookie(s, all, &cookie);
 	info.cookie = buf_span(&cookie);

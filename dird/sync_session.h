@@ -6,6 +6,7 @@
  *   sync_content.c  what belongs to the content
  *   sync_begin.c    what a cookie says; contexts and the first stage
  *   sync_send.c     the messages, cookies
+ *   sync_heads.c    signed heads for partners
  *   sync_openldap.c what is different for slapd as a consumer
  *
  * Runs on the thread of its connection's loop.
@@ -58,8 +59,9 @@ struct sync_nc {
 	bool speaks;        /* of the present phase: it names all of this context */
 	unsigned sid;       /* for slapd; CSN_SIDS: none */
 	bool is_waiting;    /* is_ahead, until our own context is recovered ... */
-	struct position lost; /* ... up to here */
-	uint64_t quiet;       /* the client comes from an earlier life: no cookie below this */
+	struct position lost;            /* ... up to here */
+	uint64_t head_usn, head_version; /* a head was looked for here (sync_heads.c) */
+	uint64_t quiet; /* the client comes from an earlier life: no cookie below this */
 };
 
 /** A row whose entry has no parent yet: nobody but a partner may see it. */
@@ -77,10 +79,12 @@ struct sync_session {
 	bool is_partner;      /* a site, or somebody who asks for exactly what a site asks for */
 	bool with_local;      /* the context that never leaves the site belongs to the content */
 	struct uuid instance; /* of the partner's process; zero: it did not say */
-	uint64_t next_eid;    /* in the current snapshot */
-	uint64_t newest;      /* entries from this number on were made since the consistent point */
-	bool is_busy;         /* resume() will come: next slice, or the client is slow */
-	uint64_t hash;        /* of what controls the content; 0 for partners */
+	bool wants_heads;     /* the partner compares with signed heads */
+	struct store_txn *snapshot; /* of the slice that is sent */
+	uint64_t next_eid;          /* in the current snapshot */
+	uint64_t newest; /* entries from this number on were made since the consistent point */
+	bool is_busy;    /* resume() will come: next slice, or the client is slow */
+	uint64_t hash;   /* of what controls the content; 0 for partners */
 	uint8_t key[SIPHASH_KEY_BYTES]; /* of cookies; the same at all sites */
 	bool reload_hint;
 	uint64_t right; /* what a site's right rests on, its keys, as the session began */
@@ -207,6 +211,11 @@ int sync_send_info(struct sync_session *s, enum sync_info_kind kind, bool refres
 int sync_send_home(struct sync_session *s) WARN_UNUSED;
 /** The cookie that tells where the session is; `all`: with contexts that did not move. */
 void sync_cookie(struct sync_session *s, bool all, struct buf *out);
+
+/* --- sync_heads.c --- */
+
+/** Send the heads that say what the partner now has, if it has not got them. */
+int sync_send_heads(struct sync_session *s) WARN_UNUSED;
 
 /* --- sync_openldap.c --- */
 

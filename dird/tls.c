@@ -1,5 +1,6 @@
 #include "dird/tls.h"
 
+#include "dird/sign.h"
 #include "lib/arena.h"
 #include "lib/file.h"
 
@@ -237,6 +238,14 @@ void tls_context_free(struct tls_context **c)
 	if (*c != NULL)
 		context_release(*c);
 	*c = NULL;
+}
+
+int tls_context_sign(struct tls_context *c, struct span data, struct buf *public_out,
+		     struct buf *signature_out)
+{
+	EVP_PKEY *key = SSL_CTX_get0_privatekey(c->ssl);
+
+	return key != NULL ? sign_with(key, data, public_out, signature_out) : RC_NOTFOUND;
 }
 
 /* --- one stream --- */

@@ -31,6 +31,10 @@ int tls_context_new(const struct tls_config *cfg, struct tls_context **out,
 struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_free(struct tls_context **c);
 
+/** Sign with the context's key: sign_with(). */
+int tls_context_sign(struct tls_context *c, struct span data, struct buf *public_out,
+		     struct buf *signature_out) WARN_UNUSED;
+
 /**
  * Server side: TLS 1.2 or later. Sessions may be resumed (tickets, RFC 8446 §4.6.1 and RFC 5077)
  * for TLS_RESUME_S, but for those of clients with a certificate: each of them proves its key.

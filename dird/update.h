@@ -66,6 +66,10 @@ int update_prepare(const struct update_context *ctx, struct change *c, struct ar
 int update_refer(struct store_txn *t, struct arena *a, const struct store_nc *nc,
 		 struct result *why) WARN_UNUSED;
 
+/** The entry of the site that writes a context; RC_NOTFOUND: it is not known here. */
+int update_home(struct store_txn *t, struct arena *a, const struct store_nc *nc,
+		uint64_t *site_out) WARN_UNUSED;
+
 /**
  * Begin a life for a context that this site writes (creation, restore): makes it own, epoch + 1, a
  * new invocation id, usn goes on. The head entry may come later.

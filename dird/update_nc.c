@@ -177,6 +177,14 @@ static int home_site(struct update *u, const struct store_nc *nc, uint64_t *site
 	return *name == NULL ? RC_NOMEM : rc;
 }
 
+int update_home(struct store_txn *t, struct arena *a, const struct store_nc *nc, uint64_t *site_out)
+{
+	struct update u = {.t = t, .a = a};
+	const char *name;
+
+	return home_site(&u, nc, site_out, &name);
+}
+
 static int refer(struct update *u, const struct store_nc *nc)
 {
 	const char **uris = arena_zalloc(u->a, REFERRALS_MAX + 1, sizeof(*uris));

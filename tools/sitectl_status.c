@@ -20,6 +20,7 @@ static const struct cli_column shown[] = {
 	{"STATE", "state", CLI_COL_TEXT},
 	{"BEHIND", "behind", CLI_COL_NUMBER},
 	{"LAG S", "lagSeconds", CLI_COL_NUMBER},
+	{"PROOF", "proof", CLI_COL_TEXT},
 	{"LAST CONTACT", "lastContact", CLI_COL_TEXT},
 	{"ENTRIES IN", "entriesIn", CLI_COL_NUMBER},
 	{"LAST ERROR", "lastError", CLI_COL_TEXT},
@@ -33,6 +34,7 @@ static const struct cli_column all[] = {
 	{"", "state", CLI_COL_TEXT},
 	{"", "behind", CLI_COL_NUMBER},
 	{"", "lagSeconds", CLI_COL_NUMBER},
+	{"", "proof", CLI_COL_TEXT},
 	{"", "lastContact", CLI_COL_TEXT},
 	{"", "entriesIn", CLI_COL_NUMBER},
 	{"", "lastError", CLI_COL_TEXT},
@@ -42,6 +44,9 @@ static const struct cli_column all[] = {
 	{"", "contextState", CLI_COL_TEXT},
 	{"", "floor", CLI_COL_NUMBER},
 	{"", "nextAttempt", CLI_COL_TEXT},
+	{"", "homePosition", CLI_COL_TEXT},
+	{"", "homeHeardSeconds", CLI_COL_NUMBER},
+	{"", "refused", CLI_COL_TEXT},
 	{0},
 };
 
@@ -50,6 +55,7 @@ struct row {
 	const char *context, *master, *position;
 	const char *partner, *uri, *state, *partner_position, *contact, *entries, *bytes, *error;
 	const char *context_state, *floor, *lag, *next_attempt;
+	const char *proof, *home_position, *heard, *refused;
 };
 
 struct rows {
@@ -98,6 +104,10 @@ static int note_row(const struct ldif_record *entry, void *arg)
 		.floor = keep(rows, entry, "tombstoneFloor"),
 		.lag = keep(rows, entry, "lagSeconds"),
 		.next_attempt = keep(rows, entry, "nextAttempt"),
+		.proof = keep(rows, entry, "contextProof"),
+		.home_position = keep(rows, entry, "homePosition"),
+		.heard = keep(rows, entry, "homeHeardSeconds"),
+		.refused = keep(rows, entry, "refusedContext"),
 	};
 	return rows->no_memory ? RC_NOMEM : RC_OK;
 }
@@ -129,19 +139,32 @@ static bool is_live(const struct row *r)
 	       (strcmp(r->state, "refreshing") == 0 || strcmp(r->state, "persisting") == 0);
 }
 
+/* True: that position says by how many changes this site is behind. */
+static bool is_behind(const struct row *r, const char *position, unsigned long long *n)
+{
+	unsigned long long epoch, usn, other_epoch, other_usn;
+
+	if (!parse_position(r->position, &epoch, &usn) ||
+	    !parse_position(position, &other_epoch, &other_usn) || epoch != other_epoch)
+		return false;
+	*n = other_usn > usn ? other_usn - usn : 0;
+	return true;
+}
+
 /*
- * Changes that the partner has and this site has not; NULL when that can not be told, as while the
- * link is down.
+ * Changes that the partner has, or that the home has signed, and this site has not; NULL when that
+ * can not be told, as while the link is down.
  */
 static const char *behind(struct arena *a, const struct row *r)
 {
-	unsigned long long epoch, usn, partner_epoch, partner_usn;
+	unsigned long long partner = 0, home = 0;
+	bool known;
 
-	if (!is_live(r) || !parse_position(r->position, &epoch, &usn) ||
-	    !parse_position(r->partner_position, &partner_epoch, &partner_usn) ||
-	    epoch != partner_epoch)
+	if (!is_live(r))
 		return NULL;
-	return arena_printf(a, "%llu", partner_usn > usn ? partner_usn - usn : 0);
+	known = is_behind(r, r->partner_position, &partner);
+	known |= is_behind(r, r->home_position, &home);
+	return known ? arena_printf(a, "%llu", partner > home ? partner : home) : NULL;
 }
 
 /* "20261123114002Z" as "12 s ago", for a table; JSON keeps the time. */
@@ -179,6 +202,9 @@ static void join(struct rows *rows)
 			r->master = rows->at[context].master;
 		r->context_state = rows->at[context].context_state;
 		r->floor = rows->at[context].floor;
+		r->proof = rows->at[context].proof;
+		r->home_position = rows->at[context].home_position;
+		r->heard = rows->at[context].heard;
 	}
 }
 
@@ -207,6 +233,7 @@ static int print_rows(struct rows *rows, const char *own, bool json)
 			is_own && !json ? NULL : r->state,
 			is_own ? NULL : behind(&rows->arena, r),
 			is_own ? NULL : r->lag,
+			r->refused != NULL && !json ? "REFUSED" : r->proof,
 			is_own && !json ? NULL
 			: json          ? r->contact
 					: age(&rows->arena, r->contact),
@@ -218,6 +245,9 @@ static int print_rows(struct rows *rows, const char *own, bool json)
 			r->context_state,
 			r->floor,
 			r->next_attempt,
+			r->home_position,
+			r->heard,
+			r->refused,
 		};
 
 		if (is_told_below(rows, i))
@@ -256,10 +286,11 @@ static int tell_conflicts(struct dirconn *c)
 static int status(struct dirconn *c, bool json)
 {
 	static const char *const attrs[] = {
-		"ncName",          "ncMaster",   "position",    "partnerName",
-		"partnerURI",      "linkState",  "lastError",   "lastContact",
-		"partnerPosition", "bytesIn",    "entriesIn",   "contextState",
-		"tombstoneFloor",  "lagSeconds", "nextAttempt", NULL};
+		"ncName",          "ncMaster",         "position",       "partnerName",
+		"partnerURI",      "linkState",        "lastError",      "lastContact",
+		"partnerPosition", "bytesIn",          "entriesIn",      "contextState",
+		"tombstoneFloor",  "lagSeconds",       "nextAttempt",    "contextProof",
+		"homePosition",    "homeHeardSeconds", "refusedContext", NULL};
 	const struct dirconn_search s = {"cn=monitor", DIRCONN_SUB, "(ncName=*)", attrs, 0};
 	struct rows rows = {0};
 	int rc = dirconn_search(c, &s, note_row, &rows);
@@ -299,9 +330,11 @@ int sitectl_status(int argc, char **argv)
 		"and what\n"
 		"each replication partner has of it: link state, changes this site is behind the\n"
 		"partner, seconds since it was last known to have all of it, time of the last "
-		"contact,\nentries received, last error. With --json also bytes, tombstone floor, "
-		"the time of the next\nattempt, and whether a context is own, recovering or "
-		"foreign.",
+		"contact,\nentries received, last error. PROOF: own; proven, as its site has "
+		"signed it; unproven; stale,\nnothing new was heard of its site for long; REFUSED, "
+		"what the partner says is not what was signed.\nWith --json also bytes, tombstone "
+		"floor, the time of the next attempt, whether a context is own,\nrecovering or "
+		"foreign, the position its site has signed, and the reason of a refusal.",
 		opts,
 		"  sitectl status --config site1/dird.conf\n",
 		0,

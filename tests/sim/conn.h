@@ -37,7 +37,9 @@ struct conn {
 	struct link *link; /* NULL: given up */
 	struct repl_session session;
 	bool has_session, told_refreshed, is_paused;
-	struct repl_batch batch, written;
+	struct repl_batch batch;
+	struct repl_held held;
+	struct repl_ready *written;
 	bool is_writing;
 	uint64_t write_ms, probe_ms;
 };

@@ -62,8 +62,10 @@ static void commit_beside(struct site *s, struct span old, struct change *c, uns
 	need(store_open(beside.folder, &opt, &beside.store, &why) == RC_OK);
 	buf_fini(&why);
 	need(store_write_begin(beside.store, &t) == RC_OK);
+	need(proof_begin(s, t, &result) == RC_OK);
 	for (i = 0; i < n && outcome != UPDATE_HELD; i++)
 		need(update_apply(t, &s->ctx, &c[i], a, &outcome, &result) == RC_OK);
+	need(proof_end(s, t, &result) == RC_OK);
 	need(store_write_commit(&t) == RC_OK);
 	store_close(&beside.store);
 	disk_read(&beside, out);

@@ -439,6 +439,7 @@ void history_check_equal(struct site *s, struct context *c)
 			 c->history->epoch, (unsigned long long)c->history->usn);
 	check_places(s, c, t, nc.number);
 	store_read_end(&t);
+	proof_check_equal(s, c);
 }
 
 void history_check_view(struct site *s)

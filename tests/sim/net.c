@@ -47,7 +47,7 @@ void net_drop(struct repl_peer *p)
 
 		if (&w.links[i].peer != p || c == NULL)
 			continue;
-		repl_batch_fini(&c->batch);
+		repl_held_fini(&c->held);
 		detach(c, "dropped");
 	}
 	is_dropping = false;
@@ -55,10 +55,11 @@ void net_drop(struct repl_peer *p)
 
 static void flush(struct conn *c)
 {
-	if (c->is_writing || c->batch.n == 0)
+	if (c->is_writing)
 		return;
-	c->written = c->batch;
-	repl_batch_init(&c->batch);
+	c->written = repl_held_next(&c->held);
+	if (c->written == NULL)
+		return;
 	c->is_writing = true;
 	c->write_ms = net_later(chance(8) ? 400 : 10);
 }
@@ -67,6 +68,7 @@ static void flush(struct conn *c)
 static void fail(struct conn *c, const char *why)
 {
 	repl_batch_fini(&c->batch);
+	repl_held_fini(&c->held);
 	if (c->link != NULL)
 		detach(c, why);
 }
@@ -74,7 +76,7 @@ static void fail(struct conn *c, const char *why)
 static void check_refreshed(struct conn *c)
 {
 	if (c->link == NULL || !c->session.is_refreshed || c->told_refreshed || c->is_writing ||
-	    c->batch.n != 0)
+	    c->held.ready != NULL)
 		return;
 	c->told_refreshed = true;
 	repl_link_refreshed(&c->link->peer.link);
@@ -122,12 +124,26 @@ static void plant_present_cut(struct conn *c)
 	store_read_end(&t);
 }
 
+/* What the session made of a message. */
+static void take(struct conn *c)
+{
+	int rc = repl_held_take(&c->held, &c->batch, c->session.own, c->session.nown);
+
+	if (rc == RC_INVALID)
+		fail(c, "a change beyond its head");
+	else
+		need(rc == RC_OK);
+}
+
 /* The connection ends in good order: whole messages that are here already still count. */
 static void lost(struct conn *c, const char *why)
 {
 	detach(c, why);
-	if (plant == PLANT_PRESENT_CUT)
+	if (plant == PLANT_PRESENT_CUT) {
 		plant_present_cut(c);
+		take(c);
+	}
+	need(repl_held_release(&c->held, false) == RC_OK);
 	flush(c);
 }
 
@@ -168,6 +184,10 @@ static void begin_session(struct conn *c)
 	for (i = 0; plant == PLANT_MEMORY_COOKIE && i < f->partner_n; i++)
 		need(vector_put(&v, &a, &f->partner_at[i]) == RC_OK);
 	c->has_session = true;
+	c->held.home = w.contexts[c->from->number].id;
+	c->held.root = w.contexts[w.nsites].id;
+	c->held.root_is_homes = c->from->number == 0;
+	c->held.needs_heads = proof_is_on();
 	cookie_write(0, &v, &c->cookie);
 	arena_fini(&a);
 	c->stage = STAGE_ASKING;
@@ -183,12 +203,21 @@ static void on_message(struct conn *c, struct span bytes)
 
 	need(repl_batch_read(&c->batch, bytes, &m, &why) == RC_OK);
 	w.messages += m.op == MSG_SEARCH_ENTRY;
+	if (m.op == MSG_INTERMEDIATE && span_eq(m.u.intermediate.oid, SPAN_LIT(HEAD_OID))) {
+		if (proof_head(&c->link->peer, &c->held, &c->session, m.u.intermediate.value) !=
+		    RC_OK)
+			fail(c, "a bad head");
+		repl_batch_fini(&c->batch);
+		return;
+	}
 	if (repl_session_feed(&c->session, &m, &c->batch, &why) != RC_OK) {
-		if (plant == PLANT_NONE)
+		if (plant == PLANT_NONE && !w.has_lies)
 			sim_fail("site %u reads from %u: %s", c->to->number, c->from->number, why);
 		fail(c, why);
 	} else if (c->session.is_ended) {
 		fail(c, "ended by the partner");
+	} else {
+		take(c);
 	}
 }
 
@@ -240,11 +269,10 @@ static void read_frames(struct conn *c)
 		if (plant != PLANT_RESTORE_UNNOTICED)
 			repl_recover_told(&c->link->peer);
 	}
-	if (c->batch.n == 0)
-		repl_batch_fini(&c->batch);
+	need(repl_held_release(&c->held, true) == RC_OK);
 	flush(c);
 	check_refreshed(c);
-	c->is_paused = repl_batch_is_full(&c->batch);
+	c->is_paused = repl_held_is_full(&c->held);
 }
 
 /* --- to the writer --- */
@@ -279,12 +307,45 @@ static bool position_first(struct conn *c)
 
 	if (!chance(10))
 		return false;
-	for (i = 0; i < c->written.n; i++) {
-		if (c->written.changes[i].kind == CHANGE_POSITION)
-			need(site_apply(c->to, &c->written.changes[i], 1, &c->written.arena,
-					&why) != RC_REFUSED);
+	for (i = 0; i < c->written->batch.n; i++) {
+		if (c->written->batch.changes[i].kind == CHANGE_POSITION)
+			need(site_apply(c->to, &c->written->batch.changes[i], 1,
+					&c->written->batch.arena, &why) != RC_REFUSED);
 	}
 	return true;
+}
+
+/* The changes with the head that they lead to. */
+static int apply_written(struct conn *c, struct result *why)
+{
+	struct repl_ready *r = c->written;
+	struct verify v = {.bytes = buf_span(&r->head), .is_homes = r->is_homes};
+	int rc;
+
+	c->to->verify = r->head.n != 0 ? &v : NULL;
+	if (r->head.n != 0)
+		need(head_read(v.bytes, &v.head) == RC_OK);
+	rc = site_apply(c->to, r->batch.changes, r->batch.n, &r->batch.arena, why);
+	c->to->verify = NULL;
+	if (rc == RC_REFUSED && v.home_is_unknown && !r->is_last) {
+		r->is_last = true;
+		repl_held_defer(&c->held, r);
+		c->written = NULL;
+	}
+	return rc;
+}
+
+/* Only who lies, or has less than is here, is refused. */
+static void refused(struct conn *c, const char *why)
+{
+	w.refusals++;
+	if (plant == PLANT_NONE && !w.has_lies && strstr(why, "more of it is here") == NULL &&
+	    strstr(why, "not known yet") == NULL)
+		sim_fail("site %u refuses what came from %u: %s", c->to->number, c->from->number,
+			 why);
+	if (c->link != NULL)
+		repl_link_distrust(&c->link->peer.link);
+	fail(c, why);
 }
 
 static void write_batch(struct conn *c)
@@ -296,23 +357,30 @@ static void write_batch(struct conn *c)
 	if (plant == PLANT_POSITION_FIRST && position_first(c))
 		rc = RC_IO;
 	else
-		rc = site_apply(s, c->written.changes, c->written.n, &c->written.arena, &why);
-	if (rc == RC_REFUSED)
+		rc = apply_written(c, &why);
+	if (rc == RC_REFUSED && c->written == NULL) {
+		c->is_writing = false;
+		return;
+	}
+	if (rc == RC_REFUSED && c->written->head.n == 0)
 		sim_fail("site %u refuses what came from %u: %s", s->number, c->from->number,
 			 why.text);
 	if (rc == RC_OK) {
-		trace("site %u: %u changes from %u", s->number, c->written.n, c->from->number);
+		trace("site %u: %u changes from %u", s->number, c->written->batch.n,
+		      c->from->number);
 		net_committed(s);
-		check_touched(s, &c->written);
+		check_touched(s, &c->written->batch);
 		if (w.only_moves)
 			history_check_view(s);
 		if (s->is_held)
 			fail(c, "held");
+	} else if (rc == RC_REFUSED) {
+		refused(c, why.text);
 	} else if (plant != PLANT_FAILED_BATCH_SKIPPED) {
 		fail(c, "a write failed");
 	}
 	c->is_writing = false;
-	repl_batch_fini(&c->written);
+	repl_ready_free(&c->written);
 }
 
 static void run_writer(struct conn *c)
@@ -322,7 +390,7 @@ static void run_writer(struct conn *c)
 	write_batch(c);
 	flush(c);
 	check_refreshed(c);
-	if (c->is_paused && c->link != NULL && !repl_batch_is_full(&c->batch)) {
+	if (c->is_paused && c->link != NULL && !repl_held_is_full(&c->held)) {
 		c->is_paused = false;
 		repl_link_heard(&c->link->peer.link, w.now_ms);
 	}
@@ -364,7 +432,7 @@ static void dial(struct link *l)
 	c->stage_ms = net_later(100);
 	buf_init(&c->cookie, SIZE_MAX);
 	repl_batch_init(&c->batch);
-	repl_batch_init(&c->written);
+	repl_held_init(&c->held);
 }
 
 /* A probe is answered, or the partner knows no such connection, or nothing comes back. */
@@ -427,7 +495,9 @@ static void free_conn(struct conn *c)
 	if (c->has_session)
 		repl_session_fini(&c->session);
 	repl_batch_fini(&c->batch);
-	repl_batch_fini(&c->written);
+	repl_held_fini(&c->held);
+	if (c->written != NULL)
+		repl_ready_free(&c->written);
 	buf_fini(&c->cookie);
 	mem_free(c);
 }
@@ -463,6 +533,7 @@ void net_run(void)
 	}
 	for (i = 0; i < w.nsites; i++) {
 		recover_run(&w.sites[i]);
+		proof_run(&w.sites[i]);
 		if (w.sites[i].is_up && w.sites[i].wake_ms <= w.now_ms)
 			net_wake(&w.sites[i]);
 	}
@@ -505,13 +576,13 @@ static void consumer_down(struct conn *c)
 	struct result why;
 
 	if (c->is_writing && chance(2)) {
-		if (site_apply(c->to, c->written.changes, c->written.n, &c->written.arena, &why) ==
-		    RC_OK)
-			check_touched(c->to, &c->written);
+		if (apply_written(c, &why) == RC_OK)
+			check_touched(c->to, &c->written->batch);
 	}
 	c->is_writing = false;
-	repl_batch_fini(&c->written);
-	repl_batch_fini(&c->batch);
+	if (c->written != NULL)
+		repl_ready_free(&c->written);
+	repl_held_fini(&c->held);
 	is_dropping = true;
 	if (c->link != NULL)
 		detach(c, "crashed");

@@ -63,6 +63,8 @@ int op_send(struct op *op, struct span bytes)
 		need(tlv_frame(bytes, TLV_SEQUENCE, &n) == RC_OK && n <= bytes.n);
 		if (plant != PLANT_MESSAGE_LOST || !chance(300))
 			net_put_frame(c, span_head(bytes, n));
+		if (c->last != NULL)
+			proof_lie(c->from, c->last->bytes, c->last->n);
 		if (plant == PLANT_MESSAGE_SWAPPED && chance(10))
 			swap_last(c);
 		bytes = span_from(bytes, n);
@@ -123,6 +125,8 @@ void net_serve(struct conn *c)
 	c->op.server = &c->from->server;
 	c->op.msg.id = 2;
 	c->op.msg.op = MSG_SEARCH_REQUEST;
+	c->op.msg.ncontrols = 1;
+	c->op.msg.controls[0] = (struct msg_control){.oid = SPAN_LIT(HEAD_OID)};
 	c->op.identity.kind = IDENTITY_SITE;
 	c->op.identity.uuid = w.contexts[c->to->number].id;
 	buf_init(&value, SIZE_MAX);

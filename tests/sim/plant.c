@@ -30,6 +30,7 @@ const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_NAME_TWICE] = "name-twice",
 	[PLANT_RESTORE_UNNOTICED] = "restore-unnoticed",
 	[PLANT_SINCE_NOT_STAMPED] = "since-not-stamped",
+	[PLANT_HEAD_UNCHECKED] = "head-unchecked",
 };
 
 /* An older state of an entry takes the place of a newer one. */

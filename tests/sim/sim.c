@@ -330,10 +330,11 @@ static void tell_totals(void)
 	      (unsigned long long)w.joins, (unsigned long long)w.lives,
 	      (unsigned long long)w.restores, (unsigned long long)w.recoveries);
 	trace("%llu tombstones collected, %llu present phases, %llu parked, %llu foreign, %llu "
-	      "checks, %llu s",
+	      "checks, %llu s, %llu lies, %llu refusals",
 	      (unsigned long long)w.collected, (unsigned long long)w.presents,
 	      (unsigned long long)w.parked, (unsigned long long)w.foreign,
-	      (unsigned long long)w.checked, (unsigned long long)w.now_ms / 1000);
+	      (unsigned long long)w.checked, (unsigned long long)w.now_ms / 1000,
+	      (unsigned long long)w.lies, (unsigned long long)w.refusals);
 }
 
 static void run_seed(uint64_t seed, const struct shape *shape)
@@ -398,7 +399,7 @@ static int run_moves(uint64_t seed, uint64_t steps)
 
 static const char usage[] =
 	"Usage: sim [--seed N [--trace]] [--first N] [--seeds N] [--seconds N] [--plant NAME]\n"
-	"           [--topology NAME --sites N] [--restores] | --ring | --moves STEPS\n"
+	"           [--topology NAME --sites N] [--restores] [--lies] | --ring | --moves STEPS\n"
 	"\n"
 	"  --seed N      one world\n"
 	"  --trace       tell what happens\n"
@@ -409,6 +410,7 @@ static const char usage[] =
 	"  --plants      list the bugs\n"
 	"  --topology T  hub, chain, ring, mesh or random, of --sites N (up to 50)\n"
 	"  --restores    one site is put back to older backups, up to four times\n"
+	"  --lies        the hub alters what it passes on\n"
 	"  --ring        count what a change costs in a calm ring of five\n"
 	"  --moves N     N steps of moves and names used again, looked at by readers\n";
 
@@ -471,6 +473,10 @@ int main(int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--plants") == 0)
 			return list_plants();
+		if (strcmp(argv[i], "--lies") == 0) {
+			shape.has_lies = true;
+			continue;
+		}
 		if (strcmp(argv[i], "--restores") == 0) {
 			shape.has_restores = true;
 			continue;

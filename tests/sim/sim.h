@@ -9,6 +9,7 @@
  *   net.c      links, connections, messages under way; net_provider.c the other side of them
  *   history.c  what every home acknowledged, and whether a site agrees with it;
  *              history_restore.c for homes that were put back
+ *   proof.c    signed heads, lies
  *   plant.c    bugs to be found
  *   world.c    who is there, who is linked to whom
  *   sim.c      steps, the end, runs
@@ -21,9 +22,11 @@
 #include <string.h>
 
 #include "dird/op_impl.h"
+#include "dird/repl_held.h"
 #include "dird/repl_int.h"
 #include "dird/schema.h"
 #include "dird/update.h"
+#include "dird/verify.h"
 
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
@@ -65,6 +68,8 @@ struct site {
 	bool is_held;              /* the last changes ended with a position that is held */
 	struct write_req *finding; /* of dird/repl_recover.c, to be written */
 	struct buf before;         /* with a planted bug: its database before the last commit */
+	struct verify *verify;     /* of the batch that is written; NULL: it is not compared */
+	uint64_t beat_ms;
 	struct position last[SIM_CONTEXTS];
 	struct seen *seen[SIM_CONTEXTS];
 	size_t nseen[SIM_CONTEXTS];
@@ -96,12 +101,13 @@ struct world {
 	bool is_quiet;          /* nothing goes wrong any more */
 	struct site *backed_up; /* may be restored; NULL: nobody is */
 	unsigned most_restores;
+	bool has_lies;   /* the hub alters what it passes on */
 	bool only_moves; /* writes are moves and names used again, and readers look all the time */
 	struct conn *conns;
 	/* totals, for the reader */
 	uint64_t changes, commits, sessions, crashes, partitions, lives, presents, parked, checked,
 		foreign, collected, tears, joins, jumps, restores, recoveries, views, applied,
-		messages;
+		messages, lies, refusals;
 };
 
 extern struct world w;
@@ -130,6 +136,7 @@ struct shape {
 	bool is_calm;         /* nothing goes wrong */
 	bool only_moves;
 	bool has_restores;
+	bool has_lies;
 };
 void world_open(uint64_t seed, const struct shape *shape, const char *folder);
 void world_close(void);
@@ -219,6 +226,25 @@ void net_free(void);
 /** A commit at this site. */
 void net_committed(struct site *s);
 
+/* --- proof.c --- */
+
+bool proof_is_on(void);
+/** The value of siteKey. */
+void proof_pin(const struct site *s, char out[static TLS_PIN_TEXT_BYTES]);
+void proof_open(struct site *s);
+void proof_close(struct site *s);
+/** Sign own heads again when it is time. */
+void proof_run(struct site *s);
+/** A head came; RC_INVALID: it is none. */
+int proof_head(struct repl_peer *p, struct repl_held *held, const struct repl_session *session,
+	       struct span bytes);
+int proof_begin(struct site *s, struct store_txn *t, struct result *why);
+int proof_end(struct site *s, struct store_txn *t, struct result *why);
+/** Has the site the digest of the home, and the head for it? */
+void proof_check_equal(struct site *s, struct context *c);
+/** Alter a message, if it is the turn of this one. */
+void proof_lie(const struct site *s, uint8_t *bytes, size_t n);
+
 /* --- plant.c: what a site with a bug does --- */
 
 enum plant {
@@ -247,6 +273,7 @@ enum plant {
 	PLANT_NAME_TWICE,
 	PLANT_RESTORE_UNNOTICED,
 	PLANT_SINCE_NOT_STAMPED,
+	PLANT_HEAD_UNCHECKED,
 	PLANT_COUNT
 };
 extern enum plant plant;

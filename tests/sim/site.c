@@ -91,11 +91,13 @@ void site_open(struct site *s)
 	s->is_up = true;
 	s->wake_ms = UINT64_MAX;
 	open_views(s);
+	proof_open(s);
 }
 
 void site_close(struct site *s)
 {
 	s->is_up = false;
+	proof_close(s);
 	store_close(&s->store);
 }
 
@@ -137,6 +139,7 @@ int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, st
 		return RC_IO;
 	need(store_write_begin(s->store, &t) == RC_OK);
 	s->ctx.wall_us = wall_us(NULL) + s->wall_offset_us;
+	rc = proof_begin(s, t, why);
 	s->is_held = false;
 	for (i = 0; i < n && rc == RC_OK && !s->is_held; i++) {
 		outcome = UPDATE_APPLIED;
@@ -146,6 +149,8 @@ int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, st
 		w.foreign += outcome == UPDATE_FOREIGN_OWN;
 		w.applied += rc == RC_OK && outcome == UPDATE_APPLIED && c[i].kind == CHANGE_PUT;
 	}
+	if (rc == RC_OK)
+		rc = proof_end(s, t, why);
 	if (rc == RC_OK)
 		rc = build_views(s, t);
 	if (rc == RC_OK && write_fails(s))
@@ -205,6 +210,24 @@ static void set_attr(struct arena *a, struct attr_list *l, const char *type, con
 struct new_entry {
 	const char *dn, *class, *aux, *type, *value;
 };
+
+static void add_key(struct context *c, const char *dn)
+{
+	struct change change = {.kind = CHANGE_MODIFY, .actor = SPAN_LIT(ACTOR), .nmods = 1};
+	char pin[TLS_PIN_TEXT_BYTES];
+	struct change_mod mod = {.op = CHANGE_OP_REPLACE};
+	struct span value;
+	struct arena a;
+
+	arena_init(&a);
+	proof_pin(c->home, pin);
+	value = span_of(pin);
+	change.dn = dn_of(&a, dn);
+	mod.attr = (struct attr){.type = SPAN_LIT("siteKey"), .values = &value, .nvalues = 1};
+	change.mods = &mod;
+	need(client_change(c, &change, &a));
+	arena_fini(&a);
+}
 
 static bool add(struct context *c, const struct new_entry *e)
 {
@@ -488,6 +511,8 @@ void site_found(struct site *s, struct site *partner)
 	uuid_write(&c->id, uuid);
 	snprintf(dn, sizeof(dn), "ou=S%u," SIM_ROOT, s->number);
 	need(add(c, &(struct new_entry){dn, "organizationalUnit", "mailSite", "entryUUID", uuid}));
+	if (proof_is_on())
+		add_key(c, dn);
 	snprintf(c->base, sizeof(c->base), "cn=Recipients,ou=S%u," SIM_ROOT, s->number);
 	need(add(c, &(struct new_entry){c->base, "container", NULL, "description", "a"}));
 	snprintf(dn, sizeof(dn), "cn=Fixed,%s", c->base);

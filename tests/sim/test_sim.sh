@@ -52,13 +52,15 @@ if [ -n "${WAYPOST_SOAK:-}" ]; then
 else
 	point "250 worlds with a site put back" "$SIM" --restores --seeds 250
 fi
+point "a hub that lies" "$SIM" --lies --topology hub --sites 5 --seeds 60
 point "each change once, at most two messages an edge" "$SIM" --ring
 for plant in $("$SIM" --plants); do
-	restores=
+	world=
 	case $plant in
-	restore-unnoticed | since-not-stamped) restores=--restores ;;
+	restore-unnoticed | since-not-stamped) world=--restores ;;
+	head-*) world="--lies --topology hub --sites 5" ;;
 	esac
-	point "planted $plant is found" "$SIM" $restores --seeds 1000 --plant "$plant"
+	point "planted $plant is found" "$SIM" $world --seeds 1000 --plant "$plant"
 done
 echo "1..$N"
 exit $BAD

@@ -127,6 +127,7 @@ void world_open(uint64_t seed, const struct shape *shape, const char *folder)
 	w.ncontexts = w.nsites + 1;
 	if (!shape->is_calm && w.nsites > 2 && chance(3))
 		late = 1 + draw(2);
+	w.has_lies = shape->has_lies;
 	w.backed_up = shape->has_restores ? &w.sites[draw(w.nsites)] : NULL;
 	w.most_restores = chance(2) ? 1 : 1 + draw(4);
 	topology = make_topology(shape->topology);

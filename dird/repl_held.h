@@ -1,0 +1,75 @@
+/*
+ * What a session has brought, context by context, until it may be written.
+ *
+ * Of a context that the partner passes on for another site, changes are held back until a signed
+ * head (head.h) comes that says what the context is behind them; together they become one
+ * transaction, which compares (verify.h). What the partner writes itself is held until its next
+ * position, so that a commit leads from one head to the next and can be passed on with it; but
+ * where that takes too long it goes as it is.
+ *
+ * Pure: changes and heads in, batches out.
+ */
+#pragma once
+
+#include "dird/head.h"
+#include "dird/repl_batch.h"
+
+/** Whose word a change is. */
+enum repl_source {
+	REPL_OWN,     /* given back to its home */
+	REPL_HOME,    /* the partner writes it */
+	REPL_RELAYED, /* the partner passes it on */
+};
+
+/** A batch that may be written. */
+struct repl_ready {
+	struct repl_ready *next;
+	struct uuid nc;
+	struct repl_batch batch;
+	struct buf head; /* empty: it is not compared with anything */
+	bool is_homes;   /* verify.is_homes */
+	bool is_last;    /* tried once, its home's key was not known */
+};
+
+struct repl_held {
+	struct repl_context *contexts;
+	struct repl_ready *ready, **last_ready;
+	struct uuid home;   /* of the partner */
+	struct uuid root;   /* the organisation's context ... */
+	bool root_is_homes; /* ... is written by the partner */
+	bool needs_heads;   /* relayed changes without one are not taken */
+	size_t bytes;       /* of all that is held */
+	unsigned nready;    /* changes in batches that are ready */
+};
+
+/** Held without a head, at the most: more ends the session. */
+#define REPL_HELD_MAX_BYTES (256u * 1024 * 1024)
+
+void repl_held_init(struct repl_held *h);
+void repl_held_fini(struct repl_held *h);
+
+/**
+ * Take all changes out of a batch, which the session has made of messages.
+ * RC_TOOBIG: more than REPL_HELD_MAX_BYTES without a head; RC_INVALID: a change is beyond the head
+ * behind it; RC_NOMEM.
+ */
+int repl_held_take(struct repl_held *h, struct repl_batch *from, const struct uuid *own,
+		   unsigned nown) WARN_UNUSED;
+
+/** A head came; its signature is good. */
+int repl_held_head(struct repl_held *h, struct span bytes, const struct head *head) WARN_UNUSED;
+
+/** Whatever needs no head becomes ready: the session ends, or `own_only`, all messages of the
+ * moment were taken. */
+int repl_held_release(struct repl_held *h, bool own_only) WARN_UNUSED;
+
+/** Is so much ready that reading has to stop? */
+bool repl_held_is_full(const struct repl_held *h);
+
+/** Take the first ready batch; NULL: none. */
+struct repl_ready *repl_held_next(struct repl_held *h);
+/** Give one back, to the front. */
+void repl_held_put_back(struct repl_held *h, struct repl_ready *r);
+/** Give one back, behind those of other contexts; with it go the later ones of its own. */
+void repl_held_defer(struct repl_held *h, struct repl_ready *r);
+void repl_ready_free(struct repl_ready **r);
