@@ -1,6 +1,7 @@
 #include "dird/repl_int.h"
 
 #include "dird/repl_write.h"
+#include "dird/store_digest.h"
 #include "dird/sync_ctl.h"
 #include "dird/twins.h"
 #include "lib/log.h"
@@ -148,10 +149,23 @@ static void on_failed(void *ctx, const char *why)
 }
 
 /* A context was compared with its head; what is not proven is asked for again, after a while. */
+/* The other sessions, too, have to prove from now on what they say of it. */
+static void tell_proven(struct repl_conn *c, const struct uuid *nc)
+{
+	struct repl_peer *p;
+
+	for (p = c->repl->peers; p != NULL; p = p->next) {
+		if (p->conn != NULL && repl_held_note_proven(&p->conn->held, nc) != RC_OK)
+			fail(p->conn, rc_text(RC_NOMEM));
+	}
+}
+
 static void on_compared(void *ctx, const struct uuid *nc, bool is_proven, const char *why)
 {
 	struct repl_conn *c = ctx;
 
+	if (is_proven)
+		tell_proven(c, nc);
 	if (c->peer == NULL)
 		return;
 	repl_note_proof(c->peer, nc, is_proven, why);
@@ -306,7 +320,31 @@ static int refuse_relayed(struct repl_conn *c, struct arena *a)
 	return repl_session_refuse(&c->session, homes, n);
 }
 
-/* What the partner writes itself. */
+static int note_proof(struct repl_held *h, struct store_txn *t, const struct store_nc *nc)
+{
+	struct span head;
+	int rc = store_head(t, &nc->position.nc, &head);
+
+	if (rc == RC_OK)
+		return repl_held_note_proven(h, &nc->position.nc);
+	return rc == RC_NOTFOUND && !nc->is_own ? repl_held_note_unproven(h, &nc->position) : rc;
+}
+
+static int note_proofs(struct repl_held *h, struct store_txn *t)
+{
+	uint32_t number = 0;
+	struct store_nc nc;
+	int rc;
+
+	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
+		rc = note_proof(h, t, &nc);
+		if (rc != RC_OK && rc != RC_NOTFOUND)
+			return rc;
+	}
+	return rc == RC_DONE ? RC_OK : rc;
+}
+
+/* What the partner writes itself, and of what it has to prove what it says. */
 static int note_sources(struct repl_conn *c)
 {
 	struct server *s = c->repl->server;
@@ -328,8 +366,10 @@ static int note_sources(struct repl_conn *c)
 		c->held.root_is_homes = entry_first(&root, "masterSite", &master) &&
 					span_eq_nocase(master, span_of(c->peer->partner.name));
 	}
+	if (rc == RC_OK || rc == RC_NOTFOUND)
+		rc = note_proofs(&c->held, t);
 	store_read_end(&t);
-	return rc == RC_NOTFOUND ? RC_OK : rc;
+	return rc;
 }
 
 static int begin_session(struct repl_conn *c)

@@ -5,6 +5,7 @@ struct repl_context {
 	struct repl_context *next;
 	struct uuid nc;
 	enum repl_source source;
+	bool is_first; /* nothing of it was ever proven here */
 	struct repl_batch batch;
 	size_t bytes;    /* of its changes, in repl_held.bytes */
 	struct buf head; /* the last one that came */
@@ -44,18 +45,38 @@ void repl_held_fini(struct repl_held *h)
 		buf_fini(&c->head);
 		mem_free(c);
 	}
+	mem_free(h->proven);
 	repl_held_init(h);
 }
 
-static bool is_own(const struct uuid *nc, const struct uuid *own, unsigned nown)
+static bool is_among(const struct uuid *nc, const struct uuid *list, unsigned n)
 {
 	unsigned i;
 
-	for (i = 0; i < nown; i++) {
-		if (uuid_eq(&own[i], nc))
+	for (i = 0; i < n; i++) {
+		if (uuid_eq(&list[i], nc))
 			return true;
 	}
 	return false;
+}
+
+int repl_held_note_proven(struct repl_held *h, const struct uuid *nc)
+{
+	struct repl_context *c;
+	struct uuid *more;
+
+	for (c = h->contexts; c != NULL; c = c->next) {
+		if (uuid_eq(&c->nc, nc))
+			c->is_first = false;
+	}
+	if (is_among(nc, h->proven, h->nproven))
+		return RC_OK;
+	more = mem_realloc(h->proven, ((size_t)h->nproven + 1) * sizeof(*more));
+	if (more == NULL)
+		return RC_NOMEM;
+	h->proven = more;
+	more[h->nproven++] = *nc;
+	return RC_OK;
 }
 
 static enum repl_source source_of(const struct repl_held *h, const struct uuid *nc)
@@ -78,11 +99,23 @@ static struct repl_context *find(struct repl_held *h, const struct uuid *nc)
 		return NULL;
 	c->nc = *nc;
 	c->source = source_of(h, nc);
+	c->is_first = !is_among(nc, h->proven, h->nproven);
 	repl_batch_init(&c->batch);
 	buf_init(&c->head, HEAD_MAX_BYTES);
 	c->next = h->contexts;
 	h->contexts = c;
 	return c;
+}
+
+int repl_held_note_unproven(struct repl_held *h, const struct position *at)
+{
+	struct repl_context *c = find(h, &at->nc);
+
+	if (c == NULL)
+		return RC_NOMEM;
+	c->told = *at;
+	c->has_told = true;
+	return RC_OK;
 }
 
 /* --- to the ready ones --- */
@@ -123,7 +156,7 @@ static int make_ready(struct repl_held *h, struct repl_context *c, bool with_hea
 
 	if (c->batch.n == 0)
 		return RC_OK;
-	if (!may_go_without(h, c) && !is_within(&c->batch, &c->head_at))
+	if (with_head && !may_go_without(h, c) && !is_within(&c->batch, &c->head_at))
 		return RC_INVALID;
 	r = mem_zalloc(1, sizeof(*r));
 	if (r == NULL)
@@ -140,6 +173,7 @@ static int make_ready(struct repl_held *h, struct repl_context *c, bool with_hea
 	r->nc = c->nc;
 	r->batch = c->batch;
 	r->is_homes = c->source == REPL_HOME || (c->source == REPL_RELAYED && !h->needs_heads);
+	c->is_first = c->is_first && !with_head;
 	repl_batch_init(&c->batch);
 	append(h, r);
 	return RC_OK;
@@ -269,6 +303,23 @@ static const struct uuid *nc_of(const struct change *c)
 	return c->kind == CHANGE_PUT || c->kind == CHANGE_REMOVE ? &c->stamp.nc : &c->position.nc;
 }
 
+/*
+ * A full batch goes on where nothing is to be compared; of a context that was never proven here
+ * with the last position told, so that a first load that is cut goes on there.
+ */
+static int let_go(struct repl_held *h, struct repl_context *c)
+{
+	int rc = RC_OK;
+
+	if (may_go_without(h, c))
+		return make_ready(h, c, false);
+	if (!c->is_first)
+		return RC_OK;
+	if (c->has_told)
+		rc = add_position(c, &c->told);
+	return rc == RC_OK ? make_ready(h, c, false) : rc;
+}
+
 static int take_change(struct repl_held *h, const struct change *from, const struct uuid *own,
 		       unsigned nown)
 {
@@ -278,7 +329,7 @@ static int take_change(struct repl_held *h, const struct change *from, const str
 
 	if (c == NULL)
 		return RC_NOMEM;
-	if (is_own(&c->nc, own, nown))
+	if (is_among(&c->nc, own, nown))
 		c->source = REPL_OWN;
 	if (from->kind == CHANGE_POSITION)
 		return take_position(h, c, from);
@@ -287,8 +338,8 @@ static int take_change(struct repl_held *h, const struct change *from, const str
 	c->batch.entries += from->kind == CHANGE_PUT || from->kind == CHANGE_REMOVE;
 	h->bytes += c->batch.arena.bytes - before;
 	c->bytes += c->batch.arena.bytes - before;
-	if (rc == RC_OK && repl_batch_is_full(&c->batch) && may_go_without(h, c))
-		rc = make_ready(h, c, false);
+	if (rc == RC_OK && repl_batch_is_full(&c->batch))
+		rc = let_go(h, c);
 	if (rc == RC_OK && h->bytes > REPL_HELD_MAX_BYTES)
 		rc = RC_TOOBIG;
 	return rc;

@@ -5,7 +5,9 @@
  * head (head.h) comes that says what the context is behind them; together they become one
  * transaction, which compares (verify.h). What the partner writes itself is held until its next
  * position, so that a commit leads from one head to the next and can be passed on with it; but
- * where that takes too long it goes as it is.
+ * where that takes too long it goes as it is. So do full batches of what is relayed of a context of
+ * which nothing was ever proven here, up to its first head: its keys come along with it, so holding
+ * it back would prove little, and a first load can be large and be cut.
  *
  * Pure: changes and heads in, batches out.
  */
@@ -34,12 +36,14 @@ struct repl_ready {
 struct repl_held {
 	struct repl_context *contexts;
 	struct repl_ready *ready, **last_ready;
-	struct uuid home;   /* of the partner */
-	struct uuid root;   /* the organisation's context ... */
-	bool root_is_homes; /* ... is written by the partner */
-	bool needs_heads;   /* relayed changes without one are not taken */
-	size_t bytes;       /* of all that is held */
-	unsigned nready;    /* changes in batches that are ready */
+	struct uuid home;    /* of the partner */
+	struct uuid root;    /* the organisation's context ... */
+	bool root_is_homes;  /* ... is written by the partner */
+	bool needs_heads;    /* relayed changes without one are not taken */
+	struct uuid *proven; /* contexts of which a head was proven here */
+	unsigned nproven;
+	size_t bytes;    /* of all that is held */
+	unsigned nready; /* changes in batches that are ready */
 };
 
 /** Held without a head, at the most: more ends the session. */
@@ -47,6 +51,12 @@ struct repl_held {
 
 void repl_held_init(struct repl_held *h);
 void repl_held_fini(struct repl_held *h);
+
+/** Of this context a head was proven here, in this session or another. RC_NOMEM: not noted. */
+int repl_held_note_proven(struct repl_held *h, const struct uuid *nc) WARN_UNUSED;
+
+/** Here the context is, and nothing of it was proven: a head for just that will be looked at. */
+int repl_held_note_unproven(struct repl_held *h, const struct position *at) WARN_UNUSED;
 
 /**
  * Take all changes out of a batch, which the session has made of messages.

@@ -843,7 +843,7 @@ class Vlv(Sorting):
 
 class VlvOnDird(Vlv):
     def test_scaled_offset(self):
-        self.assertEqual(self.window(0, 0, 50, 100), (0, "Bravo", (2, 5, 0)))
+        self.assertEqual(self.window(0, 0, 50, 100), (0, "Charlie", (3, 5, 0)))  # 2.5, rounded
         self.assertEqual(self.window(0, 0, 100, 100), (0, "echo", (5, 5, 0)))
         self.assertEqual(self.window(0, 0, 99), (0, "echo", (5, 5, 0)))
 

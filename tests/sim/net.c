@@ -188,6 +188,7 @@ static void begin_session(struct conn *c)
 	c->held.root = w.contexts[w.nsites].id;
 	c->held.root_is_homes = c->from->number == 0;
 	c->held.needs_heads = proof_is_on();
+	proof_note(c->to, &c->held);
 	cookie_write(0, &v, &c->cookie);
 	arena_fini(&a);
 	c->stage = STAGE_ASKING;
@@ -315,6 +316,16 @@ static bool position_first(struct conn *c)
 	return true;
 }
 
+static void tell_proven(const struct site *to, const struct uuid *nc)
+{
+	struct conn *c;
+
+	for (c = w.conns; c != NULL; c = c->next) {
+		if (c->to == to && c->has_session)
+			need(repl_held_note_proven(&c->held, nc) == RC_OK);
+	}
+}
+
 /* The changes with the head that they lead to. */
 static int apply_written(struct conn *c, struct result *why)
 {
@@ -327,6 +338,8 @@ static int apply_written(struct conn *c, struct result *why)
 		need(head_read(v.bytes, &v.head) == RC_OK);
 	rc = site_apply(c->to, r->batch.changes, r->batch.n, &r->batch.arena, why);
 	c->to->verify = NULL;
+	if (rc == RC_OK && r->head.n != 0 && v.is_proven)
+		tell_proven(c->to, &r->nc);
 	if (rc == RC_REFUSED && v.home_is_unknown && !r->is_last) {
 		r->is_last = true;
 		repl_held_defer(&c->held, r);

@@ -64,7 +64,7 @@ int op_send(struct op *op, struct span bytes)
 		if (plant != PLANT_MESSAGE_LOST || !chance(300))
 			net_put_frame(c, span_head(bytes, n));
 		if (c->last != NULL)
-			proof_lie(c->from, c->last->bytes, c->last->n);
+			proof_lie(c->from, c->to, c->last->bytes, c->last->n);
 		if (plant == PLANT_MESSAGE_SWAPPED && chance(10))
 			swap_last(c);
 		bytes = span_from(bytes, n);

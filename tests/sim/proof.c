@@ -49,6 +49,37 @@ void proof_pin(const struct site *s, char out[static TLS_PIN_TEXT_BYTES])
 	sign_key_free(&key);
 }
 
+static bool has_proven(const struct site *s, const struct context *c)
+{
+	struct store_txn *t;
+	struct span head;
+	bool has;
+
+	if (s->store == NULL)
+		return false;
+	need(store_read_begin(s->store, &t) == RC_OK);
+	has = store_head(t, &c->id, &head) == RC_OK;
+	store_read_end(&t);
+	return has;
+}
+
+void proof_note(const struct site *s, struct repl_held *held)
+{
+	struct store_txn *t;
+	struct store_nc nc;
+	unsigned i;
+
+	need(store_read_begin(s->store, &t) == RC_OK);
+	for (i = 0; i < w.ncontexts; i++) {
+		if (has_proven(s, &w.contexts[i]))
+			need(repl_held_note_proven(held, &w.contexts[i].id) == RC_OK);
+		else if (w.contexts[i].home != s &&
+			 store_nc_find(t, &w.contexts[i].id, &nc) == RC_OK)
+			need(repl_held_note_unproven(held, &nc.position) == RC_OK);
+	}
+	store_read_end(&t);
+}
+
 void proof_open(struct site *s)
 {
 	uint32_t start;
@@ -129,7 +160,7 @@ void proof_check_equal(struct site *s, struct context *c)
 	store_read_end(&t);
 }
 
-/* --- lies --- */
+/* --- lies: of what was proven before; a first meeting is believed --- */
 
 static uint8_t *find_context(const struct context *c, uint8_t *bytes, size_t n)
 {
@@ -140,35 +171,41 @@ static uint8_t *find_context(const struct context *c, uint8_t *bytes, size_t n)
 }
 
 /* A later life in a cookie's position of somebody else's context. */
-static void lie_about_life(uint8_t *bytes, size_t n)
+static void lie_about_life(const struct site *to, uint8_t *bytes, size_t n)
 {
-	uint8_t *at = find_context(&w.contexts[1 + draw(w.nsites - 1)], bytes, n);
+	const struct context *c = &w.contexts[1 + draw(w.nsites - 1)];
+	uint8_t *at = find_context(c, bytes, n);
 
-	if (at == NULL)
+	if (at == NULL || !has_proven(to, c))
 		return;
 	at[UUID_TEXT_BYTES] = '7'; /* the epoch */
 	w.lies++;
 }
 
 /* Another value in an entry. */
-static void lie_about_entry(uint8_t *bytes, size_t n)
+static void lie_about_entry(const struct site *to, uint8_t *bytes, size_t n)
 {
 	static const char type[] = "description";
 	uint8_t *at = memmem(bytes, n, type, sizeof(type) - 1);
+	unsigned i;
 
-	if (at == NULL || find_context(&w.contexts[0], bytes, n) != NULL ||
-	    find_context(&w.contexts[w.nsites], bytes, n) != NULL)
+	if (at == NULL)
 		return;
+	for (i = 0; i < w.ncontexts; i++) {
+		if ((i == 0 || i == w.nsites || !has_proven(to, &w.contexts[i])) &&
+		    find_context(&w.contexts[i], bytes, n) != NULL)
+			return;
+	}
 	at[sizeof(type) - 1 + 4] ^= 3; /* behind SET and OCTET STRING */
 	w.lies++;
 }
 
-void proof_lie(const struct site *s, uint8_t *bytes, size_t n)
+void proof_lie(const struct site *from, const struct site *to, uint8_t *bytes, size_t n)
 {
-	if (!w.has_lies || w.is_quiet || s->number != 0 || !chance(20))
+	if (!w.has_lies || w.is_quiet || from->number != 0 || !chance(20))
 		return;
 	if (memmem(bytes, n, "wp1,", 4) != NULL)
-		lie_about_life(bytes, n);
+		lie_about_life(to, bytes, n);
 	else
-		lie_about_entry(bytes, n);
+		lie_about_entry(to, bytes, n);
 }

@@ -232,6 +232,8 @@ bool proof_is_on(void);
 /** The value of siteKey. */
 void proof_pin(const struct site *s, char out[static TLS_PIN_TEXT_BYTES]);
 void proof_open(struct site *s);
+/** Tell what a site has seen proven. */
+void proof_note(const struct site *s, struct repl_held *held);
 void proof_close(struct site *s);
 /** Sign own heads again when it is time. */
 void proof_run(struct site *s);
@@ -243,7 +245,7 @@ int proof_end(struct site *s, struct store_txn *t, struct result *why);
 /** Has the site the digest of the home, and the head for it? */
 void proof_check_equal(struct site *s, struct context *c);
 /** Alter a message, if it is the turn of this one. */
-void proof_lie(const struct site *s, uint8_t *bytes, size_t n);
+void proof_lie(const struct site *from, const struct site *to, uint8_t *bytes, size_t n);
 
 /* --- plant.c: what a site with a bug does --- */
 

@@ -115,6 +115,7 @@ static void begin(struct repl_held *h)
 	repl_held_init(h);
 	h->home = HOME;
 	h->needs_heads = true;
+	assert_int_equal(repl_held_note_proven(h, &RELAYED), RC_OK);
 }
 
 static void take_removal(struct repl_held *h, const struct uuid *nc, uint64_t usn)
@@ -189,6 +190,35 @@ static void relayed_waits(void **state)
 	assert_int_equal(mem_live_blocks(), 0);
 }
 
+/* Of a context that was never proven here full batches go on, up to the first head. */
+static void a_first_meeting(void **state)
+{
+	static const struct uuid new = {{11}};
+	struct repl_held h;
+	uint64_t i;
+
+	(void)state;
+	begin(&h);
+	for (i = 1; i < REPL_BATCH_ENTRIES; i++) {
+		take_removal(&h, &new, i);
+		if (i == 500)
+			assert_int_equal(take_position(&h, &new, 500), RC_OK);
+	}
+	assert_null(repl_held_next(&h));
+	take_removal(&h, &new, i);
+	expect(&h, &new, REPL_BATCH_ENTRIES + 1, false); /* and how far it is known to reach */
+	take_removal(&h, &new, ++i);
+	assert_int_equal(take_position(&h, &new, i), RC_OK);
+	assert_null(repl_held_next(&h));
+	assert_int_equal(take_head(&h, &new, i), RC_OK);
+	expect(&h, &new, 2, true);
+	while (i++ < 3 * REPL_BATCH_ENTRIES)
+		take_removal(&h, &new, i);
+	assert_null(repl_held_next(&h)); /* now it has to be proven */
+	repl_held_fini(&h);
+	assert_int_equal(mem_live_blocks(), 0);
+}
+
 /* What the partner writes itself needs no head; what is given back to its home neither. */
 static void others_do_not(void **state)
 {
@@ -253,10 +283,15 @@ static void deferred_with_its_followers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip),      cmocka_unit_test(every_byte),
-		cmocka_unit_test(newer),           cmocka_unit_test(pins_differ),
-		cmocka_unit_test(relayed_waits),   cmocka_unit_test(others_do_not),
-		cmocka_unit_test(beyond_the_head), cmocka_unit_test(deferred_with_its_followers),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(every_byte),
+		cmocka_unit_test(newer),
+		cmocka_unit_test(pins_differ),
+		cmocka_unit_test(relayed_waits),
+		cmocka_unit_test(others_do_not),
+		cmocka_unit_test(a_first_meeting),
+		cmocka_unit_test(beyond_the_head),
+		cmocka_unit_test(deferred_with_its_followers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
