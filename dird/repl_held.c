@@ -320,6 +320,14 @@ static int let_go(struct repl_held *h, struct repl_context *c)
 	return rc == RC_OK ? make_ready(h, c, false) : rc;
 }
 
+/* A large transaction needs as much free disk beside what is there; so it is kept small where it
+ * can. */
+static bool is_enough(const struct repl_held *h, const struct repl_context *c)
+{
+	return repl_batch_is_full(&c->batch) ||
+	       (may_go_without(h, c) && c->bytes >= REPL_HELD_GO_BYTES);
+}
+
 static int take_change(struct repl_held *h, const struct change *from, const struct uuid *own,
 		       unsigned nown)
 {
@@ -338,7 +346,7 @@ static int take_change(struct repl_held *h, const struct change *from, const str
 	c->batch.entries += from->kind == CHANGE_PUT || from->kind == CHANGE_REMOVE;
 	h->bytes += c->batch.arena.bytes - before;
 	c->bytes += c->batch.arena.bytes - before;
-	if (rc == RC_OK && repl_batch_is_full(&c->batch))
+	if (rc == RC_OK && is_enough(h, c))
 		rc = let_go(h, c);
 	if (rc == RC_OK && h->bytes > REPL_HELD_MAX_BYTES)
 		rc = RC_TOOBIG;

@@ -46,6 +46,9 @@ struct repl_held {
 	unsigned nready; /* changes in batches that are ready */
 };
 
+/** As much of what needs no head is not held any longer. */
+#define REPL_HELD_GO_BYTES (512u * 1024)
+
 /** Held without a head, at the most: more ends the session. */
 #define REPL_HELD_MAX_BYTES (256u * 1024 * 1024)
 
