@@ -1,8 +1,10 @@
-/* One connection of the simulated network, shared by net.c (the consumer's side, links) and
+/* One connection of the simulated network, shared by net.c (links), net_consumer.c and
  * net_provider.c. */
 #pragma once
 
 #include "tests/sim/sim.h"
+
+#define NET_LINGER_MS 30000 /* a provider may not hear of a lost client for so long */
 
 enum stage {
 	STAGE_DIALING, /* until the bind is answered */
@@ -58,3 +60,18 @@ void net_run_provider(struct conn *c);
 void net_end_provider(struct conn *c);
 /** Sessions of this site that sleep look for what was committed. */
 void net_wake(struct site *s);
+
+/* --- net_consumer.c --- */
+
+/** The bind is answered: ask for what is not here. */
+void net_begin_session(struct conn *c);
+void net_read_frames(struct conn *c);
+void net_drop_frames(struct conn *c);
+/** What is due at the writer. */
+void net_run_writer(struct conn *c);
+/** The connection ends in good order: whole messages that are here already still count. */
+void net_lost(struct conn *c, const char *why);
+/** Something does not fit: what this session still holds is not to be trusted. */
+void net_fail(struct conn *c, const char *why);
+/** The consumer's site is gone. */
+void net_consumer_down(struct conn *c);

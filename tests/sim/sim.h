@@ -6,7 +6,7 @@
  *   site.c     stores, client operations, the writer
  *   disk.c     what a crash leaves of a commit; backups
  *   recover.c  after a restore
- *   net.c      links, connections, messages under way; net_provider.c the other side of them
+ *   net.c      links, connections; net_consumer.c and net_provider.c their two ends
  *   history.c  what every home acknowledged, and whether a site agrees with it;
  *              history_restore.c for homes that were put back
  *   proof.c    signed heads, lies
