@@ -4,7 +4,6 @@
 them, give the same bytes to everything that an ordinary user or an anonymous client asks."""
 import itertools
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,96 +13,11 @@ import uuid
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
 import ber  # noqa: E402
-from ber import Raw  # noqa: E402
-from dird_site import ADMIN, PASSWORD, DirdSite  # noqa: E402
+from dird_site import ADMIN, PASSWORD  # noqa: E402
+from hidden import (ANN, AWAY, BASE, BELOW, BOB, CELLAR, CROWD, GHOST, HIDDEN, LAB, MANY, ONLY, QUIET,  # noqa: E402
+                    SECRET, VIEWS, WRAITH, YES, Client, flt, group, make, person, sort, vlv, with_control)
 
-BASE, LAB = "o=Example", "ou=lab,o=Example"
-ANN, BOB, EVE = (f"cn={n},{LAB}" for n in ("Ann", "Bob", "Eve"))
-GHOST, CELLAR = f"cn=Ghost,{LAB}", f"ou=cellar,{LAB}"
-BELOW, CROWD = f"cn=Below,{CELLAR}", f"cn=Crowd,{LAB}"
-SECRET, QUIET = f"cn=Secret list,{LAB}", f"cn=Quiet,{LAB}"
-ONLY, AWAY, WRAITH = f"cn=Only,{LAB}", f"ou=away,{LAB}", f"cn=Wraith,{LAB}"
-FARTHER = f"ou=farther,{CELLAR}"
-HIDDEN = [GHOST, CELLAR, BELOW, SECRET, AWAY, WRAITH, FARTHER]
-MANY = 300  # members of CROWD: stored apart, and more than are looked up one by one
-YES = "TRUE"
-VIEWS = {
-    "Everybody": {"viewFilter": ["(objectClass=mailRecipient)"], "viewSort": ["cn"]},
-    "Gone": {"viewFilter": ["(|(cn=ghost)(ou=cellar)(cn=below))"], "viewSort": ["cn"]},
-}
 WITH = WITHOUT = None
-
-
-def person(name, **more):
-    return {"objectClass": ["inetOrgPerson", "mailRecipient"], "cn": [name], "sn": [name],
-            "mail": [name.replace(" ", ".").lower() + "@example.com"], **more}
-
-
-def group(name, *members, **more):
-    return {"objectClass": ["groupOfNames", "mailRecipient"], "cn": [name], **more,
-            **({"member": list(members)} if members else {})}
-
-
-def tree(with_hidden):
-    """(DN, attributes): what both servers have, and at the end what only one has."""
-    def maybe(*hidden):
-        return list(hidden) if with_hidden else []
-
-    yield BASE, {"objectClass": ["organization", "mailOrganization"], "o": ["Example"]}
-    yield LAB, {"objectClass": ["organizationalUnit"], "ou": ["lab"]}
-    yield ANN, person("Ann", manager=[BOB] + maybe(GHOST), userPassword=["hunter2"])
-    yield BOB, {**person("Bob"), **({"manager": [GHOST], "secretary": [WRAITH]} if with_hidden else {})}
-    yield EVE, person("Eve", manager=[ANN])
-    for i in range(MANY):
-        yield f"cn=P{i:03},{LAB}", person(f"P{i:03}")
-    yield f"cn=Mixed,{LAB}", group("Mixed", ANN, *maybe(GHOST, BELOW), BOB, owner=[ANN] + maybe(SECRET))
-    yield ONLY, group("Only", *maybe(GHOST))
-    yield CROWD, group("Crowd", *(f"cn=P{i:03},{LAB}" for i in range(MANY)),
-                       *maybe("CN=ghost, ou=LAB,o=example", BELOW))
-    yield QUIET, group("Quiet", *maybe(ANN, BOB), hideDLMembership=[YES])
-    yield f"cn=Unique,{LAB}", {
-        "objectClass": ["groupOfUniqueNames"], "cn": ["Unique"],
-        "uniqueMember": [ANN, *maybe(GHOST, WRAITH + "#'0101'B")]}
-    for name, target in (("gate", GHOST), ("door", BELOW), ("way", CELLAR), ("ann", ANN)):
-        yield f"ou={name},{LAB}", {"objectClass": ["alias", "extensibleObject"], "ou": [name],
-                                   "aliasedObjectName": [target]}
-    yield f"cn=Address Lists,{BASE}", {"objectClass": ["container"], "cn": ["Address Lists"]}
-    for name, more in VIEWS.items():
-        yield f"cn={name},cn=Address Lists,{BASE}", {"objectClass": ["addressBookView"], "cn": [name], **more}
-    if not with_hidden:
-        return
-    yield GHOST, person("Ghost", hideFromAddressLists=[YES], userPassword=["boo"], manager=[ANN],
-                        description=["a hidden one"])
-    yield WRAITH, person("Wraith", hideFromAddressLists=[YES])
-    yield SECRET, group("Secret list", ANN, BOB, hideFromAddressLists=[YES])
-    yield CELLAR, {"objectClass": ["organizationalUnit", "mailRecipient"], "ou": ["cellar"],
-                   "hideFromAddressLists": [YES]}
-    yield BELOW, person("Below")
-    yield AWAY, {"objectClass": ["referral", "extensibleObject"], "ou": ["away"],
-                 "ref": ["ldap://b.example.com/"], "hideFromAddressLists": [YES]}
-    yield FARTHER, {"objectClass": ["referral", "extensibleObject"], "ou": ["farther"],
-                    "ref": ["ldap://c.example.com/"]}
-
-
-def ldif(with_hidden):
-    """With entryUUIDs and times that are the same for both."""
-    out = []
-    for dn, values in tree(with_hidden):
-        out.append(f"dn: {dn}\nentryUUID: {uuid.uuid5(uuid.NAMESPACE_X500, dn)}\n"
-                   "createTimestamp: 20260101000000Z\nmodifyTimestamp: 20260101000000Z\n"
-                   + "".join(f"{name}: {v}\n" for name, list_ in values.items() for v in list_))
-    return "\n".join(out)
-
-
-def make(with_hidden):
-    site = DirdSite("anonymous-read yes", f"admin-password-file {'pw'}")
-    with open(site.path("pw"), "w", encoding="ascii") as f:
-        f.write(PASSWORD + "\n")
-    os.chmod(site.path("pw"), 0o600)
-    subprocess.run(["dirctl", "load", "--config", site.path("dird.conf"), "-"], check=True,
-                   input=ldif(with_hidden), text=True, stdout=subprocess.PIPE)
-    site.start()
-    return site
 
 
 def setUpModule():
@@ -117,49 +31,6 @@ def tearDownModule():
             site.close()
 
 
-def flt(text):
-    """RFC 4515 text to BER; no escapes."""
-    text = text.strip()
-    if text[1] in "&|!":
-        depth, parts, start = 0, [], 2
-        for i in range(2, len(text) - 1):
-            depth += {"(": 1, ")": -1}.get(text[i], 0)
-            if depth == 0:
-                parts.append(flt(text[start:i + 1]))
-                start = i + 1
-        return ber.tlv({"&": 0xa0, "|": 0xa1, "!": 0xa2}[text[1]], *parts)
-    name, kind, value = re.match(r"\(([^=~<>:]*)((?::[^=]*)?[~<>:]?=)(.*)\)$", text).groups()
-    if kind.endswith(":="):
-        words = [w for w in kind[1:-2].split(":") if w]
-        rule = [w for w in words if w != "dn"]
-        return ber.tlv(0xa9, *(ber.tlv(0x81, r.encode()) for r in rule),
-                       ber.tlv(0x82, name.encode()) if name else b"",
-                       ber.tlv(0x83, value.encode()), ber.tlv(0x84, b"\xff") if "dn" in words else b"")
-    if kind == "=" and value == "*":
-        return ber.tlv(0x87, name.encode())
-    if kind == "=" and "*" in value:
-        first, *middle, last = value.split("*")
-        return ber.tlv(0xa4, ber.octets(name), ber.tlv(
-            0x30, *([ber.tlv(0x80, first.encode())] if first else []),
-            *(ber.tlv(0x81, m.encode()) for m in middle if m),
-            *([ber.tlv(0x82, last.encode())] if last else [])))
-    tag = {"=": 0xa3, ">=": 0xa5, "<=": 0xa6, "~=": 0xa8}[kind]
-    return ber.tlv(tag, ber.octets(name), ber.octets(value))
-
-
-def sort(*keys, rule=None):
-    return ber.control("1.2.840.113556.1.4.473", True, ber.tlv(0x30, *(
-        ber.tlv(0x30, ber.octets(k.lstrip("-")), *([ber.tlv(0x80, rule.encode())] if rule else []),
-                ber.tlv(0x81, b"\xff") if k.startswith("-") else b"") for k in keys)))
-
-
-def vlv(before, after, offset=None, count=0, value=None):
-    place = (ber.tlv(0x81, value.encode()) if value is not None else
-             ber.tlv(0xa0, ber.integer(offset), ber.integer(count)))
-    return ber.control("2.16.840.1.113730.3.4.9", True,
-                       ber.tlv(0x30, ber.integer(before), ber.integer(after), place))
-
-
 FILTERS = [
     "(objectClass=*)", "(cn=*)", "(cn=ghost)", "(cn=gh*)", "(cn=*hos*)", "(cn=*st)", "(cn>=g)", "(cn<=h)",
     "(cn~=gost)", "(anr=ghost)", "(anr=secret)", "(mail=ghost@example.com)", "(!(cn=ghost))",
@@ -170,6 +41,8 @@ FILTERS = [
     "(manager=*)", "(secretary=*)", "(!(secretary=*))", "(memberOf=*)", "(!(memberOf=*))",
     "(hasSubordinates=TRUE)", "(hasSubordinates=FALSE)", "(numSubordinates>=1)", "(ref=*)",
     f"(uniqueMember={WRAITH}#'0101'B)", f"(memberOf=cn=Mixed,{LAB})", f"(memberOf={CROWD})",
+    "(userPassword=*)", "(!(userPassword=*))", "(userPassword=protected)", "(userPassword>=a)",
+    "(userPassword=p*)", "(:octetStringMatch:=protected)", "(userPassword:octetStringMatch:=protected)",
     "(&)", "(|)", "(structuralObjectClass=groupOfNames)", "(objectClass=referral)",
     f"(entryUUID={uuid.uuid5(uuid.NAMESPACE_X500, GHOST)})", "(modifyTimestamp>=20250101000000Z)",
 ]
@@ -179,10 +52,32 @@ FILTERS += [f"({name}={dn})" for name in ("member", "uniqueMember", "manager", "
 FILTERS += [f"(:distinguishedNameMatch:={dn})" for dn in (GHOST, WRAITH, ANN)]
 
 COUNTS = ("hasSubordinates", "numSubordinates", "viewEntries", "viewState")
-SELECTIONS = [(), ("*", "+"), ("1.1",), ("cn", "member", "memberOf", "manager", "numSubordinates"),
+SELECTIONS = [(), ("*", "+"), ("1.1",), ("userPassword", "@person", "name"),
+              ("cn", "member", "memberOf", "manager", "numSubordinates"),
               ("hasSubordinates", "owner", "uniqueMember", "secretary", "hideDLMembership", "parentUUID")]
-NAMES = [*HIDDEN, f"cn=x,{GHOST}", f"cn=x,cn=y,{BELOW}", QUIET, ONLY, CROWD, ANN, f"cn=x,{AWAY}", LAB,
+NAMES = [*HIDDEN, f"cn=x,{GHOST}", f"cn=x,cn=y,{BELOW}", BOB, QUIET, ONLY, CROWD, ANN, f"cn=x,{AWAY}", LAB,
          GHOST.upper(), f"cn=Nobody,{LAB}"]
+
+
+WRITE_CONTROLS = {name: ber.control(oid, True, value) for name, oid, value in (
+    ("pre-read", "1.3.6.1.1.13.1", ber.tlv(0x30, ber.octets("*"))),
+    ("post-read", "1.3.6.1.1.13.2", ber.tlv(0x30, ber.octets("*"))),
+    ("no-op", "1.3.6.1.4.1.4203.1.10.2", None), ("relax", "1.3.6.1.4.1.4203.666.5.12", None),
+    ("tree delete", "1.2.840.113556.1.4.805", None), ("permissive", "1.2.840.113556.1.4.1413", None))}
+
+
+def asserted(dn):
+    """Every operation that an assertion goes with."""
+    for text in (f"(member={GHOST})", "(userPassword=*)", "(!(manager=*))", f"(memberOf={SECRET})"):
+        c = ber.control("1.3.6.1.1.12", True, flt(text))
+        for what, make in (
+                ("search", lambda n, c: ber.search(n, dn, 0, ber.PRESENT, (), 0, c)),
+                ("compare", lambda n, c: ber.compare(n, dn, "cn", "Ghost", c)),
+                ("modify", lambda n, c: ber.modify(n, dn, [(2, "description", ["x"])], c)),
+                ("delete", lambda n, c: ber.delete(n, dn, c)),
+                ("rename", lambda n, c: ber.moddn(n, dn, "cn=new", c)),
+                ("add", lambda n, c: ber.add(n, dn, {"objectClass": ["device"], "cn": ["Ghost"]}, c))):
+            yield f"{what} {dn} asserted {text}", lambda n, c=c, make=make: make(n, c)
 
 
 def requests():
@@ -207,8 +102,10 @@ def requests():
         yield f"rename {dn}", lambda n, d=dn: ber.moddn(n, d, "cn=new")
         yield f"move {dn}", lambda n, d=dn: ber.moddn(n, ANN, "cn=Ann", superior=d)
         yield f"add {dn}", lambda n, d=dn: ber.add(n, d, {"objectClass": ["device"], "cn": ["Ghost"]})
-        assertion = ber.control("1.3.6.1.1.12", True, flt(f"(member={GHOST})"))
-        yield f"assert {dn}", lambda n, d=dn, c=assertion: ber.search(n, d, 0, ber.PRESENT, (), 0, c)
+        yield from asserted(dn)
+        for what, more in WRITE_CONTROLS.items():
+            yield f"modify {dn} {what}", lambda n, d=dn, c=more: ber.modify(n, d, [(2, "title", ["x"])], c)
+            yield f"delete {dn} {what}", lambda n, d=dn, c=more: ber.delete(n, d, c)
         copy = ber.control("1.3.6.1.1.22", True)
         yield f"copy {dn}", lambda n, d=dn, c=copy: ber.search(n, d, 2, ber.PRESENT, ("1.1",), 0, c)
         passwd = ber.tlv(0x30, ber.tlv(0x80, dn.encode()), ber.tlv(0x81, b"boo"), ber.tlv(0x82, b"new"))
@@ -221,8 +118,12 @@ def requests():
                               ber.tlv(0x30, ber.octets("1.1")))
             yield f"aliases {deref} {scope} {base}", lambda n, a=aliases: ber.message(n, a)
     for keys in (("cn",), ("-cn",), ("manager",), ("-manager", "cn"), ("member", "cn"), ("owner",),
-                 ("secretary", "-cn"), ("uniqueMember",), ("memberOf", "cn"), ("sn", "mail")):
+                 ("secretary", "-cn"), ("uniqueMember",), ("memberOf", "cn"), ("sn", "mail"),
+                 ("userPassword", "cn"), ("hideDLMembership", "cn"), ("hideFromAddressLists", "-cn")):
         yield f"sort {keys}", lambda n, k=keys: ber.search(n, BASE, 2, ber.PRESENT, ("1.1",), 0, sort(*k))
+        for place in (dict(offset=1), dict(offset=50, count=50), dict(value="cn=ghost,ou=lab,o=Example")):
+            yield f"list {keys} {place}", lambda n, k=keys, p=place: ber.search(
+                n, BASE, 2, flt("(objectClass=mailRecipient)"), ("1.1",), 0, sort(*k), vlv(2, 3, **p))
     for place in (dict(offset=1), dict(offset=5, count=10), dict(offset=1000, count=1000),
                   dict(value="ghost"), dict(value="zz"), dict(offset=7, count=20), dict(value="s")):
         for text in ("(objectClass=*)", "(cn=*)", "(|(cn=ghost)(cn=ann)(cn=wraith))"):
@@ -242,44 +143,26 @@ def requests():
         for text in ("(|(cn=ghost)(cn=wraith)(cn=ann)(cn=bob))", "(cn=*)", "(objectClass=groupOfNames)"):
             yield f"limit {limit} {text}", lambda n, m=limit, t=text: ber.search(
                 n, BASE, 2, flt(t), ("1.1",), m)
-    for text in (f"(member={GHOST})", "(member=*)", f"(uniqueMember={ANN})", f"(manager={GHOST})"):
+    for text in (f"(member={GHOST})", "(member=*)", f"(uniqueMember={ANN})", f"(manager={GHOST})",
+                 "(userPassword=*)"):
         values = ber.control("1.2.826.0.1.3344810.2.3", True, ber.tlv(0x30, flt(text)))
         yield f"matched {text}", lambda n, c=values: ber.search(n, BASE, 2, ber.PRESENT, (), 0, c)
     types = ber.tlv(0x63, ber.octets(BASE), ber.integer(2, 0x0a), ber.integer(0, 0x0a), ber.integer(0),
                     ber.integer(0), ber.tlv(0x01, b"\xff"), ber.PRESENT, ber.tlv(0x30))
     yield "types only", lambda n: ber.message(n, types)
-    sync = ber.control("1.3.6.1.4.1.4203.1.9.1.1", True, ber.tlv(0x30, ber.integer(1, 0x0a)))
-    yield "sync", lambda n: ber.search(n, BASE, 2, ber.PRESENT, (), 0, sync)
+    for mode, dn in itertools.product((1, 3), NAMES):
+        sync = ber.control("1.3.6.1.4.1.4203.1.9.1.1", True, ber.tlv(0x30, ber.integer(mode, 0x0a)))
+        yield f"sync {mode} {dn}", lambda n, d=dn, c=sync: ber.search(n, d, 2, ber.PRESENT, (), 0, c)
     for dn in ("cn=monitor", "cn=Database,cn=monitor"):
         yield f"read {dn}", lambda n, d=dn: ber.search(n, d, 2, ber.PRESENT, ("*", "+"))
 
 
-class Client:
-    def __init__(self, site, dn="", password=""):
-        self.raw = Raw(("127.0.0.1", site.port))
-        self.n = 1
-        self.raw.send(ber.bind(1, dn, password))
-        assert self.raw.result(1).code == 0
-
-    def ask(self, request):
-        """The answers' bytes, without message ids."""
-        self.n = 2
-        self.raw.send(request(self.n))
-        out = []
-        while True:
-            a = self.raw.answer()
-            assert a is not None, "closed by the server"
-            out.append((a.op, a.body, a.rest))
-            if a.code is not None:
-                return out
-
-
 class Differential(unittest.TestCase):
-    def same(self, dn="", password=""):
+    def same(self, dn="", password="", change=lambda message: message):
         one, two = Client(WITH, dn, password), Client(WITHOUT, dn, password)
         asked = 0
         for what, request in requests():
-            a, b = one.ask(request), two.ask(request)
+            a, b = (client.ask(lambda n, r=request: change(r(n))) for client in (one, two))
             self.assertEqual(a, b, what)
             asked += len(a)
         self.assertGreater(asked, 5000)
@@ -289,6 +172,23 @@ class Differential(unittest.TestCase):
 
     def test_anonymous(self):
         self.same()
+
+    def proxied(self, name):
+        proxy = ber.control("2.16.840.1.113730.3.4.18", True, name.encode())
+        self.same(ADMIN, PASSWORD, lambda message: with_control(message, proxy))
+
+    def test_proxied_user(self):
+        self.proxied("dn:" + ANN)
+
+    def test_proxied_anonymous(self):
+        self.proxied("")
+
+    def test_users_may_not_act_as_others(self):
+        clients = [Client(site, ANN, "hunter2") for site in (WITH, WITHOUT)]
+        for dn in (*NAMES, "", "no name"):
+            proxy = ber.control("2.16.840.1.113730.3.4.18", True, f"dn:{dn}".encode())
+            a, b = (c.ask(lambda n, p=proxy: ber.search(n, BASE, 0, ber.PRESENT, (), 0, p)) for c in clients)
+            self.assertEqual(a, b, dn)
 
     def pages(self, site, size, text, *more):
         client, cookie, out = Client(site, ANN, "hunter2"), b"", []
@@ -311,6 +211,99 @@ class Differential(unittest.TestCase):
         for size, text in itertools.product((1, 2, 3, 7), ("(cn=*)", "(objectClass=groupOfNames)")):
             for more in ((), (sort("cn"),)):
                 self.assertEqual(self.pages(WITH, size, text, *more), self.pages(WITHOUT, size, text, *more))
+
+
+class DifferentialChanges(unittest.TestCase):
+    """A persistent search tells the same, whatever happens to hidden entries and values meanwhile."""
+    LATER, STILL, LIST, PHANTOM = (
+        f"cn={n},{LAB}" for n in ("Later", "Later still", "Later list", "Phantom"))
+
+    def steps(self):
+        """(change of both servers as a function of the id and the hidden names in it, change of only one)"""
+        hidden = person("Phantom", hideFromAddressLists=[YES], manager=[ANN])
+        yield None, lambda n: ber.add(n, self.PHANTOM, hidden)
+        yield lambda n, _: ber.add(n, self.LATER, person("Later", manager=[ANN])), None
+        yield (lambda n, more: ber.add(n, self.LIST, group("Later list", ANN, *more)),
+               lambda n: ber.modify(n, self.PHANTOM, [(2, "title", ["x"])]))
+        yield (lambda n, more: ber.modify(n, self.LATER, [(2, "title", ["x"]), (2, "secretary", more)]),
+               lambda n: ber.moddn(n, self.PHANTOM, "cn=Phantom", superior=CELLAR))
+        yield (lambda n, _: ber.modify(n, self.LIST, [(0, "member", [BOB])]),
+               lambda n: ber.moddn(n, f"cn=Phantom,{CELLAR}", "cn=Phantom", superior=LAB))
+        yield lambda n, _: ber.moddn(n, self.LATER, "cn=Later still"), lambda n: ber.delete(n, self.PHANTOM)
+        yield lambda n, _: ber.modify(n, self.STILL, [(2, "title", [])]), None
+        yield lambda n, _: ber.delete(n, self.STILL), None
+        yield lambda n, _: ber.delete(n, self.LIST), None
+
+    def change(self, site, hidden, told):
+        """All steps; `told` is called between them, since several changes of an entry may be told as one."""
+        admin = Client(site, ADMIN, PASSWORD)
+        for number, (both, one) in enumerate(self.steps()):
+            tick = f"cn=Tick {number},{LAB}"
+            for request in ([one] if one and hidden else []) + [
+                    lambda n, f=both: f(n, hidden) if f else ber.compare(n, LAB, "ou", "lab"),
+                    lambda n, d=tick: ber.add(n, d, {"objectClass": ["inetOrgPerson"], "sn": ["Tick"]})]:
+                [(_, body, _)] = admin.ask(request)
+                self.assertIn(body[:3], (b"\x0a\x01\x00", b"\x0a\x01\x06"), body)
+            self.addCleanup(Client(site, ADMIN, PASSWORD).ask, lambda n, d=tick: ber.delete(n, d))
+            told(tick)
+
+    def searches(self):
+        """(persistent search, search for what is there when it begins) as functions of the id"""
+        attributes = ("cn", "member", "manager", "memberOf", "secretary")
+        for (base, scope), text, types, only, notes in itertools.product(
+                ((BASE, 2), (LAB, 1), (LAB, 2), (LAB, 3)),
+                ("(cn=*)", f"(|(manager={ANN})(sn=tick))", "(|(secretary=*)(title=x)(sn=tick))"),
+                (15, 9), (b"\xff", b"\0"), (b"\xff", b"\0")):
+            there = flt("(|)") if only == b"\xff" else flt(text)
+            value = ber.tlv(0x30, ber.integer(types), ber.tlv(0x01, only), ber.tlv(0x01, notes))
+            control = ber.control("2.16.840.1.113730.3.4.3", True, value)
+            yield (lambda n, b=base, s=scope, t=text, c=control: ber.search(n, b, s, flt(t), attributes, 0, c),
+                   lambda n, b=base, s=scope, t=there: ber.search(n, b, s, t, attributes))
+
+    def begin(self, client, change):
+        """{message id: answers}; all searches have begun and told what was there."""
+        told = {}
+        for n, (watch, there) in enumerate(self.searches(), 100):
+            count = len(client.ask(lambda i, t=there: change(t(i)))) - 1
+            # a search behind it is answered when the persistent one has begun
+            client.raw.send(change(watch(n)), change(ber.search(3, BASE, 0, ber.PRESENT, ("1.1",))))
+            told[n], marks = [], 0
+            while len(told[n]) < count or marks < 2:
+                a = client.raw.answer()
+                marks += a.id == 3
+                if a.id == n:
+                    told[n].append(a)
+        return told
+
+    def read(self, client, told, tick):
+        """What every search tells up to this entry."""
+        left = set(told)
+        while left:
+            a = client.raw.answer()
+            self.assertIsNotNone(a, "closed by the server")
+            told[a.id].append(a)
+            if a.op != 0x64 or ber.entry(a.body)[0] == tick:
+                left.discard(a.id)
+
+    def told(self, site, hidden, dn, password, change):
+        client = Client(site, dn, password)
+        told = self.begin(client, change)
+        self.change(site, hidden, lambda tick: self.read(client, told, tick))
+        return {n: [(a.op, a.body, a.rest) for a in answers] for n, answers in told.items()}
+
+    def same(self, dn, password, change=lambda message: message):
+        one = self.told(WITH, [GHOST], dn, password, change)
+        two = self.told(WITHOUT, [], dn, password, change)
+        for n, (watch, _) in enumerate(self.searches(), 100):
+            self.assertEqual(one[n], two[n], watch(n))
+        self.assertGreater(sum(map(len, one.values())), 500)
+
+    def test_user(self):
+        self.same(ANN, "hunter2")
+
+    def test_proxied_user(self):
+        proxy = ber.control("2.16.840.1.113730.3.4.18", True, f"dn:{ANN}".encode())
+        self.same(ADMIN, PASSWORD, lambda message: with_control(message, proxy))
 
 
 class Seen(unittest.TestCase):
