@@ -24,6 +24,11 @@ static int record_of(struct update *u, struct entry *out)
 	head.rdn = name.n <= UINT16_MAX ? name : span_head(name, UINT16_MAX);
 	buf_init(&b, UINT32_MAX);
 	rc = entry_build(&head, &attrs, runs, &b);
+	if (rc == RC_TOOBIG) { /* no record can hold it: what is kept is that there is something */
+		attrs.n = 0;
+		buf_clear(&b);
+		rc = entry_build(&head, &attrs, runs, &b);
+	}
 	if (rc == RC_OK) {
 		struct span copy = arena_span(u->a, buf_span(&b));
 
@@ -81,8 +86,11 @@ static int retry_one(struct update *u, uint32_t number, const struct store_quara
 	struct change c;
 	struct result why = {.code = LR_SUCCESS};
 	struct update again = *u;
-	int rc = change_of(u, q, &c);
+	int rc;
 
+	if (!q->is_removal && q->e.nattrs == 0) /* it was too large to be kept */
+		return RC_OK;
+	rc = change_of(u, q, &c);
 	if (rc != RC_OK)
 		return rc;
 	again.c = &c;

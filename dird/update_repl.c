@@ -116,10 +116,12 @@ static int read_name(struct update *u, struct entry_head *head)
 	} else {
 		head->rdn = u->c->rdn;
 		rc = dn_rdn_parse(u->a, u->c->rdn, &rdn, &why);
+		if (rc == RC_OK) {
+			why = "it can not be compared";
+			rc = dn_rdn_normalize(&rdn, &b);
+		}
 		if (rc == RC_INVALID || rc == RC_TOOBIG)
 			rc = result_set(u->why, u->a, LR_INVALID_DN, "RDN: %s", why);
-		if (rc == RC_OK)
-			rc = dn_rdn_normalize(&rdn, &b);
 	}
 	if (rc == RC_OK)
 		head->rdn_normal = arena_span(u->a, buf_span(&b));

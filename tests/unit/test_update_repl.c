@@ -498,6 +498,31 @@ static void quarantine_ends_when_the_place_is_free(void **state)
 	assert_true(is_there(&p->to, "ou=S9,o=Example"));
 }
 
+/* What waits for that entry to go has a name that grows beyond all limits when it is normalised
+ * (U+FDFA: to 18 characters): the entry goes all the same. */
+static void what_waits_does_not_hinder(void **state)
+{
+	struct pair *p = *state;
+	char name[3 + 3 * 2500];
+	struct change c, gone;
+	unsigned i;
+
+	memcpy(name, "cn=", 3);
+	for (i = 3; i < sizeof(name); i += 3)
+		memcpy(name + i, "\xef\xb7\xba", 3);
+	assert_int_equal(add_container(&p->from, "cn=a," SITE), 0);
+	carry_all(p);
+	c = change_of(p, "cn=a," SITE);
+	gone = remove_of(p, "cn=a," SITE);
+	c.stamp.nc = c.uuid;
+	c.parent_uuid = change_of(p, "o=Example").uuid;
+	c.rdn = span_make(name, sizeof(name));
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
+	assert_int_equal(apply(p, gone, UPDATE_APPLIED), 0);
+	assert_false(is_there(&p->to, "cn=a," SITE));
+	assert_int_equal(quarantined(p, NULL), 1);
+}
+
 static void quarantine_is_retried(void **state)
 {
 	struct pair *p = *state;
@@ -767,6 +792,7 @@ int main(void)
 		unit_pair_test(removal_ends_quarantine),
 		unit_pair_test(tombstones_are_collected),
 		unit_pair_test(quarantine_ends_when_the_place_is_free),
+		unit_pair_test(what_waits_does_not_hinder),
 		unit_pair_test(quarantine_is_retried),
 		unit_pair_test(unknown_attributes),
 		unit_pair_test(positions_only_grow),

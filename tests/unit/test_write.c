@@ -372,6 +372,116 @@ static void the_disk_is_full(void **state)
 	base_check(&b->base);
 }
 
+/* --- a replicated change that makes the whole transaction fail (R16) --- */
+
+/* U+FDFA, 18 characters when it is normalised: a name that is too long only then. */
+#define LONG_SIGN "\xef\xb7\xba"
+#define LONG_SIGNS 2500
+#define MANY_ATTRS (UINT16_MAX + 1)
+
+static void name_too_long(struct request *r, struct change *c)
+{
+	char *name = arena_alloc(&r->arena, 4 + LONG_SIGNS * 3);
+	unsigned i;
+
+	strcpy(name, "cn=");
+	for (i = 0; i < LONG_SIGNS; i++)
+		memcpy(name + 3 + (size_t)i * 3, LONG_SIGN, 3);
+	c->rdn = span_make(name, 3 + LONG_SIGNS * 3);
+}
+
+static void too_many_attributes(struct request *r, struct change *c)
+{
+	struct span *value = arena_zalloc(&r->arena, 1, sizeof(*value));
+	unsigned i;
+
+	*value = SPAN_LIT("x");
+	c->attrs.attrs = arena_zalloc(&r->arena, MANY_ATTRS, sizeof(*c->attrs.attrs));
+	c->attrs.n = MANY_ATTRS;
+	for (i = 0; i < MANY_ATTRS; i++)
+		c->attrs.attrs[i] =
+			(struct attr){.type = span_of(arena_printf(&r->arena, "x%u", i)),
+				      .values = value,
+				      .nvalues = 1};
+}
+
+static struct uuid root_uuid(struct bench *b)
+{
+	struct store_txn *t;
+	struct entry e;
+	uint64_t eid;
+	struct uuid u;
+
+	assert_int_equal(store_read_begin(b->base.store, &t), RC_OK);
+	assert_int_equal(store_root(t, &eid), RC_OK);
+	assert_int_equal(store_entry(t, eid, &e), RC_OK);
+	u = e.head.uuid;
+	store_read_end(&t);
+	return u;
+}
+
+/* The head of another site's context, an entry that can not be put, and the position. */
+static struct request *poisoned_request(struct bench *b, struct uuid nc,
+					void (*spoil)(struct request *r, struct change *c))
+{
+	struct request *r = new_request(b, 0, 3);
+	struct change *c = r->changes;
+
+	fill_add(r, &c[0], 1, 0);
+	fill_add(r, &c[1], 2, 0);
+	c[0].kind = c[1].kind = CHANGE_PUT;
+	c[0].uuid = c[1].parent_uuid = nc;
+	c[0].parent_uuid = root_uuid(b);
+	c[0].rdn = span_of(arena_printf(&r->arena, "ou=X%u", nc.b[0]));
+	c[0].stamp = (struct stamp){nc, 1, 1};
+	c[1].uuid = nc;
+	c[1].uuid.b[0] ^= 1;
+	c[1].rdn = SPAN_LIT("cn=poison");
+	c[1].stamp = (struct stamp){nc, 1, 2};
+	spoil(r, &c[1]);
+	c[2] = (struct change){.kind = CHANGE_POSITION, .position = {nc, 1, {{7}}, 2}};
+	r->req.is_internal = true;
+	return r;
+}
+
+static void a_hard_error_costs_one_entry(void **state)
+{
+	static void (*const spoilers[])(struct request *, struct change *) = {name_too_long,
+									      too_many_attributes};
+	struct bench *b = *state;
+	struct request *retry;
+	struct store_txn *t;
+	struct store_nc now;
+	uint64_t eid;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		struct uuid nc = {{(uint8_t)(0x40 + 2 * i)}}, one = {{(uint8_t)(0x41 + 2 * i)}};
+		struct request *r = poisoned_request(b, nc, spoilers[i]);
+
+		writer_submit(b->writer, &r->req);
+		wait_for(&b->done, i + 1);
+		assert_int_equal(atomic_load(&b->ok), i + 1);
+		assert_int_equal(store_read_begin(b->base.store, &t), RC_OK);
+		assert_int_equal(store_quarantine_count(t), i + 1);
+		assert_int_equal(store_by_uuid(t, &nc, &eid), RC_OK);
+		assert_int_equal(store_by_uuid(t, &one, &eid), RC_NOTFOUND);
+		assert_int_equal(store_nc_find(t, &nc, &now), RC_OK);
+		assert_int_equal(now.position.usn, 2);
+		store_read_end(&t);
+	}
+	base_check(&b->base);
+	retry = new_request(b, 0, 1);
+	retry->changes[0].kind = CHANGE_RETRY;
+	writer_submit(b->writer, &retry->req);
+	wait_for(&b->done, 3);
+	assert_int_equal(atomic_load(&b->ok), 3);
+	assert_int_equal(store_read_begin(b->base.store, &t), RC_OK);
+	assert_int_equal(store_quarantine_count(t), 2);
+	store_read_end(&t);
+	base_check(&b->base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +491,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(checks_run_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_map_grows, setup_small, teardown),
 		cmocka_unit_test_setup_teardown(the_disk_is_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hard_error_costs_one_entry, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
