@@ -1,7 +1,8 @@
 /*
- * The disk when power is lost in the middle of a commit. LMDB writes pages that nobody uses yet,
- * syncs, and then writes one of its first two pages, less than a sector, synced too. So a
- * crash leaves either the commit as a whole, or the old first pages and any part of the others.
+ * The disk when it is full, when a sync fails, and when power is lost in the middle of a commit.
+ * LMDB writes pages that nobody uses yet, syncs, and then writes one of its first two pages, less
+ * than a sector, synced too. So a crash leaves either the commit as a whole, or the old first pages
+ * and any part of the others; so does a sync that fails.
  */
 #include "tests/sim/sim.h"
 
@@ -88,6 +89,16 @@ static void tear(struct buf *old, const struct buf *new)
 	}
 }
 
+bool disk_is_full(const struct site *s)
+{
+	return w.now_ms < s->full_ms && !w.is_quiet;
+}
+
+bool disk_sync_fails(const struct site *s)
+{
+	return w.now_ms < s->eio_ms && !w.is_quiet;
+}
+
 void disk_lose_power(struct site *s, struct change *c, unsigned n, struct arena *a)
 {
 	struct buf old, new;
@@ -100,8 +111,10 @@ void disk_lose_power(struct site *s, struct change *c, unsigned n, struct arena 
 		tear(&old, &new);
 	s->image = s->lost_is_whole ? new : old;
 	buf_fini(s->lost_is_whole ? &old : &new);
-	w.tears++;
-	trace("site %u loses power, its last commit is %s", s->number,
+	w.eios += disk_sync_fails(s);
+	w.tears += !disk_sync_fails(s);
+	trace("site %u %s, its last commit is %s", s->number,
+	      disk_sync_fails(s) ? "could not sync" : "loses power",
 	      s->lost_is_whole ? "there" : "not there");
 }
 

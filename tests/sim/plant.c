@@ -31,6 +31,8 @@ const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_RESTORE_UNNOTICED] = "restore-unnoticed",
 	[PLANT_SINCE_NOT_STAMPED] = "since-not-stamped",
 	[PLANT_HEAD_UNCHECKED] = "head-unchecked",
+	[PLANT_FULL_ACKNOWLEDGED] = "full-acknowledged",
+	[PLANT_SYNC_RETRIED] = "sync-retried",
 };
 
 /* An older state of an entry takes the place of a newer one. */
@@ -122,12 +124,20 @@ static int apply_name_twice(struct site *s, struct store_txn *t, struct change *
 /* The database goes back to what it was before its last commit, or the one before that. */
 void plant_lose_sync(struct site *s)
 {
-	if (plant != PLANT_SYNC_LOST || s->number != 0)
-		return;
 	if (s->before.n != 0 && s->image.n == 0) {
 		s->image = s->before;
 		buf_init(&s->before, SIZE_MAX);
 	}
+}
+
+/* The second sync says that all is well, but what the first one dropped is not on the disk. */
+bool plant_retries_sync(struct site *s)
+{
+	if (plant != PLANT_SYNC_RETRIED)
+		return false;
+	if (s->before.n == 0)
+		disk_read(s, &s->before);
+	return true;
 }
 
 void plant_keep_before(struct site *s)

@@ -120,6 +120,11 @@ static void restart(struct site *s)
 {
 	unsigned i;
 
+	if (disk_sync_fails(s)) {
+		trace("site %u can not start", s->number);
+		s->up_ms = w.now_ms + draw(3000);
+		return;
+	}
 	trace("site %u starts%s", s->number, s->is_restored ? " with an older database" : "");
 	site_open(s);
 	if (s->is_restored)
@@ -204,6 +209,16 @@ static void restore(struct site *s)
 	w.restores++;
 }
 
+static void disk_fails(struct site *s, bool hard)
+{
+	uint64_t until = s->is_member ? w.now_ms + draw(w.is_plain ? 5000 : 500) : 0;
+
+	if (hard)
+		s->eio_ms = until;
+	else
+		s->full_ms = until;
+}
+
 static void go_wrong(void)
 {
 	struct site *s = &w.sites[draw(w.nsites)];
@@ -221,7 +236,7 @@ static void go_wrong(void)
 	else if (what < 17)
 		partition(true);
 	else if (what < 19)
-		s->failing_ms = s->is_member ? w.now_ms + draw(500) : 0;
+		disk_fails(s, what == 18 && w.is_plain);
 	else if (what < 21)
 		clock_jumps(s);
 	else if (what < 23)
@@ -322,13 +337,14 @@ static void tell_totals(void)
 {
 	trace("seed %llu: %llu changes, %llu commits, %llu sessions, %llu crashes, %llu without "
 	      "power, %llu splits, %llu jumps of clocks, %llu joins, %llu lives, %llu restores, "
-	      "%llu recoveries",
+	      "%llu recoveries, %llu writes without room, %llu syncs that failed",
 	      (unsigned long long)w.seed, (unsigned long long)w.changes,
 	      (unsigned long long)w.commits, (unsigned long long)w.sessions,
 	      (unsigned long long)w.crashes, (unsigned long long)w.tears,
 	      (unsigned long long)w.partitions, (unsigned long long)w.jumps,
 	      (unsigned long long)w.joins, (unsigned long long)w.lives,
-	      (unsigned long long)w.restores, (unsigned long long)w.recoveries);
+	      (unsigned long long)w.restores, (unsigned long long)w.recoveries,
+	      (unsigned long long)w.full, (unsigned long long)w.eios);
 	trace("%llu tombstones collected, %llu present phases, %llu parked, %llu foreign, %llu "
 	      "checks, %llu s, %llu lies, %llu refusals",
 	      (unsigned long long)w.collected, (unsigned long long)w.presents,

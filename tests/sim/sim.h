@@ -58,8 +58,9 @@ struct site {
 	struct repl repl;
 	uint64_t wake_ms; /* the provider hears of commits; UINT64_MAX: nothing to hear */
 	int64_t wall_offset_us;
-	uint64_t failing_ms;       /* until then writes fail */
-	bool power_is_lost;        /* it crashes at the end of the step */
+	uint64_t full_ms;          /* until then its disk has no room */
+	uint64_t eio_ms;           /* until then each sync fails */
+	bool power_is_lost;        /* or a sync has failed: it ends with the step */
 	bool lost_is_whole;        /* the commit that was under way is there all the same */
 	struct buf image;          /* its database after that */
 	struct buf backup;         /* its database at some earlier time */
@@ -102,12 +103,13 @@ struct world {
 	struct site *backed_up; /* may be restored; NULL: nobody is */
 	unsigned most_restores;
 	bool has_lies;   /* the hub alters what it passes on */
+	bool is_plain;   /* nobody is put back, nobody lies: everything else may happen */
 	bool only_moves; /* writes are moves and names used again, and readers look all the time */
 	struct conn *conns;
 	/* totals, for the reader */
 	uint64_t changes, commits, sessions, crashes, partitions, lives, presents, parked, checked,
 		foreign, collected, tears, joins, jumps, restores, recoveries, views, applied,
-		messages, lies, refusals;
+		messages, lies, refusals, full, eios;
 };
 
 extern struct world w;
@@ -148,7 +150,11 @@ void world_join_all(void);
 
 /** The database file of a site. */
 void disk_read(const struct site *s, struct buf *out);
-/** Power goes while these changes are committed: decide what will be left. */
+/** ENOSPC: nothing is written, nothing is lost. */
+bool disk_is_full(const struct site *s);
+/** EIO. The process ends with the first one; until the disk is well it can not start. */
+bool disk_sync_fails(const struct site *s);
+/** Power goes, or a sync fails, while these changes are committed: decide what will be left. */
 void disk_lose_power(struct site *s, struct change *c, unsigned n, struct arena *a);
 /** The site is down: its disk is what was decided. */
 void disk_after_crash(struct site *s);
@@ -276,12 +282,16 @@ enum plant {
 	PLANT_RESTORE_UNNOTICED,
 	PLANT_SINCE_NOT_STAMPED,
 	PLANT_HEAD_UNCHECKED,
+	PLANT_FULL_ACKNOWLEDGED,
+	PLANT_SYNC_RETRIED,
 	PLANT_COUNT
 };
 extern enum plant plant;
 extern const char *const plant_names[PLANT_COUNT];
 
 /** One change of a batch, with the bugs that are in the writer. */
+/** Does it go on although a sync has failed? */
+bool plant_retries_sync(struct site *s);
 void plant_keep_before(struct site *s);
 void plant_lose_sync(struct site *s);
 void plant_join(struct site *s, struct site *partner);

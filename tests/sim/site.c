@@ -118,11 +118,6 @@ void site_free(struct site *s)
 	arena_fini(&s->arena);
 }
 
-static bool write_fails(struct site *s)
-{
-	return w.now_ms < s->failing_ms && !w.is_quiet;
-}
-
 static bool power_goes(struct site *s)
 {
 	return !w.is_quiet && w.steps != 0 && s->is_member && chance(1000);
@@ -153,15 +148,16 @@ int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, st
 		rc = proof_end(s, t, why);
 	if (rc == RC_OK)
 		rc = build_views(s, t);
-	if (rc == RC_OK && write_fails(s))
-		rc = RC_IO;
+	if (rc == RC_OK && disk_is_full(s))
+		rc = RC_FULL;
 	if (rc != RC_OK) {
 		store_write_abort(&t);
-		if (rc != RC_REFUSED && rc != RC_IO)
+		w.full += rc == RC_FULL;
+		if (rc != RC_REFUSED && rc != RC_FULL)
 			sim_fail("site %u: update: %s", s->number, rc_text(rc));
 		return rc;
 	}
-	if (power_goes(s)) {
+	if ((disk_sync_fails(s) && !plant_retries_sync(s)) || power_goes(s)) {
 		store_write_abort(&t);
 		disk_lose_power(s, c, n, a);
 		return RC_IO;
@@ -176,21 +172,31 @@ int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, st
 
 /* --- client operations --- */
 
-/* It is acknowledged as soon as history knows it. */
-static bool client_change(struct context *c, struct change *change, struct arena *a)
+static bool acknowledge_unwritten(struct context *c, struct change *change, struct arena *a)
 {
 	struct result why = {.code = LR_SUCCESS};
 	enum update_outcome outcome;
 	struct store_txn *t;
 
-	if (plant == PLANT_ACK_EARLY && chance(100)) {
-		need(store_write_begin(c->home->store, &t) == RC_OK);
-		if (update_apply(t, &c->home->ctx, change, a, &outcome, &why) == RC_OK)
-			history_note(c, t);
-		store_write_abort(&t);
-		return true;
-	}
-	if (site_apply(c->home, change, 1, a, &why) != RC_OK)
+	need(store_write_begin(c->home->store, &t) == RC_OK);
+	if (update_apply(t, &c->home->ctx, change, a, &outcome, &why) == RC_OK)
+		history_note(c, t);
+	store_write_abort(&t);
+	return true;
+}
+
+/* It is acknowledged as soon as history knows it. */
+static bool client_change(struct context *c, struct change *change, struct arena *a)
+{
+	struct result why = {.code = LR_SUCCESS};
+	int rc;
+
+	if (plant == PLANT_ACK_EARLY && chance(100))
+		return acknowledge_unwritten(c, change, a);
+	rc = site_apply(c->home, change, 1, a, &why);
+	if (rc == RC_FULL && plant == PLANT_FULL_ACKNOWLEDGED)
+		return acknowledge_unwritten(c, change, a);
+	if (rc != RC_OK)
 		return false;
 	history_note(c, NULL);
 	net_committed(c->home);

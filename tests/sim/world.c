@@ -124,6 +124,7 @@ void world_open(uint64_t seed, const struct shape *shape, const char *folder)
 	w.nsites = shape->nsites != 0 ? shape->nsites : draw_sites();
 	w.only_moves = shape->only_moves;
 	w.is_quiet = shape->is_calm;
+	w.is_plain = !shape->has_restores && !shape->has_lies && !shape->only_moves;
 	w.ncontexts = w.nsites + 1;
 	if (!shape->is_calm && w.nsites > 2 && chance(3))
 		late = 1 + draw(2);
