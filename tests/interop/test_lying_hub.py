@@ -8,10 +8,8 @@ through it alone.
 import os
 import re
 import socket
-import ssl
 import subprocess
 import sys
-import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
@@ -19,28 +17,14 @@ from ldif import replace  # noqa: E402
 from sites import SitesCase  # noqa: E402
 from waypost import run, wait_for  # noqa: E402
 import ber  # noqa: E402
+from fake_partner import HEAD, FakePartner, split_address, tls_context  # noqa: E402
 
 ROOT = "o=Example"
 SITE1 = f"ou=Site1,{ROOT}"
 VICTIM = f"cn=Victim,cn=Recipients,{SITE1}"
 BYSTANDER = f"cn=Bystander,cn=Recipients,{SITE1}"
 SYNC = "1.3.6.1.4.1.4203.1.9.1."
-HEAD = "2.25.120308962880139523094286593576329080187.3.4"
 BODY = 15 + 16 + 4 + 16 + 8 + 8 + 8 + 32  # of a head, dird/head.h
-
-
-def context(folder, server):
-    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
-    c.minimum_version = ssl.TLSVersion.TLSv1_3
-    if not server:
-        c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
-    c.load_cert_chain(os.path.join(folder, "site.crt"), os.path.join(folder, "site.key"))
-    return c
-
-
-def split_address(address):
-    host, port = address.rsplit(":", 1)
-    return host, int(port)
 
 
 def info(value, oid=SYNC + "4"):
@@ -89,7 +73,7 @@ def read_frames(s, enough):
 def listen_to(site, as_folder, cookie):
     """All that a site tells the one whose folder that is, from the cookie to the end of the refresh."""
     with socket.create_connection(split_address(site.ldaps)) as raw, \
-            context(as_folder, False).wrap_socket(raw) as s:
+            tls_context(as_folder, False).wrap_socket(raw) as s:
         s.settimeout(20)
         s.sendall(ber.bind_external(1))
         read_frames(s, lambda f: len(f) == 1)
@@ -104,59 +88,6 @@ def is_end(frame):
     value = frame[frame.index((SYNC + "4").encode()) + len(SYNC) + 1:]
     choice = ber.split(value)[1]
     return choice[0] in (0xa1, 0xa2) and not choice.endswith(b"\x01\x01\x00")
-
-
-class Eve(threading.Thread):
-    """Answers at the hub's address, with the hub's key; what to say is put into `script`."""
-
-    def __init__(self, hub):
-        super().__init__(daemon=True)
-        self.context = context(hub.folder, True)
-        self.listener = socket.create_server(split_address(hub.ldaps))
-        self.script, self.asked_for_heads, self.sessions, self.ends = b"", False, 0, False
-
-    def run(self):
-        while not self.ends:
-            try:
-                raw, _ = self.listener.accept()
-                threading.Thread(target=self.serve, args=(raw,), daemon=True).start()
-            except OSError:
-                return
-
-    def serve(self, raw):
-        try:
-            with self.context.wrap_socket(raw, server_side=True) as s:
-                self.talk(s)
-        except (OSError, ssl.SSLError):
-            pass
-
-    def talk(self, s):
-        s.settimeout(60)
-        ok = ber.integer(0, 0x0a), ber.octets(""), ber.octets("")
-        data = b""
-        while not self.ends:
-            one = ber.split(data)
-            if one is None:
-                more = s.recv(65536)
-                if not more:
-                    return
-                data += more
-                continue
-            data = one[2]
-            _, number, rest = ber.split(one[1])
-            number, op = int.from_bytes(number, "big"), rest[0]
-            if op == 0x60:
-                s.sendall(ber.message(number, ber.tlv(0x61, *ok)))
-            elif op == 0x63:
-                self.asked_for_heads = HEAD.encode() in rest
-                s.sendall(self.script)
-                self.sessions += 1
-            elif op == 0x77:
-                s.sendall(ber.message(number, ber.tlv(0x78, *ok)))
-
-    def close(self):
-        self.ends = True
-        self.listener.close()
 
 
 class LyingHub(SitesCase):
@@ -185,7 +116,7 @@ class LyingHub(SitesCase):
             cls.said = Said(listen_to(cls.one, cls.hub.folder, since), cls.nc)
             if text == "older":
                 cls.older = cls.said
-        cls.eve = Eve(cls.hub)
+        cls.eve = FakePartner(cls.hub)
         cls.addClassCleanup(cls.eve.close)
         cls.eve.start()
 

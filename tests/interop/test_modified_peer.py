@@ -3,10 +3,7 @@
 """A partner whose program was changed: it holds a site's key and says what it likes (S2, R8, R16)."""
 import os
 import re
-import socket
-import ssl
 import sys
-import threading
 import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -14,6 +11,7 @@ import tap  # noqa: E402
 from sites import SitesCase  # noqa: E402
 from waypost import run, wait_for  # noqa: E402
 import ber  # noqa: E402
+from fake_partner import FakePartner  # noqa: E402
 
 ROOT = "o=Example"
 SYNC_STATE, SYNC_INFO = "1.3.6.1.4.1.4203.1.9.1.2", "1.3.6.1.4.1.4203.1.9.1.4"
@@ -45,56 +43,6 @@ def cookie_of(*positions):
                                        for nc, epoch, life, usn in sorted(positions))
 
 
-class Mallory(threading.Thread):
-    """Answers the hub as Site2 would, with Site2's key; what to say is put into `script`."""
-
-    def __init__(self, folder, address):
-        super().__init__(daemon=True)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_3
-        self.context.load_cert_chain(os.path.join(folder, "site.crt"),
-                                     os.path.join(folder, "site.key"))
-        host, port = address.rsplit(":", 1)
-        self.listener = socket.create_server((host, int(port)))
-        self.script, self.sessions, self.ends = b"", 0, False
-
-    def run(self):
-        while not self.ends:
-            try:
-                raw, _ = self.listener.accept()
-                with self.context.wrap_socket(raw, server_side=True) as s:
-                    self.talk(s)
-            except (OSError, ssl.SSLError):
-                continue
-
-    def talk(self, s):
-        s.settimeout(10)
-        data = b""
-        while not self.ends:
-            one = ber.split(data)
-            if one is None:
-                more = s.recv(65536)
-                if not more:
-                    return
-                data += more
-                continue
-            data = one[2]
-            _, number, rest = ber.split(one[1])
-            number, op = int.from_bytes(number, "big"), rest[0]
-            ok = ber.integer(0, 0x0a), ber.octets(""), ber.octets("")
-            if op == 0x60:
-                s.sendall(ber.message(number, ber.tlv(0x61, *ok)))
-            elif op == 0x63:
-                s.sendall(self.script)
-                self.sessions += 1
-            elif op == 0x77:
-                s.sendall(ber.message(number, ber.tlv(0x78, *ok)))
-
-    def close(self):
-        self.ends = True
-        self.listener.close()
-
-
 class ModifiedPeer(SitesCase):
     """The steps build on each other and run in the order of their names."""
 
@@ -112,7 +60,7 @@ class ModifiedPeer(SitesCase):
             s.count(ROOT, "(cn=Victim)") == 3 for s in (cls.hub, cls.one, cls.two)))
         cls.victims = {s.name: cls.read(s) for s in (cls.hub, cls.one, cls.two)}
         cls.two.stop("dird")
-        cls.mallory = Mallory(cls.two.folder, cls.two.ldaps)
+        cls.mallory = FakePartner(cls.two)
         cls.addClassCleanup(cls.mallory.close)
         cls.mallory.start()
 
