@@ -442,8 +442,8 @@ static int external_tls(struct op *op, struct identity *id)
 /* Why nobody was found by EXTERNAL. */
 static const char *stranger(struct op *op)
 {
+	const char *text, *no_site;
 	struct tls_peer peer;
-	const char *text;
 
 	if (stream_is_local(op->conn->stream))
 		return "EXTERNAL on the local socket is for root and the server's own user";
@@ -452,13 +452,13 @@ static const char *stranger(struct op *op)
 		return "the client has given no certificate";
 	if (peer.is_weak)
 		return "the key of the client's certificate is too weak";
+	no_site = peer.is_tls13 ? "no site has the client certificate's key pinned"
+				: "a site is known by its key over TLS 1.3 only";
 	if (peer.is_trusted)
-		return "no site has the client certificate's key pinned, and no entry its "
-		       "subject's name";
-	text = arena_printf(&op->arena,
-			    "no site has the client certificate's key pinned, and the certificate "
-			    "is not trusted: %s",
-			    peer.distrust);
+		text = arena_printf(&op->arena, "%s, and no entry its subject's name", no_site);
+	else
+		text = arena_printf(&op->arena, "%s, and the certificate is not trusted: %s",
+				    no_site, peer.distrust);
 	return text != NULL ? text : rc_text(RC_NOMEM);
 }
 

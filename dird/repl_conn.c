@@ -600,6 +600,19 @@ int repl_conn_open(struct repl_peer *p)
 	return RC_OK;
 }
 
+static void tell_unsigned(void *ctx, const struct uuid *nc)
+{
+	struct repl_conn *c = ctx;
+
+	repl_note_proof(c->peer, nc, false,
+			"what is passed on of it comes without a head that its site has signed");
+}
+
+void repl_conn_beat(struct repl_conn *c)
+{
+	repl_held_beat(&c->held, REPL_STALE_HEARTBEATS, tell_unsigned, c);
+}
+
 bool repl_conn_is_paused(const struct repl_conn *c)
 {
 	return c->is_paused;

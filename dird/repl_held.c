@@ -8,6 +8,7 @@ struct repl_context {
 	bool is_first; /* nothing of it was ever proven here */
 	struct repl_batch batch;
 	size_t bytes;    /* of its changes, in repl_held.bytes */
+	unsigned beats;  /* for so many heartbeats they wait for a head */
 	struct buf head; /* the last one that came */
 	struct position head_at;
 	struct position told;                    /* the partner's last cookie */
@@ -170,6 +171,7 @@ static int make_ready(struct repl_held *h, struct repl_context *c, bool with_hea
 	}
 	h->bytes -= c->bytes;
 	c->bytes = 0;
+	c->beats = 0;
 	r->nc = c->nc;
 	r->batch = c->batch;
 	r->is_homes = c->source == REPL_HOME || (c->source == REPL_RELAYED && !h->needs_heads);
@@ -375,6 +377,17 @@ int repl_held_release(struct repl_held *h, bool own_only)
 			rc = make_ready(h, c, false);
 	}
 	return rc;
+}
+
+void repl_held_beat(struct repl_held *h, unsigned max,
+		    void (*tell)(void *ctx, const struct uuid *nc), void *ctx)
+{
+	struct repl_context *c;
+
+	for (c = h->contexts; c != NULL; c = c->next) {
+		if (c->batch.n != 0 && !may_go_without(h, c) && ++c->beats >= max)
+			tell(ctx, &c->nc);
+	}
 }
 
 /* --- what is ready --- */

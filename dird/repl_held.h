@@ -72,6 +72,13 @@ int repl_held_take(struct repl_held *h, struct repl_batch *from, const struct uu
 /** A head came; its signature is good. */
 int repl_held_head(struct repl_held *h, struct span bytes, const struct head *head) WARN_UNUSED;
 
+/**
+ * A heartbeat has passed. tell() is called for each context of which changes have waited for a head
+ * for `max` of them.
+ */
+void repl_held_beat(struct repl_held *h, unsigned max,
+		    void (*tell)(void *ctx, const struct uuid *nc), void *ctx);
+
 /** Whatever needs no head becomes ready: the session ends, or `own_only`, all messages of the
  * moment were taken. */
 int repl_held_release(struct repl_held *h, bool own_only) WARN_UNUSED;

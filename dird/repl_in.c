@@ -217,6 +217,18 @@ static void reread(struct repl *r)
 
 /* --- timer --- */
 
+static void tick_beat(struct repl *r)
+{
+	struct repl_peer *p;
+
+	if (!repl_beat_tick(r))
+		return;
+	for (p = r->peers; p != NULL; p = p->next) {
+		if (p->conn != NULL)
+			repl_conn_beat(p->conn);
+	}
+}
+
 static void on_timer(uv_timer_t *t)
 {
 	struct repl *r = t->data;
@@ -230,7 +242,7 @@ static void on_timer(uv_timer_t *t)
 	for (p = r->peers; p != NULL; p = p->next)
 		tick_peer(p, now);
 	repl_recover_tick(r);
-	repl_beat_tick(r);
+	tick_beat(r);
 	repl_arm(r);
 }
 

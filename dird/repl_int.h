@@ -49,6 +49,10 @@ struct repl_partner {
 	char problem[REPL_ERROR_BYTES]; /* why no connection can be tried; empty: it can */
 };
 
+/* After so many heartbeats without news of a home, or without a head for what came of it, people
+ * are told. */
+#define REPL_STALE_HEARTBEATS 12
+
 /** A context that the partner could not prove. */
 struct repl_refused {
 	struct uuid nc;
@@ -130,6 +134,8 @@ uint64_t repl_now_ms(const struct repl *r);
 /** Begin an attempt; RC_OK: p->conn is set and repl_peer_lost() will tell its end. */
 int repl_conn_open(struct repl_peer *p) WARN_UNUSED;
 void repl_conn_probe(struct repl_conn *c);
+/** A heartbeat has passed; what waits too long for a signed head is refused aloud. */
+void repl_conn_beat(struct repl_conn *c);
 bool repl_conn_is_paused(const struct repl_conn *c);
 /** Give it up; what was received whole is still written. p->conn becomes NULL. */
 void repl_conn_drop(struct repl_peer *p);
@@ -202,4 +208,5 @@ const char *repl_refused_why(const struct repl_peer *p, const struct uuid *nc);
 bool repl_is_stale(struct repl *r, struct store_txn *t, const struct store_nc *nc);
 /** When repl_beat_tick() has something to do. */
 uint64_t repl_beat_due(const struct repl *r);
-void repl_beat_tick(struct repl *r);
+/** True: a heartbeat has passed. */
+bool repl_beat_tick(struct repl *r);

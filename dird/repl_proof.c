@@ -12,8 +12,6 @@
 
 #include <stdio.h>
 
-#define STALE_HEARTBEATS 12
-
 /* --- refused contexts --- */
 
 static struct repl_refused *find_refused(struct repl_figures *f, const struct uuid *nc)
@@ -85,7 +83,7 @@ const char *repl_refused_why(const struct repl_peer *p, const struct uuid *nc)
 
 static uint64_t stale_ms(const struct repl *r)
 {
-	return (uint64_t)STALE_HEARTBEATS * r->server->config.heartbeat_ms;
+	return (uint64_t)REPL_STALE_HEARTBEATS * r->server->config.heartbeat_ms;
 }
 
 static bool has_live_link(const struct repl *r)
@@ -148,14 +146,15 @@ uint64_t repl_beat_due(const struct repl *r)
 	return r->server->heads != NULL ? r->beat_ms : UINT64_MAX;
 }
 
-void repl_beat_tick(struct repl *r)
+bool repl_beat_tick(struct repl *r)
 {
 	uint64_t now = r->server->clock->mono_ms(r->server->clock);
 
 	if (now < repl_beat_due(r))
-		return;
+		return false;
 	r->beat_ms = now + r->server->config.heartbeat_ms;
 	heads_beat(r->server->heads);
 	sync_wake_all(r->server);
 	look_for_stale(r);
+	return true;
 }

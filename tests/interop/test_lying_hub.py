@@ -7,7 +7,6 @@ through it alone.
 """
 import os
 import re
-import socket
 import subprocess
 import sys
 
@@ -17,77 +16,13 @@ from ldif import replace  # noqa: E402
 from sites import SitesCase  # noqa: E402
 from waypost import run, wait_for  # noqa: E402
 import ber  # noqa: E402
-from fake_partner import HEAD, FakePartner, split_address, tls_context  # noqa: E402
+from fake_partner import SYNC, FakePartner, Said, info, listen_to  # noqa: E402
 
 ROOT = "o=Example"
 SITE1 = f"ou=Site1,{ROOT}"
 VICTIM = f"cn=Victim,cn=Recipients,{SITE1}"
 BYSTANDER = f"cn=Bystander,cn=Recipients,{SITE1}"
-SYNC = "1.3.6.1.4.1.4203.1.9.1."
 BODY = 15 + 16 + 4 + 16 + 8 + 8 + 8 + 32  # of a head, dird/head.h
-
-
-def info(value, oid=SYNC + "4"):
-    return ber.message(2, ber.tlv(0x79, ber.tlv(0x80, oid.encode()), ber.tlv(0x81, value)))
-
-
-class Said:
-    """What a site said in one session: entries (as messages), heads, positions."""
-
-    def __init__(self, frames, nc):
-        self.entries, self.head, self.position = [], None, None
-        for frame in frames:
-            if nc.encode() + b":" not in frame and HEAD.encode() not in frame:
-                continue
-            if HEAD.encode() in frame:
-                at = frame.index(b"waypost head 1\0")
-                if frame[at + 15:at + 31] == bytes.fromhex(nc.replace("-", "")):
-                    self.head = frame[at:]
-            elif b"originStamp" in frame:
-                self.entries.append(frame)
-            else:
-                self.position = re.search(nc.encode() + rb":\d+:[0-9a-f-]+:\d+", frame).group(0)
-
-    def cookie(self):
-        return info(ber.tlv(0x80, b"wp1," + b"0" * 16 + b"," + self.position))
-
-    def send_head(self, head=None):
-        return info(self.head if head is None else head, HEAD)
-
-
-def read_frames(s, enough):
-    data, frames = b"", []
-    while not enough(frames):
-        one = ber.split(data)
-        if one is None:
-            more = s.recv(65536)
-            if not more:
-                return frames
-            data += more
-            continue
-        frames.append(data[:len(data) - len(one[2])])
-        data = one[2]
-    return frames
-
-
-def listen_to(site, as_folder, cookie):
-    """All that a site tells the one whose folder that is, from the cookie to the end of the refresh."""
-    with socket.create_connection(split_address(site.ldaps)) as raw, \
-            tls_context(as_folder, False).wrap_socket(raw) as s:
-        s.settimeout(20)
-        s.sendall(ber.bind_external(1))
-        read_frames(s, lambda f: len(f) == 1)
-        request = ber.tlv(0x30, ber.integer(3, 0x0a), ber.octets(cookie))
-        s.sendall(ber.search(2, ROOT, 2, ber.PRESENT, ("*", "+", "originStamp", "parentUUID"), 0,
-                             ber.control(SYNC + "1", True, request), ber.control(HEAD)))
-        return read_frames(s, lambda f: f and (SYNC + "4").encode() in f[-1] and is_end(f[-1]))
-
-
-def is_end(frame):
-    """refreshDelete or refreshPresent with refreshDone TRUE, the default."""
-    value = frame[frame.index((SYNC + "4").encode()) + len(SYNC) + 1:]
-    choice = ber.split(value)[1]
-    return choice[0] in (0xa1, 0xa2) and not choice.endswith(b"\x01\x01\x00")
 
 
 class LyingHub(SitesCase):
@@ -108,12 +43,12 @@ class LyingHub(SitesCase):
         wait_for("and proven", lambda: cls.state(cls.two)["contextProof"] == "proven")
         cls.nc = cls.stat(cls.two)["id"]
         since = cls.vector(cls.two)
-        cls.first = Said(listen_to(cls.one, cls.hub.folder, ""), cls.nc)
+        cls.first = Said(listen_to(ROOT, cls.one, cls.hub.folder, ""), cls.nc)
         cls.hub.stop("dird")
         for text in ("older", "newest"):
             cls.one.modify(replace(VICTIM, "sn", text) + "\n")
             cls.one.modify(replace(BYSTANDER, "sn", text) + "\n")
-            cls.said = Said(listen_to(cls.one, cls.hub.folder, since), cls.nc)
+            cls.said = Said(listen_to(ROOT, cls.one, cls.hub.folder, since), cls.nc)
             if text == "older":
                 cls.older = cls.said
         cls.eve = FakePartner(cls.hub)
