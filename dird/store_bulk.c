@@ -1,5 +1,6 @@
 #include "dird/store_bulk.h"
 
+#include "dird/eid_hints.h"
 #include "dird/store_mdb.h"
 #include "lib/sorter.h"
 
@@ -10,7 +11,8 @@
 #define VALUE_MAX 4096 /* of what is not a new entry's: a tombstone with its name, say */
 
 struct store_bulk {
-	struct sorter *rows; /* key: table u8, key in it */
+	struct sorter *rows;     /* key: table u8, key in it */
+	struct eid_hints *hints; /* of the same keys */
 	uint64_t gathered[STORE_TABLES];
 };
 
@@ -29,10 +31,13 @@ int store_bulk_begin(struct store *s)
 	struct store_bulk *b = mem_zalloc(1, sizeof(*b));
 	int rc = b != NULL ? sorter_new(store_folder(s), &b->rows) : RC_NOMEM;
 
-	if (rc == RC_OK)
-		s->bulk = b;
-	else
-		mem_free(b);
+	if (rc == RC_OK) {
+		b->hints = eid_hints_new();
+		rc = b->hints != NULL ? RC_OK : RC_NOMEM;
+	}
+	s->bulk = b;
+	if (rc != RC_OK)
+		store_bulk_drop(s);
 	return rc;
 }
 
@@ -46,20 +51,28 @@ void store_bulk_drop(struct store *s)
 	if (s->bulk == NULL)
 		return;
 	sorter_free(&s->bulk->rows);
+	eid_hints_free(&s->bulk->hints);
 	mem_free(s->bulk);
 	s->bulk = NULL;
 }
 
 /* --- gathering --- */
 
+static struct span key_with_table(enum store_table table, struct span key,
+				  uint8_t bytes[static KEY_MAX])
+{
+	must(key.n < KEY_MAX);
+	bytes[0] = (uint8_t)table;
+	memcpy(bytes + 1, key.p, key.n);
+	return span_make(bytes, 1 + key.n);
+}
+
 static int gather(struct store_bulk *b, enum store_table table, struct span key, struct span value)
 {
 	uint8_t bytes[KEY_MAX];
 
-	must(key.n < KEY_MAX && value.n <= VALUE_MAX);
-	bytes[0] = (uint8_t)table;
-	memcpy(bytes + 1, key.p, key.n);
-	return sorter_put(b->rows, span_make(bytes, 1 + key.n), value);
+	must(value.n <= VALUE_MAX);
+	return sorter_put(b->rows, key_with_table(table, key, bytes), value);
 }
 
 void store_bulk_put(struct store_txn *t, enum store_table table, struct span key, struct span value)
@@ -74,6 +87,39 @@ void store_bulk_put(struct store_txn *t, enum store_table table, struct span key
 	t->gathered[table]++;
 	if (rc != RC_OK)
 		store_fail(t, rc);
+}
+
+void store_bulk_put_eid(struct store_txn *t, enum store_table table, struct span key, uint64_t eid)
+{
+	uint8_t value[STORE_EID_BYTES], bytes[KEY_MAX];
+	int rc = RC_OK;
+
+	be_put64(value, eid);
+	store_bulk_put(t, table, key, span_make(value, sizeof(value)));
+	if (t->store->bulk != NULL && t->rc == RC_OK)
+		rc = eid_hints_put(t->store->bulk->hints, key_with_table(table, key, bytes), eid);
+	if (rc != RC_OK)
+		store_fail(t, rc);
+}
+
+int store_bulk_find(struct store_txn *t, enum store_table table, struct span key,
+		    store_bulk_match *is_it, const void *ctx, uint64_t *eid_out)
+{
+	const struct store_bulk *b = t->store->bulk;
+	uint8_t bytes[KEY_MAX];
+	struct entry e;
+	size_t at = 0;
+	int rc = RC_NOTFOUND;
+
+	if (b == NULL)
+		return rc;
+	key = key_with_table(table, key, bytes);
+	while (rc == RC_NOTFOUND && eid_hints_next(b->hints, key, &at, eid_out)) {
+		rc = store_entry(t, *eid_out, &e);
+		if (rc == RC_OK && !is_it(&e, ctx))
+			rc = RC_NOTFOUND;
+	}
+	return rc;
 }
 
 int store_bulk_spill(struct store *s)

@@ -1,11 +1,12 @@
 /*
- * Many new entries at once: rows that belong to random places of large tables (the value index, the
- * change order) are gathered beside the database, sorted, and appended to their table in one go, so
- * that pages are written once and full.
+ * Many new entries at once: rows that belong to random places of large tables (names, entryUUIDs,
+ * the value index, the change order) are gathered beside the database, sorted, and appended to
+ * their table in one go, so that pages are written once and full.
  *
  * Between begin and end, rows of these tables can be put, in as many transactions as it takes, but
- * what reads the tables does not see them; what was there before can be deleted. If it does not
- * come to the end, the database lacks rows and is of no use.
+ * what reads the tables does not see them, apart from store_child(), store_find() and
+ * store_by_uuid(); what was there before can be deleted. If it does not come to the end, the
+ * database lacks rows and is of no use.
  */
 #pragma once
 

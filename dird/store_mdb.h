@@ -94,6 +94,13 @@ int store_seek_behind(MDB_cursor *c, struct span key, uint64_t eid, MDB_val *k,
 /** Put, or gather if that has begun. */
 void store_bulk_put(struct store_txn *t, enum store_table table, struct span key,
 		    struct span value);
+/** The same of a row that names an entry; store_bulk_find() finds it. */
+void store_bulk_put_eid(struct store_txn *t, enum store_table table, struct span key, uint64_t eid);
+/** Is it the entry whose row has the key? */
+typedef bool store_bulk_match(const struct entry *e, const void *ctx);
+/** The entry of a row that was gathered; RC_NOTFOUND. */
+int store_bulk_find(struct store_txn *t, enum store_table table, struct span key,
+		    store_bulk_match *is_it, const void *ctx, uint64_t *eid_out) WARN_UNUSED;
 /** Between transactions: bound what is in memory. */
 int store_bulk_spill(struct store *s) WARN_UNUSED;
 /** At the end of a transaction: what it gathered counts, or is forgotten. */

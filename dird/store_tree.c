@@ -108,19 +108,24 @@ uint64_t store_next_eid(struct store_txn *t)
 	return eid;
 }
 
+static bool has_uuid(const struct entry *e, const void *ctx)
+{
+	return uuid_eq(&e->head.uuid, ctx);
+}
+
 int store_by_uuid(struct store_txn *t, const struct uuid *u, uint64_t *eid_out)
 {
-	struct span v;
-	int rc = store_get(t, STORE_UUID, span_make(u->b, UUID_BYTES), &v);
+	struct span key = span_make(u->b, UUID_BYTES), v;
+	int rc = store_get(t, STORE_UUID, key, &v);
 
+	if (rc == RC_NOTFOUND)
+		return store_bulk_find(t, STORE_UUID, key, has_uuid, u, eid_out);
 	return rc == RC_OK ? read_eid(v, eid_out) : rc;
 }
 
 void store_uuid_put(struct store_txn *t, const struct uuid *u, uint64_t eid)
 {
-	uint8_t value[STORE_EID_BYTES];
-
-	store_put(t, STORE_UUID, span_make(u->b, UUID_BYTES), eid_span(eid, value));
+	store_bulk_put_eid(t, STORE_UUID, span_make(u->b, UUID_BYTES), eid);
 }
 
 void store_uuid_del(struct store_txn *t, const struct uuid *u)
@@ -153,17 +158,18 @@ void store_root_put(struct store_txn *t, uint64_t eid)
 }
 
 /* Of several long names with one hash, the one that is meant. */
-static int verify_child(struct store_txn *t, MDB_val *k, struct span rdn_normal, uint64_t *eid_out)
+static int verify_child(struct store_txn *t, struct span key, struct span rdn_normal,
+			uint64_t *eid_out)
 {
+	MDB_val k = store_val(key), v;
 	MDB_cursor *c;
 	struct entry e;
-	MDB_val v;
 	int rc = store_cursor(t, STORE_TREE, &c), err;
 
 	if (rc != RC_OK)
 		return rc;
-	for (err = mdb_cursor_get(c, k, &v, MDB_SET); err == 0 && rc == RC_OK;
-	     err = mdb_cursor_get(c, k, &v, MDB_NEXT_DUP)) {
+	for (err = mdb_cursor_get(c, &k, &v, MDB_SET); err == 0 && rc == RC_OK;
+	     err = mdb_cursor_get(c, &k, &v, MDB_NEXT_DUP)) {
 		rc = read_eid(store_span(v), eid_out);
 		if (rc == RC_OK)
 			rc = store_entry(t, *eid_out, &e);
@@ -176,25 +182,42 @@ out:
 	return rc;
 }
 
+struct child {
+	uint64_t parent;
+	struct span rdn_normal;
+};
+
+static bool is_child(const struct entry *e, const void *ctx)
+{
+	const struct child *c = ctx;
+
+	return e->head.parent == c->parent && span_eq(e->head.rdn_normal, c->rdn_normal);
+}
+
 int store_child(struct store_txn *t, uint64_t parent, struct span rdn_normal, uint64_t *eid_out)
 {
+	const struct child child = {parent, rdn_normal};
 	uint8_t key[STORE_TREE_KEY_MAX];
 	struct span k = span_make(key, store_tree_key(parent, rdn_normal, key)), v;
-	MDB_val mk = store_val(k);
 	int rc;
 
-	if (rdn_normal.n > RDN_KEY_MAX)
-		return verify_child(t, &mk, rdn_normal, eid_out);
-	rc = store_get(t, STORE_TREE, k, &v);
-	return rc == RC_OK ? read_eid(v, eid_out) : rc;
+	if (rdn_normal.n > RDN_KEY_MAX) {
+		rc = verify_child(t, k, rdn_normal, eid_out);
+	} else {
+		rc = store_get(t, STORE_TREE, k, &v);
+		if (rc == RC_OK)
+			rc = read_eid(v, eid_out);
+	}
+	return rc == RC_NOTFOUND ? store_bulk_find(t, STORE_TREE, k, is_child, &child, eid_out)
+				 : rc;
 }
 
 void store_child_put(struct store_txn *t, uint64_t parent, struct span rdn_normal, uint64_t eid)
 {
-	uint8_t key[STORE_TREE_KEY_MAX], value[STORE_EID_BYTES];
+	uint8_t key[STORE_TREE_KEY_MAX];
 
-	store_put(t, STORE_TREE, span_make(key, store_tree_key(parent, rdn_normal, key)),
-		  eid_span(eid, value));
+	store_bulk_put_eid(t, STORE_TREE, span_make(key, store_tree_key(parent, rdn_normal, key)),
+			   eid);
 }
 
 void store_child_del(struct store_txn *t, uint64_t parent, struct span rdn_normal, uint64_t eid)

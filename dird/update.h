@@ -12,7 +12,7 @@
 #include "dird/schema.h"
 #include "dird/store.h"
 
-struct addresses;
+struct eid_hints;
 
 struct update_context {
 	const struct schema *schema;
@@ -21,7 +21,7 @@ struct update_context {
 	int64_t wall_us; /* time for timestamps; the caller reads the clock once per batch */
 	int (*random)(void *p, size_t n); /* for entryUUIDs */
 	bool views_later;         /* leave the views alone: update_views_rebuild() follows */
-	struct addresses *loaded; /* of entries whose rows wait for store_bulk_end(); NULL: none */
+	struct eid_hints *loaded; /* of entries whose rows wait for store_bulk_end(); NULL: none */
 	unsigned apart_from;      /* so many values of an attribute are stored apart; 0: 256 */
 	unsigned max_values;      /* a client may give one attribute but lists of names; 0: any */
 	/* Own contexts as they were at start, while no partner has confirmed that nothing later is

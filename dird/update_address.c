@@ -3,7 +3,7 @@
  * refused. Two sites may give the same address before they hear of each other; both entries then
  * stay, and it is told.
  */
-#include "dird/addresses.h"
+#include "dird/eid_hints.h"
 #include "dird/update_int.h"
 #include "lib/dn.h"
 
@@ -63,7 +63,7 @@ static int find_loaded(struct update *u, struct span address, uint64_t self, uin
 	size_t at = 0;
 	int rc = RC_OK;
 
-	while (rc == RC_OK && !found && addresses_next(u->ctx->loaded, address, &at, &eid)) {
+	while (rc == RC_OK && !found && eid_hints_next(u->ctx->loaded, address, &at, &eid)) {
 		if (eid != self)
 			rc = verify(u, eid, address, &found);
 		if (rc == RC_NOTFOUND)
@@ -161,6 +161,6 @@ int update_keep_addresses(struct update *u, const struct attr_list *now, uint64_
 		return RC_OK;
 	rc = apply_addresses(&x, now, &addresses);
 	for (i = 0; rc == RC_OK && i < addresses.nvalues; i++)
-		rc = addresses_put(u->ctx->loaded, addresses.values[i], self);
+		rc = eid_hints_put(u->ctx->loaded, addresses.values[i], self);
 	return rc;
 }

@@ -4,7 +4,7 @@
  */
 #include "tools/dirctl_load.h"
 
-#include "dird/addresses.h"
+#include "dird/eid_hints.h"
 #include "dird/store_bulk.h"
 
 #include <errno.h>
@@ -210,7 +210,7 @@ static int end_gathering(struct load *l)
 	cli_progress_begin(&p, "writing rows of the index", 0);
 	rc = store_bulk_end(l->beside.store, show_progress, &p);
 	cli_progress_end(&p);
-	addresses_free(&l->ctx.loaded);
+	eid_hints_free(&l->ctx.loaded);
 	if (rc != RC_OK)
 		cli_error("%s: the index: %s", l->d.config.database, rc_text(rc));
 	return rc;
@@ -368,7 +368,7 @@ static int run(struct load *l, const char *config)
 					 .root = l->d.root,
 					 .random = load_random,
 					 .views_later = true,
-					 .loaded = addresses_new()};
+					 .loaded = eid_hints_new()};
 	l->reader.ctx = l->ctx;
 	l->reader.actor =
 		span_of(arena_printf(&l->d.arena, "cn=admin,%s", l->d.config.organisation));
@@ -440,7 +440,7 @@ int dirctl_load(int argc, char **argv)
 		fclose(l->in);
 	arena_fini(&l->batches[0].arena);
 	arena_fini(&l->batches[1].arena);
-	addresses_free(&l->ctx.loaded);
+	eid_hints_free(&l->ctx.loaded);
 	mem_free(l->replaced);
 	dirctl_close(&l->d);
 	status = rc == RC_OK && l->errors == 0 ? CLI_DONE : CLI_FAILED;

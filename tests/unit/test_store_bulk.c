@@ -1,7 +1,7 @@
 /* Rows gathered and appended (dird/store_bulk.h) beside rows put one by one. */
 #include "tests/unit/base.h"
 
-#include "dird/addresses.h"
+#include "dird/eid_hints.h"
 #include "dird/store_bulk.h"
 
 #define PEOPLE 700
@@ -30,7 +30,7 @@ static int teardown(void **state)
 {
 	struct two *w = *state;
 
-	addresses_free(&w->bulk.ctx.loaded);
+	eid_hints_free(&w->bulk.ctx.loaded);
 	store_write_abort(&w->plain.t);
 	store_write_abort(&w->bulk.t);
 	base_close(&w->plain);
@@ -48,7 +48,7 @@ static void begin_bulk(struct base *b)
 {
 	assert_int_equal(store_bulk_begin(b->store), RC_OK);
 	assert_true(store_bulk_is_open(b->store));
-	b->ctx.loaded = addresses_new();
+	b->ctx.loaded = eid_hints_new();
 	assert_non_null(b->ctx.loaded);
 }
 
@@ -58,7 +58,7 @@ static void end_bulk(struct base *b)
 
 	assert_int_equal(store_bulk_end(b->store, count, &rows), RC_OK);
 	assert_false(store_bulk_is_open(b->store));
-	addresses_free(&b->ctx.loaded);
+	eid_hints_free(&b->ctx.loaded);
 }
 
 /* --- all rows of a table as one text --- */
@@ -227,7 +227,62 @@ static void aborted(void **state)
 	expect_same(w);
 }
 
-/* --- addresses --- */
+/* --- what two can not have --- */
+
+static uint64_t rows(struct base *b, enum store_table table)
+{
+	struct store_txn *t;
+	uint64_t n;
+
+	assert_int_equal(store_read_begin(b->store, &t), RC_OK);
+	n = store_rows(t, table);
+	store_read_end(&t);
+	return n;
+}
+
+static int add_named(struct base *b, const char *dn, const char *more)
+{
+	char lines[400];
+
+	snprintf(lines, sizeof(lines), "objectClass: inetOrgPerson\nsn: Hill\n%s", more);
+	b->last = (struct change){.kind = CHANGE_ADD, .actor = SPAN_LIT("cn=admin,o=Example")};
+	b->last.may_set_operational = true;
+	b->last.dn = base_dn(b, dn);
+	b->last.attrs = base_attrs(b, lines);
+	return base_apply(b);
+}
+
+/* Names and entryUUIDs wait for the end as well, and yet have one holder each. */
+static void a_name_twice(void **state)
+{
+	static const char uuid[] = "entryUUID: 11111111-2222-4333-8444-555555555555\n";
+	static const char below[] = "cn=One,cn=Recipients,ou=S1,o=Example";
+	char name[620], rdn[700];
+	struct two *w = *state;
+	struct base *b = &w->bulk;
+	uint64_t names, uuids;
+
+	add_site(b);
+	names = rows(b, STORE_TREE);
+	uuids = rows(b, STORE_UUID);
+	begin_bulk(b);
+	assert_int_equal(add_named(b, below, uuid), 0);
+	assert_int_equal(add_named(b, below, ""), LR_EXISTS);
+	assert_int_equal(add_named(b, "cn=Two,cn=Recipients,ou=S1,o=Example", uuid), LR_EXISTS);
+	assert_int_equal(add_named(b, "cn=Three,cn=One,cn=Recipients,ou=S1,o=Example", ""), 0);
+	memset(name, 'n', 600);
+	name[600] = '\0';
+	snprintf(rdn, sizeof(rdn), "cn=%s,cn=Recipients,ou=S1,o=Example", name);
+	assert_int_equal(add_named(b, rdn, ""), 0);
+	assert_int_equal(add_named(b, rdn, ""), LR_EXISTS);
+	assert_int_equal(rows(b, STORE_TREE), names);
+	assert_int_equal(rows(b, STORE_UUID), uuids);
+	end_bulk(b);
+	assert_int_equal(rows(b, STORE_TREE), names + 3);
+	assert_int_equal(add_named(b, below, ""), LR_EXISTS);
+	base_open_views(b);
+	base_check(b);
+}
 
 static void an_address_twice(void **state)
 {
@@ -246,9 +301,9 @@ static void an_address_twice(void **state)
 	base_check(b);
 }
 
-static void many_addresses(void **state)
+static void many_hints(void **state)
 {
-	struct addresses *a = addresses_new();
+	struct eid_hints *a = eid_hints_new();
 	char text[40];
 	uint64_t eid;
 	unsigned i;
@@ -257,18 +312,18 @@ static void many_addresses(void **state)
 	(void)state;
 	for (i = 1; i <= 5000; i++) {
 		snprintf(text, sizeof(text), "smtp:p%u@example.com", i % 4000);
-		assert_int_equal(addresses_put(a, span_of(text), i), RC_OK);
-		assert_int_equal(addresses_put(a, span_of(text), i), RC_OK);
+		assert_int_equal(eid_hints_put(a, span_of(text), i), RC_OK);
+		assert_int_equal(eid_hints_put(a, span_of(text), i), RC_OK);
 	}
 	at = 0;
-	assert_true(addresses_next(a, SPAN_LIT("smtp:p1@example.com"), &at, &eid));
+	assert_true(eid_hints_next(a, SPAN_LIT("smtp:p1@example.com"), &at, &eid));
 	assert_true(eid == 1 || eid == 4001);
-	assert_true(addresses_next(a, SPAN_LIT("smtp:p1@example.com"), &at, &eid));
+	assert_true(eid_hints_next(a, SPAN_LIT("smtp:p1@example.com"), &at, &eid));
 	assert_true(eid == 1 || eid == 4001);
-	assert_false(addresses_next(a, SPAN_LIT("smtp:p1@example.com"), &at, &eid));
+	assert_false(eid_hints_next(a, SPAN_LIT("smtp:p1@example.com"), &at, &eid));
 	at = 0;
-	assert_false(addresses_next(a, SPAN_LIT("smtp:nobody@example.com"), &at, &eid));
-	addresses_free(&a);
+	assert_false(eid_hints_next(a, SPAN_LIT("smtp:nobody@example.com"), &at, &eid));
+	eid_hints_free(&a);
 }
 
 /* --- rows alone --- */
@@ -322,8 +377,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_few_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(with_old_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(aborted, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_name_twice, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_address_twice, setup, teardown),
-		unit_heap_test(many_addresses),
+		unit_heap_test(many_hints),
 		cmocka_unit_test_setup_teardown(random_rows, setup, teardown),
 	};
 
