@@ -102,6 +102,13 @@ uint32_t server_own_uid(void);
  */
 int server_main(const char *config_path, bool check_only);
 
+/* --- server_files.c: the configuration and the files it names --- */
+
+/** Everything that can be looked at without the database. Errors are logged. */
+int server_load(struct server *s, const char *config_path) WARN_UNUSED;
+/** Certificate, administrator's password and log level anew; everything else needs a restart. */
+void server_reload(struct server *s);
+
 /* --- server_listen.c: sockets that take connections, on the main thread's loop --- */
 
 struct listeners;
