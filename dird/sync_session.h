@@ -2,6 +2,7 @@
  * One content synchronization session, shared by the files of the provider:
  *
  *   sync.c          begin, stages, wake and end of sessions
+ *   sync_request.c  what is asked for, by whom
  *   sync_slice.c    rows of the change order to messages, slice by slice
  *   sync_content.c  what belongs to the content
  *   sync_begin.c    what a cookie says; contexts and the first stage
@@ -129,6 +130,16 @@ struct sync_session {
 	struct buf last_cookie; /* that tells of all contexts */
 	struct arena arena;     /* cookies read, context lists */
 };
+
+/* --- sync_request.c --- */
+
+/** May this be asked? RC_REFUSED: op->result tells why not, as with the others. */
+int sync_check_request(struct op *op) WARN_UNUSED;
+/** Take the request apart, into the session and `out`. */
+int sync_read_request(struct sync_session *s, const struct msg_control *control,
+		      struct sync_request *out) WARN_UNUSED;
+/** Note which process of its site asks; refused where two run as that site. */
+int sync_check_twin(struct sync_session *s) WARN_UNUSED;
 
 /* --- sync_content.c --- */
 
