@@ -3,6 +3,7 @@
  *
  *   repl_in.c      links, timer, start and stop
  *   repl_conn.c    one connection to a partner: bind, search, batches to the writer
+ *   repl_begin.c   what a session begins with
  *   repl_config.c  links as the directory has them
  *   repl_hours.c   when a link may be used
  *   repl_head.c    signed heads that come
@@ -33,6 +34,7 @@
 
 struct head;
 struct repl_conn;
+struct repl_held;
 
 /** One partner as the directory describes it. */
 struct repl_partner {
@@ -139,6 +141,15 @@ void repl_conn_beat(struct repl_conn *c);
 bool repl_conn_is_paused(const struct repl_conn *c);
 /** Give it up; what was received whole is still written. p->conn becomes NULL. */
 void repl_conn_drop(struct repl_peer *p);
+
+/* --- repl_begin.c --- */
+
+/**
+ * Begin a session with this partner: set it up with what is written here, note what the partner has
+ * to prove, and append the search for what it has.
+ */
+int repl_begin(struct repl_peer *p, int32_t id, struct repl_session *session,
+	       struct repl_held *held, struct buf *request) WARN_UNUSED;
 
 /* --- repl_config.c --- */
 
