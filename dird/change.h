@@ -70,6 +70,7 @@ struct change {
 	struct span old_dn;      /* REMOVE: may be empty */
 	bool is_overruling;      /* RECOVERED: our older state counts, whatever partners know.
 				    ROLLED_BACK: in any case, from the beginning */
+	bool spares_own;         /* COLLECT: those of what is written here stay */
 	bool is_retry;           /* PUT REMOVE: out of quarantine; the position covers it */
 	const char *poison;      /* PUT REMOVE: why it can not be applied, found out when the batch
 				    failed; NULL */
@@ -90,4 +91,5 @@ struct change {
 	struct uuid uuid_out;
 	const char *quarantined; /* the reason, if that is what became of it */
 	unsigned moved;          /* RECOVERED: entries that got another name or parent */
+	unsigned collected;      /* COLLECT: tombstones that went */
 };

@@ -114,6 +114,13 @@ unsigned repl_sync_now(struct repl *r, struct span partner);
  */
 int repl_take_over(struct repl *r) WARN_UNUSED;
 
+/**
+ * Have all partners said, since the start, that they know nothing of what is written here which is
+ * not here? Until then one of them may give back what was deleted since this database was put back,
+ * so its tombstones stay. On the home loop.
+ */
+bool repl_is_confirmed(struct repl *r);
+
 /** A commit happened (any thread is told through its loop). */
 void repl_wake(struct repl *r);
 

@@ -87,6 +87,7 @@ struct repl_peer {
 	bool is_unlooked;       /* ... to be looked at when what is at the writer is written */
 	bool has_answered;      /* ... or it failed to */
 	bool has_given;         /* it has told all it has, in a session since */
+	bool is_heard;          /* ... in any session since the start */
 	unsigned recover_tries; /* in which it failed to give back what was lost */
 	uint64_t recover_ms;    /* ... so not again before; 0: any time */
 	bool is_seen;           /* while the list is compared with the directory */

@@ -202,8 +202,34 @@ static void look_at_unlooked(struct repl *r)
 void repl_recover_answered(struct repl_peer *p)
 {
 	p->has_given = true;
+	p->is_heard = true;
 	p->has_answered = true;
 	settle_when_asked(p->repl);
+}
+
+static int look_for_any_loss(struct repl *r, const struct store_nc *nc, void *ctx)
+{
+	bool *is_any = ctx;
+	struct repl_peer *p;
+	struct vector lives;
+
+	*is_any |= nc->is_recovering;
+	for (p = r->peers; p != NULL; p = p->next) {
+		lives = told(p, &nc->position.nc);
+		*is_any |= p->partner.is_enabled && lives.n != 0 && update_is_lost(nc, lives.at);
+	}
+	return RC_OK;
+}
+
+bool repl_is_confirmed(struct repl *r)
+{
+	bool is_any_lost = !r->is_read;
+	struct repl_peer *p;
+
+	for (p = r->peers; p != NULL; p = p->next)
+		is_any_lost |= p->partner.is_enabled && !p->is_heard;
+	return !is_any_lost && each_own(r, look_for_any_loss, &is_any_lost) == RC_OK &&
+	       !is_any_lost;
 }
 
 /* What was lost is lost for ever when it is not taken back now: so a cut is no answer yet. */

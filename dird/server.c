@@ -407,9 +407,9 @@ static void finish(struct daemon *d)
 {
 	struct server *s = &d->s;
 
-	if (s->repl != NULL) /* not before: operations read its status */
-		repl_stop(&s->repl);
 	upkeep_stop(&s->upkeep);
+	if (s->repl != NULL) /* not before: operations read its status, upkeep asks it */
+		repl_stop(&s->repl);
 	if (s->writer != NULL) /* its last answers go to the loops */
 		writer_stop(&s->writer);
 	while (s->nloops != 0)

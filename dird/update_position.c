@@ -189,6 +189,11 @@ int update_keep_only(struct update *u)
 
 /* --- tombstones --- */
 
+static bool is_own(const struct store_nc *nc)
+{
+	return nc->is_own && !uuid_eq(&nc->position.nc, &POSITION_LOCAL_NC);
+}
+
 /* What the position does not cover yet may still be asked for by a repeated change. */
 static int collect_one(struct update *u, const struct uuid *uuid)
 {
@@ -200,9 +205,10 @@ static int collect_one(struct update *u, const struct uuid *uuid)
 		rc = store_nc_find(u->t, &s.nc, &nc);
 	if (rc != RC_OK)
 		return rc == RC_NOTFOUND ? RC_OK : rc;
-	if (s.usn > nc.position.usn)
+	if (s.usn > nc.position.usn || (u->c->spares_own && is_own(&nc)))
 		return RC_OK;
 	store_tombstone_del(u->t, uuid);
+	u->c->collected++;
 	if (s.usn > nc.floor) {
 		nc.floor = s.usn;
 		store_nc_put(u->t, &nc);

@@ -1,5 +1,6 @@
 #include "dird/upkeep.h"
 
+#include "dird/repl.h"
 #include "dird/server.h"
 #include "lib/log.h"
 
@@ -135,7 +136,7 @@ static void on_collected(struct write_req *req)
 	if (!finish_write(u))
 		return;
 	if (rc == RC_OK) {
-		u->collected += u->change.nkeep;
+		u->collected += u->change.collected;
 		arm(u, 0);
 	} else {
 		log_error(NULL, "tombstones.failed", "error=\"%s\"", rc_text(rc));
@@ -157,7 +158,10 @@ static void step(struct upkeep *u)
 		store_read_end(&t);
 	}
 	if (n != 0) {
-		u->change = (struct change){.kind = CHANGE_COLLECT, .keep = u->old, .nkeep = n};
+		u->change = (struct change){.kind = CHANGE_COLLECT,
+					    .keep = u->old,
+					    .nkeep = n,
+					    .spares_own = !repl_is_confirmed(u->server->repl)};
 		submit(u, on_collected);
 	} else if (rc == RC_OK) {
 		arm(u, 0);

@@ -120,6 +120,7 @@ void recover_start(struct site *s)
 	r->nfindings = 0;
 	for (p = r->peers; p != NULL; p = p->next) {
 		p->has_told = p->has_answered = p->has_given = p->is_unlooked = false;
+		p->is_heard = false;
 		p->recover_ms = 0;
 	}
 	repl_recover_start(r);

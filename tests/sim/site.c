@@ -445,18 +445,6 @@ void site_begin_life(struct context *c)
 	net_committed(c->home);
 }
 
-/* What a home deletes and forgets before it has heard of what it lost may come back. */
-static bool is_adrift(const struct site *s)
-{
-	unsigned i;
-
-	for (i = 0; i < w.ncontexts; i++) {
-		if (w.contexts[i].home == s && w.contexts[i].is_adrift)
-			return true;
-	}
-	return false;
-}
-
 void site_collect(struct site *s)
 {
 	struct uuid old[64], at = {{0}};
@@ -466,17 +454,18 @@ void site_collect(struct site *s)
 	struct arena a;
 	unsigned n;
 
-	if (!s->is_up || is_adrift(s))
+	if (!s->is_up)
 		return;
 	need(store_read_begin(s->store, &t) == RC_OK);
 	need(store_tombstones_before(t, s->ctx.wall_us - draw(60) * 1000000ll, 1000, &at, old, 64,
 				     &n) != RC_NOMEM);
 	store_read_end(&t);
 	c.nkeep = n;
+	c.spares_own = !repl_is_confirmed(&s->repl);
 	arena_init(&a);
 	if (n != 0 && site_apply(s, &c, 1, &a, &why) == RC_OK) {
-		trace("site %u: %u tombstones collected", s->number, n);
-		w.collected += n;
+		trace("site %u: %u tombstones collected", s->number, c.collected);
+		w.collected += c.collected;
 		net_committed(s);
 	}
 	arena_fini(&a);

@@ -356,6 +356,36 @@ static void nothing_was_lost(void **state)
 	assert_false(context(b).is_recovering);
 }
 
+/* What was deleted since the restore stays so, however old its tombstone is. */
+static void deletions_outlive_the_recovery(void **state)
+{
+	struct base *b = *state;
+	struct change collect = {.kind = CHANGE_COLLECT, .nkeep = 1, .spares_own = true};
+	struct change lost_change;
+	struct position lost;
+	struct uuid gone;
+
+	add(b, "cn=gone," SITE);
+	lost = beyond(&(struct store_nc){.position = context(b).position}, 3);
+	lost_change = put_of(b, "cn=gone," SITE, lost.usn);
+	gone = lost_change.uuid;
+	in_a_life_of_its_own(b, "cn=gone," SITE, "description: since\n");
+	assert_int_equal(base_delete(b, "cn=gone," SITE), 0);
+	collect.keep = &gone;
+	apply(b, collect);
+	assert_int_equal(b->last.collected, 0);
+	assert_int_equal(context(b).floor, 0);
+
+	assert_int_equal(rolled_back(b, lost), UPDATE_APPLIED);
+	assert_int_equal(apply(b, lost_change), UPDATE_DUPLICATE);
+	recovered(b, lost);
+	assert_false(is_there(b, "cn=gone," SITE));
+
+	collect.spares_own = false; /* all partners were heard of */
+	apply(b, collect);
+	assert_int_equal(b->last.collected, 1);
+}
+
 /* dirctl restore --overrule */
 static void the_older_state_can_count(void **state)
 {
@@ -480,6 +510,7 @@ int main(void)
 		unit_base_test(unnamed_entries_go),
 		unit_base_test(both_find_a_place),
 		unit_base_test(nothing_was_lost),
+		unit_base_test(deletions_outlive_the_recovery),
 		unit_base_test(the_older_state_can_count),
 		unit_base_test(a_chain_of_lives),
 		unit_base_test(a_stopped_copy_changes_nothing),
