@@ -252,7 +252,8 @@ static int check_rdn_kept(struct apply_work *w, const struct dn_rdn *rdn)
 		if (rc != RC_OK)
 			return rc;
 		if (!found.is_there)
-			return apply_refuse(w, LR_NOT_ALLOWED_ON_RDN, "value names the entry",
+			return apply_refuse(w, LR_NOT_ALLOWED_ON_RDN,
+					    "value names the entry; rename the entry instead",
 					    span_of(at->name));
 	}
 	return RC_OK;

@@ -4,6 +4,7 @@
 
 #include "dird/op_impl.h"
 #include "dird/sync.h"
+#include "lib/log.h"
 
 #define SESSION_MAX_BYTES 4096
 
@@ -187,13 +188,15 @@ int op_controls_read(struct op *op)
 {
 	const struct msg *m = &op->msg;
 	const struct msg_control *c;
+	char oid[LOG_TEXT_BYTES];
 	unsigned i, n;
 	int rc = 0;
 
 	for (i = 0; i < m->ncontrols; i++) {
 		if (m->controls[i].critical && !belongs(m, m->controls[i].oid))
 			return result_set(&op->result, &op->arena, LR_CRITICAL_EXTENSION,
-					  "critical control is not known for this operation");
+					  "critical control %s is not known for this operation",
+					  log_text(m->controls[i].oid, oid));
 	}
 	for (i = 0; i < NKINDS && rc == 0 && m->ncontrols != 0; i++) {
 		c = find(m, &kinds[i], &n);

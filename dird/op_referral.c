@@ -183,9 +183,11 @@ int op_resolve(struct op *op, struct store_txn *t, const struct dn *dn, uint64_t
 		rc = refer(op, t, dn, *eid_out, found == 0 ? 0 : dn->n - depth, why);
 	if (found == 0 || rc != 0)
 		return rc;
+	if (*eid_out == 0)
+		return result_set(why, &op->arena, LR_NO_SUCH_OBJECT, "this server holds %s",
+				  op->server->config.organisation);
 	*why = (struct result){.code = LR_NO_SUCH_OBJECT};
-	if (*eid_out != 0)
-		why->matched = dn_of(&op->arena, t, *eid_out);
+	why->matched = dn_of(&op->arena, t, *eid_out);
 	return RC_REFUSED;
 }
 

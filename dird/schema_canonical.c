@@ -6,13 +6,31 @@
 #define OPTIONS_MAX 16
 #define DESCRIPTION_MAX_BYTES 512
 
+/* A UTF-8 character of n bytes (0: none) that is no control character. */
+static bool is_shown(const uint8_t *p, size_t n)
+{
+	if (n < 2)
+		return n == 1 && p[0] >= 0x20 && p[0] < 0x7f;
+	return p[0] != 0xc2 || p[1] >= 0xa0;
+}
+
 const char *schema_show(struct span s, struct schema_shown *out)
 {
-	size_t i, n = s.n < SCHEMA_SHOWN_BYTES ? s.n : SCHEMA_SHOWN_BYTES;
+	size_t at = 0, n = 0, len;
 
-	for (i = 0; i < n; i++)
-		out->text[i] = (char)(s.p[i] >= 0x20 && s.p[i] < 0x7f ? s.p[i] : '?');
-	strcpy(out->text + n, s.n > SCHEMA_SHOWN_BYTES ? "..." : "");
+	while (at < s.n) {
+		len = text_utf8_len(span_from(s, at));
+		if (n + (len != 0 ? len : 1) > SCHEMA_SHOWN_BYTES)
+			break;
+		if (is_shown(s.p + at, len)) {
+			memcpy(out->text + n, s.p + at, len);
+			n += len;
+		} else {
+			out->text[n++] = '?';
+		}
+		at += len != 0 ? len : 1;
+	}
+	strcpy(out->text + n, at < s.n ? "..." : "");
 	return out->text;
 }
 

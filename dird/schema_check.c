@@ -126,6 +126,34 @@ static bool has_bit(const uint64_t *bits, unsigned id)
 	return (bits[id / 64] >> id % 64 & 1) != 0;
 }
 
+static bool lists(const struct schema_attr *const *list, const struct schema_attr *at)
+{
+	while (*list != NULL && *list != at)
+		list++;
+	return *list != NULL;
+}
+
+#define CLASSES_NAMED 2
+
+/* 65, with the classes that would allow it. */
+static int refuse_type(const struct schema *s, const struct schema_attr *at, struct arena *a,
+		       struct result *why)
+{
+	const char *names[CLASSES_NAMED] = {"no class", NULL};
+	const struct schema_class *c;
+	unsigned i, n = 0;
+
+	for (i = 0; i < s->nclasses && n < CLASSES_NAMED; i++) {
+		c = &s->classes[i];
+		if (c->kind != SCHEMA_ABSTRACT && (lists(c->must, at) || lists(c->may, at)))
+			names[n++] = c->name;
+	}
+	return result_set(why, a, LR_CLASS_VIOLATION,
+			  "%s: attribute not allowed by any object class of the entry "
+			  "(%s%s%s would allow it)",
+			  at->name, names[0], n > 1 ? " or " : "", n > 1 ? names[1] : "");
+}
+
 static int check_allowed(const struct schema *s, const struct attr_list *attrs,
 			 const struct class_set *set, bool extensible, uint64_t *present,
 			 struct arena *a, struct result *why)
@@ -148,9 +176,7 @@ static int check_allowed(const struct schema *s, const struct attr_list *attrs,
 		for (k = 0; k < set->n && !has_bit(set->list[k]->may_bits, at->id); k++)
 			;
 		if (k == set->n)
-			return result_set(why, a, LR_CLASS_VIOLATION,
-					  "%s: attribute not allowed by any object class",
-					  at->name);
+			return refuse_type(s, at, a, why);
 	}
 	return RC_OK;
 }

@@ -130,7 +130,7 @@ struct schema_shown {
 	char text[SCHEMA_SHOWN_BYTES + 4];
 };
 
-/** Peer text for a diagnostic message: printable, and not long. */
+/** Peer text for a diagnostic message: UTF-8 without control characters, and not long. */
 const char *schema_show(struct span s, struct schema_shown *out);
 
 /** As schema_show(); values of protected types (passwords) appear in no message. */

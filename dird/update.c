@@ -15,20 +15,36 @@ struct apply_context update_apply_context(const struct update *u)
 
 /* --- finding the target --- */
 
-int update_no_such_object(struct update *u, uint64_t deepest)
+static int not_held_here(struct update *u)
 {
 	struct buf dn;
-	int rc = RC_OK;
+	int rc;
 
 	buf_init(&dn, 4 * DN_MAX_BYTES);
-	if (deepest != 0)
-		rc = store_dn(u->t, deepest, &dn);
+	dn_write(&u->ctx->root, &dn);
+	rc = buf_rc(&dn);
+	if (rc == RC_OK)
+		rc = result_set(u->why, u->a, LR_NO_SUCH_OBJECT, "this server holds %s",
+				buf_cstr(&dn));
+	buf_fini(&dn);
+	return rc;
+}
+
+int update_no_such_object(struct update *u, uint64_t deepest, const char *what)
+{
+	struct buf dn;
+	int rc;
+
+	if (deepest == 0)
+		return not_held_here(u);
+	buf_init(&dn, 4 * DN_MAX_BYTES);
+	rc = store_dn(u->t, deepest, &dn);
 	if (rc == RC_OK) {
 		u->why->matched = arena_span(u->a, buf_span(&dn));
 		rc = u->why->matched.p != NULL ? RC_OK : RC_NOMEM;
 	}
 	buf_fini(&dn);
-	return rc == RC_OK ? result_set(u->why, u->a, LR_NO_SUCH_OBJECT, "no such entry") : rc;
+	return rc == RC_OK ? result_set(u->why, u->a, LR_NO_SUCH_OBJECT, "%s", what) : rc;
 }
 
 int update_find(struct update *u, struct update_old *out)
@@ -38,7 +54,7 @@ int update_find(struct update *u, struct update_old *out)
 	int rc = store_find(u->t, &u->c->dn, &eid, &depth);
 
 	if (rc == RC_NOTFOUND)
-		return update_no_such_object(u, eid);
+		return update_no_such_object(u, eid, "no such entry");
 	return rc == RC_OK ? update_load(u, eid, out) : rc;
 }
 
@@ -131,7 +147,7 @@ static int find_place(struct update *u, struct place *p, uint64_t *existing)
 		return RC_OK;
 	}
 	if (eid == 0 || depth + 1 != u->c->dn.n)
-		return update_no_such_object(u, eid);
+		return update_no_such_object(u, eid, "the entry above it does not exist");
 	p->parent = eid;
 	p->parent_is_root = update_is_root(u, eid);
 	return store_entry(u->t, eid, &p->parent_entry);

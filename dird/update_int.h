@@ -109,7 +109,7 @@ struct apply_context update_apply_context(const struct update *u);
 /** The entry that change.dn names; RC_REFUSED with 32 and matchedDN. */
 int update_find(struct update *u, struct update_old *out) WARN_UNUSED;
 bool update_is_root(struct update *u, uint64_t eid);
-int update_no_such_object(struct update *u, uint64_t deepest);
+int update_no_such_object(struct update *u, uint64_t deepest, const char *what);
 
 /** Nothing may be below an alias (33) or, whoever asks, below a referral entry (71). */
 int update_check_parent(struct update *u, const struct entry *parent) WARN_UNUSED;

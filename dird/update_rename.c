@@ -63,7 +63,7 @@ static int new_parent(struct update *u, const struct update_old *old, struct ent
 		return RC_OK;
 	rc = store_find(u->t, &u->c->new_superior, &eid, &depth);
 	if (rc == RC_NOTFOUND)
-		return update_no_such_object(u, eid);
+		return update_no_such_object(u, eid, "the new superior does not exist");
 	if (rc == RC_OK)
 		rc = store_entry(u->t, eid, &e);
 	if (rc != RC_OK)

@@ -188,7 +188,7 @@ class Session:
         lines = [x for p in (parts if in_order else sorted(parts)) for x in p]
         last = answers[-1].lines[:]
         for wanted in golden:
-            m = re.search(r" text~(\S+)$", wanted)
+            m = re.search(r" text~(.+)$", wanted)
             if m and m[1].lower() in answers[-1].text.decode().lower() and last[0] + m[0] == wanted:
                 last[0] = wanted
         return lines + last
