@@ -308,6 +308,70 @@ class Plain(unittest.TestCase):
         run("dirctl", "check", "--config", SITE.path("dird.conf"))
 
 
+NAMING = ("displayName", "cn", "sn", "givenName", "mail", "mailNickname", "uid", "physicalDeliveryOfficeName",
+          "proxyAddresses")
+
+
+class ShortWords(unittest.TestCase):
+    """L8: words of one and two letters, and of scripts without spaces, anywhere in every naming attribute."""
+    BASE = f"ou=short,{BASE}"
+    TEXTS = ("Wu Qi", "x", "東京都", "京", "김가영", "a東", "Æ")
+
+    @classmethod
+    def setUpClass(cls):
+        c = admin()
+        c.add_s(cls.BASE, [("objectClass", b"organizationalUnit")])
+        for name in NAMING:
+            for i, text in enumerate(cls.TEXTS):
+                if name not in ("mail", "proxyAddresses") or text.isascii():
+                    cls.add(c, f"{name}-{i}", name, text)
+        for i in range(150):
+            cls.add(c, f"many-{i}", "physicalDeliveryOfficeName", f"Room {i}")
+
+    @classmethod
+    def add(cls, c, employee, name, text):
+        values = {"objectClass": [b"inetOrgPerson", b"mailRecipient"], "cn": [b"-"], "sn": [b"-"],
+                  "employeeNumber": [employee.encode()]}
+        if name in ("mail", "proxyAddresses"):
+            text = "smtp:" * (name != "mail") + f"{text.replace(' ', '.')}@{name}.example.com"
+        values[name] = [text.encode()]
+        c.add_s(f"employeeNumber={employee},{cls.BASE}", list(values.items()))
+
+    def found(self, c, text):
+        return {dn.split(",")[0].split("=")[1] for dn, _ in c.search_s(self.BASE, ldap.SCOPE_ONELEVEL, text, ["1.1"])}
+
+    def test_every_naming_attribute(self):
+        c = admin()
+        for name in NAMING:
+            for part, of in (("Q", {0}), ("wu", {0}), ("京", {2, 3}), ("東", {2, 5}), ("東京", {2}), ("가", {4}),
+                             ("가영", {4}), ("æ", {6})):
+                ascii_only = name in ("mail", "proxyAddresses")
+                if ascii_only and not part.isascii():
+                    continue
+                with self.subTest(name=name, part=part):
+                    self.assertEqual(self.found(c, f"({name}=*{part}*)"), {f"{name}-{i}" for i in of})
+
+    def test_one_or_of_all(self):
+        c = admin()
+        text = "(|" + "".join(f"({name}=*qi*)" for name in NAMING) + ")"
+        self.assertEqual(self.found(c, text), {f"{name}-0" for name in NAMING})
+        text = "(|" + "".join(f"({name}=*京*)" for name in NAMING) + ")"
+        self.assertEqual(self.found(c, text), {f"{name}-{i}" for name in NAMING if name not in ("mail", "proxyAddresses")
+                                               for i in (2, 3)})
+
+    def test_it_stops_at_the_limit(self):
+        """With the first hundred, as an address book asks for."""
+        c = admin()
+        number = c.search_ext(self.BASE, ldap.SCOPE_ONELEVEL, "(|(cn=*m*)(physicalDeliveryOfficeName=*m*))", ["1.1"],
+                              sizelimit=100)
+        entries = []
+        with self.assertRaises(ldap.SIZELIMIT_EXCEEDED):
+            while True:
+                kind, some = c.result(number, all=0)
+                entries += some
+        self.assertEqual(len(set(dn for dn, _ in entries)), 100)
+
+
 class SubstringModes(unittest.TestCase):
     """L8: Exchange's three modes (KB Q224105), for ordinary clients."""
 
