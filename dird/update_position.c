@@ -121,7 +121,9 @@ static int drop_unnamed(struct update *u, uint32_t nc, uint64_t eid)
 	if (old.e.head.stamp.epoch >= p->epoch && old.e.head.stamp.usn > p->usn)
 		return RC_OK;
 	rc = update_erase_placed(u, nc, &old);
-	return rc == RC_OK ? update_free_waiting(u, &old.e.head.parent_uuid) : rc;
+	if (rc == RC_OK)
+		rc = update_free_waiting(u, &old.e.head.parent_uuid);
+	return rc == RC_OK ? update_retry_awaiting(u, &old.e.head.uuid) : rc;
 }
 
 static void drop_quarantined(struct update *u, uint32_t nc, const struct store_change *row)

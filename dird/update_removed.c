@@ -44,6 +44,14 @@ static int forget(struct update *u, const struct store_nc *nc)
 	return store_error(u->t);
 }
 
+/* Entries of other contexts may have waited for a name that is free now, or for an entry to go. */
+static int make_room(struct update *u)
+{
+	int rc = update_free_all(u);
+
+	return rc == RC_OK ? update_retry(u) : rc;
+}
+
 /* The n-th value of removedSite; RC_DONE. */
 static int removed_site(struct update *u, unsigned n, struct uuid *out)
 {
@@ -92,8 +100,11 @@ int update_forget_removed(struct update *u)
 		return RC_OK;
 	while ((rc = removed_site(u, n++, &id)) == RC_OK) {
 		rc = store_nc_find(u->t, &id, &nc);
-		if (rc == RC_OK && !nc.is_own && nc.head != root)
+		if (rc == RC_OK && !nc.is_own && nc.head != root) {
 			rc = forget(u, &nc);
+			if (rc == RC_OK)
+				rc = make_room(u);
+		}
 		if (rc != RC_OK && rc != RC_NOTFOUND)
 			return rc;
 	}

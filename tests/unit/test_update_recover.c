@@ -500,6 +500,32 @@ static void a_removed_site_is_forgotten(void **state)
 	assert_true(found);
 }
 
+/* What waited for a name or for an entry of the removed site takes its place. */
+static void a_removed_site_makes_room(void **state)
+{
+	struct base *b = *state;
+	char value[64] = "removedSite: ", uuid[UUID_TEXT_BYTES];
+	struct uuid site = replicated_site(b, 1), heir = {{2, 7}};
+	struct change head = put_of(b, "ou=S2,o=Example", 1), same;
+	bool found;
+
+	same = put_of(b, "cn=Recipients,ou=S2,o=Example", 5);
+	head.uuid = head.stamp.nc = heir;
+	assert_int_equal(apply(b, head), UPDATE_PARKED);
+	same.stamp = (struct stamp){heir, 1, 2};
+	same.parent_uuid = heir;
+	same.rdn = SPAN_LIT("cn=Theirs");
+	assert_int_equal(apply(b, same), UPDATE_QUARANTINED);
+	uuid_write(&site, uuid);
+	strcat(strcat(value, uuid), "\n");
+	assert_int_equal(base_modify(b, "o=Example", "a", value), 0);
+	base_check(b);
+	entry_of(b, "ou=S2,o=Example", &found);
+	assert_true(found);
+	entry_of(b, "cn=Theirs,ou=S2,o=Example", &found);
+	assert_true(found);
+}
+
 #define unit_base_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -515,6 +541,7 @@ int main(void)
 		unit_base_test(a_chain_of_lives),
 		unit_base_test(a_stopped_copy_changes_nothing),
 		unit_base_test(a_removed_site_is_forgotten),
+		unit_base_test(a_removed_site_makes_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -498,6 +498,27 @@ static void quarantine_ends_when_the_place_is_free(void **state)
 	assert_true(is_there(&p->to, "ou=S9,o=Example"));
 }
 
+/* The same where the other entry goes because a present phase does not name it. */
+static void quarantine_ends_with_a_present_phase(void **state)
+{
+	struct pair *p = *state;
+	struct change c, keep = {.kind = CHANGE_KEEP_ONLY};
+	struct uuid nc;
+
+	assert_int_equal(add_container(&p->from, "cn=a," SITE), 0);
+	carry_all(p);
+	c = change_of(p, "cn=a," SITE);
+	nc = c.stamp.nc;
+	c.stamp.nc = c.uuid;
+	c.parent_uuid = change_of(p, "o=Example").uuid;
+	c.rdn = SPAN_LIT("ou=S9");
+	assert_int_equal(apply(p, c, UPDATE_QUARANTINED), 0);
+	keep.position = position_of(p, &nc);
+	assert_int_equal(apply(p, keep, UPDATE_APPLIED), 0);
+	assert_int_equal(quarantined(p, NULL), 0);
+	assert_true(is_there(&p->to, "ou=S9,o=Example"));
+}
+
 /* What waits for that entry to go has a name that grows beyond all limits when it is normalised
  * (U+FDFA: to 18 characters): the entry goes all the same. */
 static void what_waits_does_not_hinder(void **state)
@@ -792,6 +813,7 @@ int main(void)
 		unit_pair_test(removal_ends_quarantine),
 		unit_pair_test(tombstones_are_collected),
 		unit_pair_test(quarantine_ends_when_the_place_is_free),
+		unit_pair_test(quarantine_ends_with_a_present_phase),
 		unit_pair_test(what_waits_does_not_hinder),
 		unit_pair_test(quarantine_is_retried),
 		unit_pair_test(unknown_attributes),
