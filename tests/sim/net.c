@@ -85,6 +85,8 @@ static void run_stage(struct conn *c)
 		return;
 	if (!c->from->is_up) {
 		net_fail(c, "refused");
+	} else if (w.is_plain && !remove_may_talk(c->from, c->to)) {
+		net_fail(c, "bind refused");
 	} else if (c->stage == STAGE_DIALING) {
 		repl_link_heard(&c->link->peer.link, w.now_ms);
 		net_begin_session(c);

@@ -35,6 +35,12 @@ static void detach(struct conn *c, const char *why)
 		repl_recover_failed(&l->peer);
 }
 
+void net_end(struct link *l, const char *why)
+{
+	if (l->conn != NULL)
+		net_lost(l->conn, why);
+}
+
 void net_drop(struct repl_peer *p)
 {
 	unsigned i;
@@ -279,6 +285,7 @@ static void check_touched(struct site *s, const struct repl_batch *b)
 	unsigned i, j;
 
 	history_positions(s);
+	remove_check(s);
 	for (i = 0; i < w.ncontexts; i++) {
 		for (j = 0; j < b->n; j++) {
 			const struct change *x = &b->changes[j];
@@ -344,14 +351,25 @@ static int apply_written(struct conn *c, struct result *why)
 	return rc;
 }
 
-/* Only who lies, or has less than is here, is refused. */
+static const char *base_of(const struct uuid *nc)
+{
+	unsigned i;
+
+	for (i = 0; i < w.ncontexts; i++) {
+		if (uuid_eq(&w.contexts[i].id, nc))
+			return w.contexts[i].base;
+	}
+	return "an unknown context";
+}
+
+/* Only who lies, or has less than is here, also of a later life, is refused. */
 static void refused(struct conn *c, const char *why)
 {
 	w.refusals++;
-	if (plant == PLANT_NONE && !w.has_lies && strstr(why, "more of it is here") == NULL &&
-	    strstr(why, "not known yet") == NULL)
-		sim_fail("site %u refuses what came from %u: %s", c->to->number, c->from->number,
-			 why);
+	if (plant == PLANT_NONE && !w.has_lies && !c->to->is_held &&
+	    strstr(why, "more of it is here") == NULL && strstr(why, "not known yet") == NULL)
+		sim_fail("site %u refuses what came of %s from %u: %s", c->to->number,
+			 base_of(&c->written->nc), c->from->number, why);
 	if (c->link != NULL)
 		repl_link_distrust(&c->link->peer.link);
 	net_fail(c, why);

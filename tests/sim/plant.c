@@ -33,6 +33,8 @@ const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_HEAD_UNCHECKED] = "head-unchecked",
 	[PLANT_FULL_ACKNOWLEDGED] = "full-acknowledged",
 	[PLANT_SYNC_RETRIED] = "sync-retried",
+	[PLANT_SLOT_KEPT] = "slot-kept",
+	[PLANT_REMOVED_TAKEN] = "removed-taken",
 };
 
 /* An older state of an entry takes the place of a newer one. */
@@ -187,6 +189,33 @@ static int apply_unstamped(struct site *s, struct store_txn *t, struct change *c
 	return rc;
 }
 
+/* The position of a removed site stays, as in vectors that never forget. */
+static int apply_keeping_slot(struct site *s, struct store_txn *t, struct change *c,
+			      struct arena *a, enum update_outcome *outcome, struct result *why)
+{
+	const struct uuid *id = &w.contexts[w.leaver->number].id;
+	struct store_nc before, after;
+	bool known = store_nc_find(t, id, &before) == RC_OK;
+	int rc = update_apply(t, &s->ctx, c, a, outcome, why);
+
+	if (rc == RC_OK && known && store_nc_find(t, id, &after) != RC_OK) {
+		before.number = 0;
+		store_nc_put(t, &before);
+	}
+	return rc;
+}
+
+/* What comes of a removed site is taken as that of a site nobody knew. */
+static void take_removed(struct store_txn *t, const struct change *c)
+{
+	struct store_nc nc = {.position.nc = c->kind == CHANGE_PUT ? c->stamp.nc : c->position.nc};
+
+	if ((c->kind == CHANGE_PUT || c->kind == CHANGE_POSITION) &&
+	    uuid_eq(&nc.position.nc, &w.contexts[w.leaver->number].id) &&
+	    store_nc_find(t, &nc.position.nc, &nc) == RC_NOTFOUND)
+		store_nc_put(t, &nc);
+}
+
 int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
 		enum update_outcome *outcome, struct result *why)
 {
@@ -214,6 +243,10 @@ int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct ar
 		return collect_quietly(t, c);
 	if (plant == PLANT_SINCE_NOT_STAMPED && c->kind == CHANGE_ROLLED_BACK)
 		return apply_unstamped(s, t, c, a, outcome, why);
+	if (plant == PLANT_SLOT_KEPT && w.is_removed)
+		return apply_keeping_slot(s, t, c, a, outcome, why);
+	if (plant == PLANT_REMOVED_TAKEN && w.is_removed)
+		take_removed(t, c);
 	if (plant == PLANT_LIVES_MIXED && c->kind == CHANGE_POSITION)
 		mix_lives(t, c);
 	rc = update_apply(t, &s->ctx, c, a, outcome, why);

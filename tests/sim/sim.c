@@ -141,6 +141,7 @@ static void restart(struct site *s)
 	history_check_database(s);
 	for (i = 0; i < w.ncontexts; i++)
 		history_check(s, &w.contexts[i]);
+	remove_check(s);
 	recover_start(s);
 }
 
@@ -265,6 +266,8 @@ static void step(void)
 		write_somewhere();
 	if (chance(25))
 		go_wrong();
+	if (w.leaver != NULL && chance(400))
+		remove_now();
 	if (chance(30))
 		site_collect(&w.sites[draw(w.nsites)]);
 	if (w.backed_up != NULL && chance(100))
@@ -284,6 +287,8 @@ static bool is_equal(void)
 	unsigned i, j;
 
 	for (j = 0; j < w.ncontexts; j++) {
+		if (w.contexts[j].home == NULL)
+			return false;
 		need(store_read_begin(w.contexts[j].home->store, &t) == RC_OK);
 		equal &= store_nc_find(t, &w.contexts[j].id, &nc) == RC_OK && !nc.is_recovering &&
 			 w.contexts[j].home->is_released && w.contexts[j].home->finding == NULL;
@@ -291,11 +296,14 @@ static bool is_equal(void)
 		store_read_end(&t);
 	}
 	for (i = 0; i < w.nsites && equal; i++) {
+		if (remove_is_gone(&w.sites[i]))
+			continue;
 		need(store_read_begin(w.sites[i].store, &t) == RC_OK);
 		for (j = 0; j < w.ncontexts && equal; j++)
-			equal = store_nc_find(t, &w.contexts[j].id, &nc) == RC_OK &&
-				!nc.is_recovering && nc.position.usn == at[j].usn &&
-				position_same_life(&nc.position, &at[j]);
+			equal = remove_is_gone(w.contexts[j].home) ||
+				(store_nc_find(t, &w.contexts[j].id, &nc) == RC_OK &&
+				 !nc.is_recovering && nc.position.usn == at[j].usn &&
+				 position_same_life(&nc.position, &at[j]));
 		store_read_end(&t);
 	}
 	return equal;
@@ -310,9 +318,13 @@ static void settle(void)
 	partition(true);
 	restart_due(true);
 	world_join_all();
-	for (i = 0; i < w.nsites; i++)
-		history_positions(&w.sites[i]);
+	for (i = 0; i < w.nsites; i++) {
+		if (w.sites[i].is_up)
+			history_positions(&w.sites[i]);
+	}
 	while (!is_equal() && w.now_ms < end) {
+		remove_now();
+		world_join_all();
 		for (i = 0; i < 100; i++) {
 			w.now_ms += 20 + (end - w.now_ms < QUIET_MS / 2 ? 200 : 0);
 			net_run();
@@ -325,7 +337,14 @@ static void settle(void)
 	for (j = 0; j < w.ncontexts; j++)
 		history_check_returned(&w.contexts[j]);
 	for (i = 0; i < w.nsites; i++) {
+		if (!w.sites[i].is_member)
+			sim_fail("at quiet, site %u could not join", i);
+		if (remove_is_gone(&w.sites[i]))
+			continue;
+		remove_check(&w.sites[i]);
 		for (j = 0; j < w.ncontexts; j++) {
+			if (remove_is_gone(w.contexts[j].home))
+				continue;
 			history_check(&w.sites[i], &w.contexts[j]);
 			history_check_equal(&w.sites[i], &w.contexts[j]);
 		}

@@ -11,6 +11,7 @@
  *              history_restore.c for homes that were put back
  *   proof.c    signed heads, lies
  *   plant.c    bugs to be found
+ *   remove.c   a site that is removed, and the one that takes its name
  *   world.c    who is there, who is linked to whom
  *   sim.c      steps, the end, runs
  */
@@ -47,6 +48,7 @@ struct seen {
 
 struct site {
 	unsigned number;
+	unsigned name; /* the number in its name */
 	char folder[128];
 	bool is_member; /* it has joined */
 	bool is_up;
@@ -92,6 +94,10 @@ struct context {
 	bool is_adrift; /* its home was put back, and has not recovered: others may know more */
 };
 
+struct edge {
+	unsigned a, b;
+};
+
 struct world {
 	uint64_t seed, now_ms, steps;
 	unsigned nsites, ncontexts, nlinks;
@@ -105,6 +111,12 @@ struct world {
 	bool has_lies;   /* the hub alters what it passes on */
 	bool is_plain;   /* nobody is put back, nobody lies: everything else may happen */
 	bool only_moves; /* writes are moves and names used again, and readers look all the time */
+	struct edge edges[SIM_SITES * SIM_SITES];
+	unsigned nedges;
+	struct site *leaver; /* is removed, or will be; NULL: nobody is */
+	struct site *heir;   /* takes its name */
+	bool is_removed;
+	uint64_t removed_usn; /* of the organisation's context */
 	struct conn *conns;
 	/* totals, for the reader */
 	uint64_t changes, commits, sessions, crashes, partitions, lives, presents, parked, checked,
@@ -146,6 +158,23 @@ void world_close(void);
 void world_join_one(void);
 void world_join_all(void);
 
+/** They are, or will be, linked. */
+void world_add_edge(unsigned a, unsigned b);
+
+/* --- remove.c --- */
+
+/** Somebody may be removed later. */
+void remove_plan(void);
+/** The organisation's administrator removes the site, if that was planned and is possible now. */
+void remove_now(void);
+bool remove_is_gone(const struct site *s);
+/** Does each of them find the other one's key on its site entry? */
+bool remove_may_talk(const struct site *a, const struct site *b);
+/** May the heir join at this site? */
+bool remove_frees_name(const struct site *s);
+/** Is nothing left of the removed site where its removal is known? */
+void remove_check(struct site *s);
+
 /* --- disk.c --- */
 
 /** The database file of a site. */
@@ -181,6 +210,8 @@ void site_found(struct site *s, struct site *partner);
 void site_take_head(struct site *s, const struct site *of);
 /** Add an entry with a name of its own. */
 void site_add_numbered(struct context *c, unsigned number);
+/** A client adds a value; false: refused. */
+bool site_add_value(struct context *c, const char *dn, const char *type, const char *value);
 /** One random client operation at the home of `c`. */
 void site_write(struct context *c);
 /** As after a restore that lost nothing: partners know an earlier life. */
@@ -225,6 +256,8 @@ void net_run(void);
 void net_break_one(void);
 /** The site is gone, with all that it did not write. */
 void net_site_down(struct site *s);
+/** The link's connection ends in good order. */
+void net_end(struct link *l, const char *why);
 /** The link begins anew. */
 void net_drop(struct repl_peer *p);
 void net_cut(unsigned a, unsigned b, bool cut);
@@ -284,6 +317,8 @@ enum plant {
 	PLANT_HEAD_UNCHECKED,
 	PLANT_FULL_ACKNOWLEDGED,
 	PLANT_SYNC_RETRIED,
+	PLANT_SLOT_KEPT,
+	PLANT_REMOVED_TAKEN,
 	PLANT_COUNT
 };
 extern enum plant plant;

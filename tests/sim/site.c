@@ -33,7 +33,7 @@ static const struct clock sim_clock = {.mono_ms = mono_ms, .wall_us = wall_us};
 
 void site_create(struct site *s, unsigned number, const char *folder)
 {
-	s->number = number;
+	s->number = s->name = number;
 	snprintf(s->folder, sizeof(s->folder), "%s/S%u", folder, number);
 	need(mkdir(s->folder, 0700) == 0);
 	arena_init(&s->arena);
@@ -217,22 +217,29 @@ struct new_entry {
 	const char *dn, *class, *aux, *type, *value;
 };
 
-static void add_key(struct context *c, const char *dn)
+bool site_add_value(struct context *c, const char *dn, const char *type, const char *value)
 {
 	struct change change = {.kind = CHANGE_MODIFY, .actor = SPAN_LIT(ACTOR), .nmods = 1};
-	char pin[TLS_PIN_TEXT_BYTES];
-	struct change_mod mod = {.op = CHANGE_OP_REPLACE};
-	struct span value;
+	struct span text = span_of(value);
+	struct change_mod mod = {.op = CHANGE_OP_ADD,
+				 .attr = {.type = span_of(type), .values = &text, .nvalues = 1}};
 	struct arena a;
+	bool done;
 
 	arena_init(&a);
-	proof_pin(c->home, pin);
-	value = span_of(pin);
 	change.dn = dn_of(&a, dn);
-	mod.attr = (struct attr){.type = SPAN_LIT("siteKey"), .values = &value, .nvalues = 1};
 	change.mods = &mod;
-	need(client_change(c, &change, &a));
+	done = client_change(c, &change, &a);
 	arena_fini(&a);
+	return done;
+}
+
+static void add_key(struct context *c, const char *dn)
+{
+	char pin[TLS_PIN_TEXT_BYTES];
+
+	proof_pin(c->home, pin);
+	need(site_add_value(c, dn, "siteKey", pin));
 }
 
 static bool add(struct context *c, const struct new_entry *e)
@@ -504,11 +511,11 @@ void site_found(struct site *s, struct site *partner)
 	fill_random(c->id.b, UUID_BYTES);
 	begin_life(c);
 	uuid_write(&c->id, uuid);
-	snprintf(dn, sizeof(dn), "ou=S%u," SIM_ROOT, s->number);
+	snprintf(dn, sizeof(dn), "ou=S%u," SIM_ROOT, s->name);
 	need(add(c, &(struct new_entry){dn, "organizationalUnit", "mailSite", "entryUUID", uuid}));
-	if (proof_is_on())
+	if (proof_is_on() || w.is_plain)
 		add_key(c, dn);
-	snprintf(c->base, sizeof(c->base), "cn=Recipients,ou=S%u," SIM_ROOT, s->number);
+	snprintf(c->base, sizeof(c->base), "cn=Recipients,ou=S%u," SIM_ROOT, s->name);
 	need(add(c, &(struct new_entry){c->base, "container", NULL, "description", "a"}));
 	snprintf(dn, sizeof(dn), "cn=Fixed,%s", c->base);
 	need(add(c, &fixed));

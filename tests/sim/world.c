@@ -1,14 +1,10 @@
 /* Who is there, and who is linked to whom. */
 #include "tests/sim/sim.h"
 
-static struct edge {
-	unsigned a, b;
-} edges[SIM_SITES * SIM_SITES];
-static unsigned nedges;
-
-static void both_ways(unsigned a, unsigned b)
+void world_add_edge(unsigned a, unsigned b)
 {
-	edges[nedges++] = (struct edge){a, b};
+	need(w.nedges < sizeof(w.edges) / sizeof(w.edges[0]));
+	w.edges[w.nedges++] = (struct edge){a, b};
 }
 
 static const char *const topologies[] = {"hub", "chain", "ring", "mesh", "random"};
@@ -28,21 +24,20 @@ static const char *make_topology(const char *wanted)
 
 	if (what == 3 && n > 6 && wanted == NULL)
 		what = 4;
-	nedges = 0;
 	for (i = 1; i < n; i++) {
 		if (what == 0)
-			both_ways(0, i);
+			world_add_edge(0, i);
 		else if (what == 1 || what == 2)
-			both_ways(i - 1, i);
+			world_add_edge(i - 1, i);
 		else if (what == 4)
-			both_ways(draw(i), i);
+			world_add_edge(draw(i), i);
 		for (j = 0; what == 3 && j < i; j++)
-			both_ways(j, i);
+			world_add_edge(j, i);
 	}
 	if (what == 2 && n > 2)
-		both_ways(n - 1, 0);
+		world_add_edge(n - 1, 0);
 	if (what == 4 && n > 3)
-		both_ways(1, n - 1);
+		world_add_edge(1, n - 1);
 	return topologies[what];
 }
 
@@ -60,9 +55,12 @@ static struct site *partner_of(const struct site *s)
 {
 	unsigned i;
 
-	for (i = 0; i < nedges; i++) {
-		if (edges[i].b == s->number && w.sites[edges[i].a].is_member)
-			return &w.sites[edges[i].a];
+	for (i = 0; i < w.nedges; i++) {
+		struct site *a = &w.sites[w.edges[i].a];
+
+		if (w.edges[i].b == s->number && a->is_member && !remove_is_gone(a) &&
+		    (s != w.heir || (a->is_up && remove_frees_name(a))))
+			return a;
 	}
 	return NULL;
 }
@@ -75,10 +73,11 @@ static void join(struct site *s, struct site *partner)
 	site_found(s, partner);
 	plant_join(s, partner);
 	s->is_member = true;
-	for (i = 0; i < nedges; i++) {
-		struct site *a = &w.sites[edges[i].a], *b = &w.sites[edges[i].b];
+	for (i = 0; i < w.nedges; i++) {
+		struct site *a = &w.sites[w.edges[i].a], *b = &w.sites[w.edges[i].b];
 
-		if ((a != s && b != s) || !a->is_member || !b->is_member)
+		if ((a != s && b != s) || !a->is_member || !b->is_member || remove_is_gone(a) ||
+		    remove_is_gone(b))
 			continue;
 		net_add_link(a, b);
 		net_add_link(b, a);
@@ -92,15 +91,19 @@ static void join(struct site *s, struct site *partner)
 
 void world_join_one(void)
 {
+	bool was_quiet = w.is_quiet;
 	struct site *partner;
 	unsigned i;
 
 	for (i = 0; i < w.nsites; i++) {
 		partner = partner_of(&w.sites[i]);
-		if (w.sites[i].is_member || partner == NULL || !partner->is_up)
+		if (w.sites[i].is_member || partner == NULL || !partner->is_up ||
+		    (w.is_plain && partner->power_is_lost))
 			continue;
 		trace("site %u joins at site %u", i, partner->number);
+		w.is_quiet |= w.is_plain; /* else it is refused, and tried again */
 		join(&w.sites[i], partner);
+		w.is_quiet = was_quiet;
 		w.joins++;
 		return;
 	}
@@ -132,14 +135,19 @@ void world_open(uint64_t seed, const struct shape *shape, const char *folder)
 	w.backed_up = shape->has_restores ? &w.sites[draw(w.nsites)] : NULL;
 	w.most_restores = chance(2) ? 1 : 1 + draw(4);
 	topology = make_topology(shape->topology);
+	if (w.is_plain && !shape->is_calm && chance(4))
+		remove_plan();
 	for (i = 0; i < w.ncontexts; i++)
 		history_create(&w.contexts[i]);
 	for (i = 0; i < w.nsites; i++)
 		site_create(&w.sites[i], i, folder);
-	for (i = 0; i + late < w.nsites; i++)
+	if (w.heir != NULL)
+		w.heir->name = w.leaver->name;
+	for (i = 0; i + late < w.nsites - (w.heir != NULL); i++)
 		join(&w.sites[i], i != 0 ? &w.sites[0] : NULL);
-	trace("seed %llu: %u sites, %s, %u of them join later", (unsigned long long)seed, w.nsites,
-	      topology, late);
+	trace("seed %llu: %u sites, %s, %u of them join later%s", (unsigned long long)seed,
+	      w.nsites, topology, late,
+	      w.heir != NULL ? ", one is removed and another one takes its name" : "");
 }
 
 void world_close(void)
