@@ -85,7 +85,18 @@ class Checks(unittest.TestCase):
         self.write("docs/replication.md", "".join(rows))
         begin = "| R1 | a rule | elsewhere |\n\n## Requirements and their tests\n"
         self.write("docs/routing.md", begin + "| M1, P12 | it routes | `unit/test_a.c: mends` |\n")
-        self.assertEqual(run("failures", self.tmp)[0], 0)
+        self.write("tests/proto/a-b.case", "case it answers: so (§1)\n")
+        ldap = "".join(f"| L{n}, S{n} | it answers | `proto/a-b.case: it answers: so` |\n" for n in range(1, 16))
+        self.write("docs/ldap.md", begin + ldap)
+        rc, out = run("failures", self.tmp)
+        self.assertEqual(rc, 0, out)
+        for table, said in ((ldap.replace("L7, ", ""), "nothing of L7"),
+                            (ldap.replace("it answers: so", "answers: so"), "row L1, S1: no answers: so")):
+            self.write("docs/ldap.md", begin + table)
+            rc, out = run("failures", self.tmp)
+            self.assertEqual(rc, 1)
+            self.assertIn(said, out)
+        self.write("docs/ldap.md", begin + ldap)
         for cell, said in (("`unit/test_a.c: mend`", "row 2: no mend"), ("later", "row 2: no test"),
                            ("`unit/test_b.c: mends`", "test_b.c is not there")):
             self.write("docs/replication.md", "".join([rows[0], row.format(2, cell), *rows[2:]]))

@@ -596,6 +596,23 @@ class Passwords(Case):
         self.assertEqual(stored[1], b"{SSHA}abc")
         self.assertTrue(stored[0].startswith(b"{PBKDF2-SHA512}"))
 
+    def test_never_logged(self):
+        """S15: in no line, at the level debug, whatever the answer is."""
+        secrets = [f"s3cr3t-{what}" for what in ("new", "old", "wrong", "added", "given-twice", "compared", "found")]
+        new, old, wrong, added, twice, compared, asked = secrets
+        self.code(0, ber.modify, ANN, [(2, "userPassword", [old])])
+        c, code = self.bound(password=old)
+        self.assertEqual((code, self.bound(password=wrong)[1]), (0, 49))
+        self.assertEqual(self.change(c, old=wrong, new=new).code, 49)
+        self.assertEqual(self.change(c, old=old, new=new).code, 0)
+        self.code(0, ber.modify, ANN, [(0, "userPassword", [added])])
+        a = self.code(20, ber.modify, ANN, [(0, "userPassword", ["{SSHA}" + twice, "{SSHA}" + twice])])
+        self.assertNotIn(twice.encode(), a.text)
+        self.code(5, ber.compare, ANN, "userPassword", compared)
+        self.code(0, ber.search, LAB, 2, ber.equal("userPassword", asked))
+        self.assertIn("op.done", DIRD.log())
+        self.assertEqual([s for s in secrets if s in DIRD.log()], [])
+
     def test_session_ends_with_its_entry(self):
         c, _ = self.bound()
         c.send(ber.search(2, LAB, 0))
