@@ -1,23 +1,10 @@
 #include "dird/schema_def.h"
+#include "dird/schema_lex.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #define LIST_MAX 4096
-
-enum token_kind { TOKEN_END, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_DOLLAR, TOKEN_WORD, TOKEN_QUOTED };
-
-struct lexer {
-	struct schema *s;
-	const char *file;
-	struct buf *errors;
-	struct span rest;
-	unsigned line;
-	enum token_kind kind;
-	struct span text;    /* of a word or a quoted string */
-	unsigned token_line; /* where the token begins */
-	bool nomem;
-};
 
 void schema_error(struct schema *s, struct buf *errors, const char *file, unsigned line,
 		  const char *fmt, ...)
@@ -32,104 +19,6 @@ void schema_error(struct schema *s, struct buf *errors, const char *file, unsign
 	buf_vprintf(errors, fmt, ap);
 	va_end(ap);
 	buf_putc(errors, '\n');
-}
-
-/* Reports at the current token and gives RC_INVALID, so that a parser can end with it. */
-static int fail(struct lexer *x, const char *what)
-{
-	char text[64];
-	size_t i, n = x->text.n < sizeof(text) ? x->text.n : sizeof(text) - 1;
-
-	for (i = 0; i < n; i++)
-		text[i] = (char)(x->text.p[i] >= 0x20 && x->text.p[i] < 0x7f ? x->text.p[i] : '?');
-	text[n] = '\0';
-	if (x->kind == TOKEN_WORD || x->kind == TOKEN_QUOTED)
-		schema_error(x->s, x->errors, x->file, x->token_line, "%s, found \"%s\"", what,
-			     text);
-	else
-		schema_error(x->s, x->errors, x->file, x->token_line, "%s, found %s", what,
-			     x->kind == TOKEN_END     ? "the end of the file"
-			     : x->kind == TOKEN_OPEN  ? "\"(\""
-			     : x->kind == TOKEN_CLOSE ? "\")\""
-						      : "\"$\"");
-	return RC_INVALID;
-}
-
-static bool is_blank(uint8_t c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static void skip_blank(struct lexer *x)
-{
-	bool comment = false;
-
-	while (x->rest.n != 0 && (comment || is_blank(x->rest.p[0]) || x->rest.p[0] == '#')) {
-		if (x->rest.p[0] == '\n') {
-			x->line++;
-			comment = false;
-		} else if (x->rest.p[0] == '#') {
-			comment = true;
-		}
-		x->rest = span_from(x->rest, 1);
-	}
-}
-
-static size_t word_length(struct span s)
-{
-	size_t n = 0;
-
-	while (n < s.n && !is_blank(s.p[n]) && memchr("()$'#", s.p[n], 5) == NULL)
-		n++;
-	return n;
-}
-
-static int lex_quoted(struct lexer *x)
-{
-	struct span rest = span_from(x->rest, 1);
-	size_t i;
-
-	if (!span_cut(&rest, '\'', &x->text)) {
-		x->text = (struct span){NULL, 0};
-		x->kind = TOKEN_QUOTED;
-		return fail(x, "a quoted string has no end");
-	}
-	for (i = 0; i < x->text.n; i++)
-		x->line += x->text.p[i] == '\n';
-	x->rest = rest;
-	x->kind = TOKEN_QUOTED;
-	return RC_OK;
-}
-
-static int lex(struct lexer *x)
-{
-	skip_blank(x);
-	x->token_line = x->line;
-	x->text = span_head(x->rest, 0);
-	if (x->rest.n == 0) {
-		x->kind = TOKEN_END;
-		return RC_OK;
-	}
-	switch (x->rest.p[0]) {
-	case '(':
-		x->kind = TOKEN_OPEN;
-		break;
-	case ')':
-		x->kind = TOKEN_CLOSE;
-		break;
-	case '$':
-		x->kind = TOKEN_DOLLAR;
-		break;
-	case '\'':
-		return lex_quoted(x);
-	default:
-		x->kind = TOKEN_WORD;
-		x->text = span_head(x->rest, word_length(x->rest));
-		x->rest = span_from(x->rest, x->text.n);
-		return RC_OK;
-	}
-	x->rest = span_from(x->rest, 1);
-	return RC_OK;
 }
 
 bool schema_is_descr(struct span s)
@@ -168,7 +57,7 @@ bool schema_is_numericoid(struct span s)
 	return n >= 2;
 }
 
-static const char *keep(struct lexer *x, struct span s)
+static const char *keep(struct schema_lexer *x, struct span s)
 {
 	const char *text = arena_str(&x->s->mem, s);
 
@@ -178,7 +67,7 @@ static const char *keep(struct lexer *x, struct span s)
 }
 
 /* A numeric OID, or NAME[:suffix] of an objectidentifier line. */
-static int read_oid(struct lexer *x, struct span word, const char **out)
+static int read_oid(struct schema_lexer *x, struct span word, const char **out)
 {
 	const struct schema_macro *m = x->s->macros;
 	struct span suffix = word, name;
@@ -192,17 +81,18 @@ static int read_oid(struct lexer *x, struct span word, const char **out)
 	while (m != NULL && !span_eq_nocase(span_of(m->name), name))
 		m = m->next;
 	if (m == NULL)
-		return fail(x, "no numeric object identifier and no objectidentifier line above");
+		return schema_lex_fail(
+			x, "no numeric object identifier and no objectidentifier line above");
 	*out = has_suffix ? arena_printf(&x->s->mem, "%s.%.*s", m->oid, SPAN_ARG(suffix)) : m->oid;
 	if (*out == NULL) {
 		x->nomem = true;
 		return RC_NOMEM;
 	}
-	return schema_is_numericoid(span_of(*out)) ? RC_OK : fail(x, "malformed suffix");
+	return schema_is_numericoid(span_of(*out)) ? RC_OK : schema_lex_fail(x, "malformed suffix");
 }
 
 /* qdstring contents: \27 and \5c are the only escapes (RFC 4512 §4.1). */
-static int unescape(struct lexer *x, struct span s, const char **out)
+static int unescape(struct schema_lexer *x, struct span s, const char **out)
 {
 	char *text = arena_alloc(&x->s->mem, s.n + 1);
 	size_t i, n = 0;
@@ -221,7 +111,8 @@ static int unescape(struct lexer *x, struct span s, const char **out)
 			text[n++] = '\\';
 			i += 2;
 		} else {
-			return fail(x, "only \\27 and \\5C are escapes in a quoted string");
+			return schema_lex_fail(x,
+					       "only \\27 and \\5C are escapes in a quoted string");
 		}
 	}
 	text[n] = '\0';
@@ -229,7 +120,7 @@ static int unescape(struct lexer *x, struct span s, const char **out)
 	return RC_OK;
 }
 
-static int list_done(struct lexer *x, const char **items, unsigned n, const char ***out)
+static int list_done(struct schema_lexer *x, const char **items, unsigned n, const char ***out)
 {
 	*out = arena_zalloc(&x->s->mem, n + 1, sizeof(**out));
 	if (*out == NULL) {
@@ -240,15 +131,16 @@ static int list_done(struct lexer *x, const char **items, unsigned n, const char
 	return RC_OK;
 }
 
-static int read_item(struct lexer *x, enum token_kind want, const char **out)
+static int read_item(struct schema_lexer *x, enum schema_token want, const char **out)
 {
 	if (x->kind != want)
-		return fail(x, want == TOKEN_QUOTED ? "expected a quoted string"
-						    : "expected a name or number");
-	if (want == TOKEN_QUOTED)
+		return schema_lex_fail(x, want == SCHEMA_TOKEN_QUOTED
+						  ? "expected a quoted string"
+						  : "expected a name or number");
+	if (want == SCHEMA_TOKEN_QUOTED)
 		return unescape(x, x->text, out);
 	if (!schema_is_descr(x->text) && !schema_is_numericoid(x->text))
-		return fail(x, "malformed name or number");
+		return schema_lex_fail(x, "malformed name or number");
 	*out = keep(x, x->text);
 	return *out != NULL ? RC_OK : RC_NOMEM;
 }
@@ -257,63 +149,64 @@ static int read_item(struct lexer *x, enum token_kind want, const char **out)
  * One item, or several in parentheses: quoted ones follow each other, words have '$' between them.
  * The current token is the keyword; afterwards it is the list's last token.
  */
-static int read_list(struct lexer *x, enum token_kind want, const char ***out)
+static int read_list(struct schema_lexer *x, enum schema_token want, const char ***out)
 {
 	const char *items[LIST_MAX];
 	unsigned n = 0;
-	int rc = lex(x);
+	int rc = schema_lex(x);
 
 	if (rc != RC_OK)
 		return rc;
-	if (x->kind != TOKEN_OPEN) {
+	if (x->kind != SCHEMA_TOKEN_OPEN) {
 		rc = read_item(x, want, &items[0]);
 		return rc == RC_OK ? list_done(x, items, 1, out) : rc;
 	}
 	for (;;) {
-		rc = lex(x);
-		if (rc == RC_OK && x->kind == TOKEN_CLOSE && (n == 0 || want == TOKEN_QUOTED))
+		rc = schema_lex(x);
+		if (rc == RC_OK && x->kind == SCHEMA_TOKEN_CLOSE &&
+		    (n == 0 || want == SCHEMA_TOKEN_QUOTED))
 			break;
 		if (rc == RC_OK && n == LIST_MAX)
-			rc = fail(x, "too many items in one list");
+			rc = schema_lex_fail(x, "too many items in one list");
 		if (rc == RC_OK)
 			rc = read_item(x, want, &items[n]);
 		if (rc != RC_OK)
 			return rc;
 		n++;
-		if (want == TOKEN_QUOTED)
+		if (want == SCHEMA_TOKEN_QUOTED)
 			continue;
-		rc = lex(x);
+		rc = schema_lex(x);
 		if (rc != RC_OK)
 			return rc;
-		if (x->kind == TOKEN_CLOSE)
+		if (x->kind == SCHEMA_TOKEN_CLOSE)
 			break;
-		if (x->kind != TOKEN_DOLLAR)
-			return fail(x, "expected \"$\" or \")\"");
+		if (x->kind != SCHEMA_TOKEN_DOLLAR)
+			return schema_lex_fail(x, "expected \"$\" or \")\"");
 	}
-	return n != 0 ? list_done(x, items, n, out) : fail(x, "an empty list");
+	return n != 0 ? list_done(x, items, n, out) : schema_lex_fail(x, "an empty list");
 }
 
-static int read_syntax(struct lexer *x, struct schema_def *def)
+static int read_syntax(struct schema_lexer *x, struct schema_def *def)
 {
 	struct span bound, word;
 	size_t i;
 
-	if (lex(x) != RC_OK)
+	if (schema_lex(x) != RC_OK)
 		return RC_INVALID;
 	/* Quotes around the number are an old habit of published schema files. */
-	if (x->kind != TOKEN_WORD && x->kind != TOKEN_QUOTED)
-		return fail(x, "expected a syntax");
+	if (x->kind != SCHEMA_TOKEN_WORD && x->kind != SCHEMA_TOKEN_QUOTED)
+		return schema_lex_fail(x, "expected a syntax");
 	bound = x->text;
 	if (span_cut(&bound, '{', &word)) {
 		for (i = 0; i < bound.n && bound.p[i] >= '0' && bound.p[i] <= '9' && i < 9; i++)
 			def->upper_bound = def->upper_bound * 10 + (unsigned)(bound.p[i] - '0');
 		if (i == 0 || i + 1 != bound.n || bound.p[i] != '}')
-			return fail(x, "malformed upper bound");
+			return schema_lex_fail(x, "malformed upper bound");
 	}
 	return read_oid(x, word, &def->syntax);
 }
 
-static int read_usage(struct lexer *x, struct schema_def *def)
+static int read_usage(struct schema_lexer *x, struct schema_def *def)
 {
 	static const char *const words[] = {
 		[SCHEMA_USER] = "userApplications",
@@ -323,22 +216,22 @@ static int read_usage(struct lexer *x, struct schema_def *def)
 	};
 	unsigned i;
 
-	if (lex(x) != RC_OK)
+	if (schema_lex(x) != RC_OK)
 		return RC_INVALID;
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (x->kind == TOKEN_WORD && span_eq_nocase(x->text, span_of(words[i]))) {
+		if (x->kind == SCHEMA_TOKEN_WORD && span_eq_nocase(x->text, span_of(words[i]))) {
 			def->usage = (enum schema_usage)i;
 			return RC_OK;
 		}
 	}
-	return fail(x, "unknown usage");
+	return schema_lex_fail(x, "unknown usage");
 }
 
-static int read_extension(struct lexer *x, struct schema_def *def)
+static int read_extension(struct schema_lexer *x, struct schema_def *def)
 {
 	bool ours = span_eq_nocase(x->text, SPAN_LIT("X-WAYPOST"));
 	const char **values = NULL;
-	int rc = read_list(x, TOKEN_QUOTED, &values);
+	int rc = read_list(x, SCHEMA_TOKEN_QUOTED, &values);
 
 	for (; rc == RC_OK && ours && *values != NULL; values++) {
 		if (strcmp(*values, "index") == 0)
@@ -346,27 +239,28 @@ static int read_extension(struct lexer *x, struct schema_def *def)
 		else if (strcmp(*values, "protected") == 0)
 			def->is_protected = true;
 		else
-			rc = fail(x, "X-WAYPOST knows 'index' and 'protected'");
+			rc = schema_lex_fail(x, "X-WAYPOST knows 'index' and 'protected'");
 	}
 	return rc;
 }
 
 /* A list with exactly one item. */
-static int read_one(struct lexer *x, enum token_kind want, const char **out)
+static int read_one(struct schema_lexer *x, enum schema_token want, const char **out)
 {
-	int rc = lex(x);
+	int rc = schema_lex(x);
 
 	return rc == RC_OK ? read_item(x, want, out) : rc;
 }
 
-static int read_names(struct lexer *x, struct schema_def *def)
+static int read_names(struct schema_lexer *x, struct schema_def *def)
 {
 	const char **name;
-	int rc = read_list(x, TOKEN_QUOTED, &def->names);
+	int rc = read_list(x, SCHEMA_TOKEN_QUOTED, &def->names);
 
 	for (name = def->names; rc == RC_OK && *name != NULL; name++) {
 		if (!schema_is_descr(span_of(*name)))
-			rc = fail(x, "a name is letters, digits and hyphens after a letter");
+			rc = schema_lex_fail(
+				x, "a name is letters, digits and hyphens after a letter");
 	}
 	return rc;
 }
@@ -430,23 +324,23 @@ static int set_class_kind(struct schema_def *def, enum schema_class_kind kind)
 	return RC_OK;
 }
 
-static int read_field(struct lexer *x, struct schema_def *def, enum field field)
+static int read_field(struct schema_lexer *x, struct schema_def *def, enum field field)
 {
 	switch (field) {
 	case FIELD_NAME:
 		return read_names(x, def);
 	case FIELD_DESC:
-		return read_one(x, TOKEN_QUOTED, &def->desc);
+		return read_one(x, SCHEMA_TOKEN_QUOTED, &def->desc);
 	case FIELD_OBSOLETE:
 		return set_flag(&def->obsolete);
 	case FIELD_SUP:
-		return read_list(x, TOKEN_WORD, &def->sups);
+		return read_list(x, SCHEMA_TOKEN_WORD, &def->sups);
 	case FIELD_EQUALITY:
-		return read_one(x, TOKEN_WORD, &def->equality);
+		return read_one(x, SCHEMA_TOKEN_WORD, &def->equality);
 	case FIELD_ORDERING:
-		return read_one(x, TOKEN_WORD, &def->ordering);
+		return read_one(x, SCHEMA_TOKEN_WORD, &def->ordering);
 	case FIELD_SUBSTR:
-		return read_one(x, TOKEN_WORD, &def->substr);
+		return read_one(x, SCHEMA_TOKEN_WORD, &def->substr);
 	case FIELD_SYNTAX:
 		return read_syntax(x, def);
 	case FIELD_SINGLE:
@@ -464,16 +358,16 @@ static int read_field(struct lexer *x, struct schema_def *def, enum field field)
 	case FIELD_AUXILIARY:
 		return set_class_kind(def, SCHEMA_AUXILIARY);
 	case FIELD_MUST:
-		return read_list(x, TOKEN_WORD, &def->must);
+		return read_list(x, SCHEMA_TOKEN_WORD, &def->must);
 	case FIELD_MAY:
-		return read_list(x, TOKEN_WORD, &def->may);
+		return read_list(x, SCHEMA_TOKEN_WORD, &def->may);
 	case FIELD_COUNT:
 		break;
 	}
-	return fail(x, "unknown field");
+	return schema_lex_fail(x, "unknown field");
 }
 
-static int read_known_field(struct lexer *x, struct schema_def *def, unsigned *seen)
+static int read_known_field(struct schema_lexer *x, struct schema_def *def, unsigned *seen)
 {
 	unsigned i = 0;
 
@@ -481,33 +375,33 @@ static int read_known_field(struct lexer *x, struct schema_def *def, unsigned *s
 				    fields[i].kinds & 1u << def->kind))
 		i++;
 	if (i == FIELD_COUNT)
-		return fail(x, "unknown field");
+		return schema_lex_fail(x, "unknown field");
 	if (*seen & 1u << i)
-		return fail(x, "a field that stands there twice");
+		return schema_lex_fail(x, "a field that stands there twice");
 	*seen |= 1u << i;
 	return read_field(x, def, (enum field)i);
 }
 
 /* The current token is the keyword in front of the parenthesis. */
-static int read_def(struct lexer *x, struct schema_def *def)
+static int read_def(struct schema_lexer *x, struct schema_def *def)
 {
 	unsigned seen = 0;
-	int rc = lex(x);
+	int rc = schema_lex(x);
 
-	if (rc == RC_OK && x->kind != TOKEN_OPEN)
-		rc = fail(x, "expected \"(\"");
+	if (rc == RC_OK && x->kind != SCHEMA_TOKEN_OPEN)
+		rc = schema_lex_fail(x, "expected \"(\"");
 	if (rc == RC_OK)
-		rc = lex(x);
-	if (rc == RC_OK && x->kind != TOKEN_WORD)
-		rc = fail(x, "expected an object identifier");
+		rc = schema_lex(x);
+	if (rc == RC_OK && x->kind != SCHEMA_TOKEN_WORD)
+		rc = schema_lex_fail(x, "expected an object identifier");
 	if (rc == RC_OK)
 		rc = read_oid(x, x->text, &def->oid);
 	while (rc == RC_OK) {
-		rc = lex(x);
-		if (rc != RC_OK || x->kind == TOKEN_CLOSE)
+		rc = schema_lex(x);
+		if (rc != RC_OK || x->kind == SCHEMA_TOKEN_CLOSE)
 			break;
-		if (x->kind != TOKEN_WORD)
-			rc = fail(x, "expected a field or \")\"");
+		if (x->kind != SCHEMA_TOKEN_WORD)
+			rc = schema_lex_fail(x, "expected a field or \")\"");
 		else if (x->text.n > 2 && span_eq_nocase(span_head(x->text, 2), SPAN_LIT("X-")))
 			rc = read_extension(x, def);
 		else
@@ -516,7 +410,7 @@ static int read_def(struct lexer *x, struct schema_def *def)
 	return rc;
 }
 
-static int read_macro(struct lexer *x)
+static int read_macro(struct schema_lexer *x)
 {
 	struct schema_macro *m = arena_zalloc(&x->s->mem, 1, sizeof(*m));
 	int rc;
@@ -525,12 +419,12 @@ static int read_macro(struct lexer *x)
 		x->nomem = true;
 		return RC_NOMEM;
 	}
-	rc = lex(x);
-	if (rc == RC_OK && (x->kind != TOKEN_WORD || !schema_is_descr(x->text)))
-		rc = fail(x, "expected a name");
+	rc = schema_lex(x);
+	if (rc == RC_OK && (x->kind != SCHEMA_TOKEN_WORD || !schema_is_descr(x->text)))
+		rc = schema_lex_fail(x, "expected a name");
 	if (rc == RC_OK) {
 		m->name = keep(x, x->text);
-		rc = m->name != NULL ? lex(x) : RC_NOMEM;
+		rc = m->name != NULL ? schema_lex(x) : RC_NOMEM;
 	}
 	if (rc == RC_OK)
 		rc = read_oid(x, x->text, &m->oid);
@@ -542,7 +436,7 @@ static int read_macro(struct lexer *x)
 }
 
 /* After an error: on to the next line that begins with a letter. */
-static void recover(struct lexer *x)
+static void recover(struct schema_lexer *x)
 {
 	struct span line;
 
@@ -553,7 +447,7 @@ static void recover(struct lexer *x)
 	}
 }
 
-static int read_one_def(struct lexer *x, enum schema_kind kind)
+static int read_one_def(struct schema_lexer *x, enum schema_kind kind)
 {
 	struct schema_def *def = arena_zalloc(&x->s->mem, 1, sizeof(*def));
 	int rc;
@@ -574,9 +468,9 @@ static int read_one_def(struct lexer *x, enum schema_kind kind)
 	return RC_OK;
 }
 
-static int read_statement(struct lexer *x)
+static int read_statement(struct schema_lexer *x)
 {
-	if (x->kind == TOKEN_WORD) {
+	if (x->kind == SCHEMA_TOKEN_WORD) {
 		if (span_eq_nocase(x->text, SPAN_LIT("attributetype")))
 			return read_one_def(x, SCHEMA_ATTRIBUTE_TYPES);
 		if (span_eq_nocase(x->text, SPAN_LIT("objectclass")))
@@ -584,17 +478,17 @@ static int read_statement(struct lexer *x)
 		if (span_eq_nocase(x->text, SPAN_LIT("objectidentifier")))
 			return read_macro(x);
 	}
-	return fail(x, "expected attributetype, objectclass or objectidentifier");
+	return schema_lex_fail(x, "expected attributetype, objectclass or objectidentifier");
 }
 
 int schema_parse(struct schema *s, const char *file, struct span text, struct buf *errors)
 {
-	struct lexer x = {.s = s, .file = file, .errors = errors, .rest = text, .line = 1};
+	struct schema_lexer x = {.s = s, .file = file, .errors = errors, .rest = text, .line = 1};
 	int rc;
 
 	for (;;) {
-		rc = lex(&x);
-		if (rc == RC_OK && x.kind == TOKEN_END)
+		rc = schema_lex(&x);
+		if (rc == RC_OK && x.kind == SCHEMA_TOKEN_END)
 			break;
 		if (rc == RC_OK)
 			rc = read_statement(&x);
