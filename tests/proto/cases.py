@@ -5,7 +5,7 @@ import socket
 import time
 
 import ber
-from wording import WITHOUT_ANSWER, Answer, Bad, request, unescape
+from wording import WITHOUT_ANSWER, Answer, Bad, request, unescape, words
 
 ABBREVIATIONS = {"$P": "ou=people,o=Example", "$W": "ou=work,o=Example"}
 PATTERNS = {"<any>": ".*", "<uuid>": "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
@@ -68,6 +68,8 @@ def read_line(case, line, where):
     elif line.startswith("> "):
         if not steps or steps[-1].golden:
             steps.append(Step())
+        if case.only != "dird":
+            refuse_order(steps[-1], line[2:].strip(), where)
         steps[-1].requests.append([line[2:].strip()])
     elif line.startswith("< ") and steps:
         steps[-1].golden.append(unescape(line[2:].rstrip()))
@@ -79,6 +81,19 @@ def read_line(case, line, where):
         steps[-1].requests[-1].append(line.strip())
     else:
         raise Bad(f"{where}: {line}")
+
+
+def named(request_line, *kinds):
+    """The entry that a request of these kinds writes, or ""."""
+    return words(request_line)[1].lower() if request_line.split(" ")[0] in kinds else ""
+
+
+def refuse_order(step, line, where):
+    """Requests that go out together may be done at once (RFC 4511 §3.1): none may need what another one adds."""
+    name = named(line, "add", "modify", "delete", "modrdn")
+    for above in filter(None, (named(r[0], "add") for r in step.requests)):
+        if name == above or name.endswith("," + above):
+            raise Bad(f"{where}: {line}: it does not wait for the answer to: add {above}")
 
 
 class Session:
