@@ -305,6 +305,8 @@ static int modify(struct update *u)
 	if (rc == RC_OK)
 		rc = update_check_context(u, &old, old.e.head.parent, &content.attrs,
 					  LR_CLASS_MODS_PROHIBITED);
+	if (rc == RC_OK)
+		rc = update_check_master(u, &old, &content.attrs);
 	if (rc != RC_OK)
 		return rc;
 	head = old.e.head;

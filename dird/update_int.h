@@ -132,6 +132,10 @@ int update_rename(struct update *u) WARN_UNUSED;
 
 /* --- proxy addresses (update_address.c) --- */
 
+/* masterSite of the root may follow a new name of this site, and go nowhere else. */
+int update_check_master(struct update *u, const struct update_old *old,
+			const struct attr_list *now) WARN_UNUSED;
+
 /** RC_REFUSED with 19 if an address that `now` has and `old` (NULL: none) has not is another
  * entry's. `self` is the entry's number, 0 of a new one. */
 int update_check_addresses(struct update *u, const struct attr_list *old,

@@ -185,6 +185,49 @@ int update_home(struct store_txn *t, struct arena *a, const struct store_nc *nc,
 	return home_site(&u, nc, site_out, &name);
 }
 
+/* The name is that of the site that runs here. */
+static int is_own_site(struct update *u, struct span name, bool *out)
+{
+	struct store_nc nc;
+	struct entry e;
+	uint64_t site;
+	int rc = find_site(u, name, &site);
+
+	*out = false;
+	if (rc == RC_OK)
+		rc = store_entry(u->t, site, &e);
+	if (rc == RC_OK)
+		rc = store_nc_find(u->t, &e.head.uuid, &nc);
+	if (rc == RC_OK)
+		*out = nc.is_own;
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+int update_check_master(struct update *u, const struct update_old *old, const struct attr_list *now)
+{
+	struct span was, name = {NULL, 0};
+	bool is_own = false;
+	unsigned i;
+	int rc = RC_OK;
+
+	if (!uuid_is_zero(&old->e.head.parent_uuid) || !entry_first(&old->e, "masterSite", &was))
+		return RC_OK;
+	for (i = 0; i < now->n; i++) {
+		if (span_eq_nocase(now->attrs[i].type, SPAN_LIT("masterSite")))
+			name = now->attrs[i].values[0];
+	}
+	if (span_eq_nocase(name, was))
+		return RC_OK;
+	if (name.n != 0)
+		rc = is_own_site(u, name, &is_own);
+	if (rc != RC_OK || is_own)
+		return rc;
+	return result_set(u->why, u->a, LR_UNWILLING,
+			  "the organisation's entries can not be handed to another site: partners "
+			  "take them from none but %.*s",
+			  SPAN_ARG(was));
+}
+
 static int refer(struct update *u, const struct store_nc *nc)
 {
 	const char **uris = arena_zalloc(u->a, REFERRALS_MAX + 1, sizeof(*uris));

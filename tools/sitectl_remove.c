@@ -21,7 +21,7 @@ static int refuse_master(const struct removal *r)
 	if (strcasecmp(r->graph.master, r->name) != 0)
 		return RC_OK;
 	cli_error("%s writes the organisation's own entries, and nobody else could", r->name);
-	cli_hint("make another site the masterSite first");
+	cli_hint("the organisation's entries can not be handed to another site");
 	return RC_REFUSED;
 }
 

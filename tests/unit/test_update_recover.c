@@ -526,6 +526,24 @@ static void a_removed_site_makes_room(void **state)
 	assert_true(found);
 }
 
+/* --- the home of the organisation's context --- */
+
+static void the_organisation_stays_at_its_home(void **state)
+{
+	struct base *b = *state;
+	bool found;
+
+	(void)replicated_site(b, 1);
+	assert_int_equal(base_modify(b, BASE_ROOT, "r", "masterSite: S2\n"), LR_UNWILLING);
+	assert_int_equal(base_modify(b, BASE_ROOT, "r", "masterSite: Nowhere\n"), LR_UNWILLING);
+	assert_int_equal(base_modify(b, BASE_ROOT, "r", "masterSite:\n"), LR_UNWILLING);
+	entry_of(b, BASE_ROOT, &found);
+	assert_true(found);
+	assert_int_equal(base_modify(b, BASE_ROOT, "r", "masterSite: s1\n"), 0);
+	assert_int_equal(base_modify(b, BASE_ROOT, "r", "description: x\n"), 0);
+	base_check(b);
+}
+
 #define unit_base_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -542,6 +560,7 @@ int main(void)
 		unit_base_test(a_stopped_copy_changes_nothing),
 		unit_base_test(a_removed_site_is_forgotten),
 		unit_base_test(a_removed_site_makes_room),
+		unit_base_test(the_organisation_stays_at_its_home),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
