@@ -41,6 +41,25 @@ static void controls(struct span in, struct buf *out)
 	}
 }
 
+/* The lives of a context stand together, the present one first, and each has what it says. */
+static void lives(const struct vector *v, struct arena *a)
+{
+	struct vector one, put = {NULL, 0};
+	unsigned i, k;
+
+	for (i = 0; i < v->n; i += one.n) {
+		one = vector_lives(v, &v->at[i].nc);
+		must(one.at == &v->at[i] && one.n != 0 && one.n <= POSITION_PAST_MAX + 1);
+		must(vector_find(v, &v->at[i].nc) == one.at);
+		for (k = 0; k < one.n; k++) {
+			must(k == 0 || one.at[k].epoch <= one.at[k - 1].epoch);
+			must(lives_include(&one, &one.at[k]));
+		}
+		must(vector_put_lives(&put, a, &one) == RC_OK);
+	}
+	must(put.n == v->n);
+}
+
 static void cookies(struct span in, struct buf *out)
 {
 	struct span rid, csns;
@@ -55,6 +74,8 @@ static void cookies(struct span in, struct buf *out)
 		cookie_write(hash, &v, out);
 		must(cookie_read(buf_span(out), &a, &hash2, &again) == RC_OK);
 		must(hash == hash2 && v.n == again.n);
+		must(buf_rc(out) == RC_OK && span_eq(buf_span(out), in));
+		lives(&v, &a);
 	}
 	arena_fini(&a);
 	buf_clear(out);
