@@ -3,6 +3,7 @@
 #include "lib/arena.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 struct call {
@@ -17,10 +18,13 @@ struct loop {
 	uv_tcp_t spare; /* see take_spare() */
 	pthread_t thread;
 	char name[16]; /* what pthread_setname_np() takes */
+	atomic_int listeners;
 
 	pthread_mutex_t mutex; /* guards the mailbox */
 	struct call *first, **last;
 };
+
+static _Thread_local struct loop *current;
 
 static struct call *take_calls(struct loop *l)
 {
@@ -50,6 +54,7 @@ static void *run(void *arg)
 {
 	struct loop *l = arg;
 
+	current = l;
 	pthread_setname_np(pthread_self(), l->name);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	return NULL;
@@ -126,6 +131,17 @@ int loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
 bool loop_is_mine(const struct loop *l)
 {
 	return pthread_equal(pthread_self(), l->thread) != 0;
+}
+
+void loop_listen(int by)
+{
+	if (current != NULL)
+		atomic_fetch_add(&current->listeners, by);
+}
+
+bool loop_listens(const struct loop *l)
+{
+	return atomic_load(&l->listeners) > 0;
 }
 
 static void close_wake(void *arg)

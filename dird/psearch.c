@@ -1,5 +1,6 @@
 #include "dird/psearch.h"
 
+#include "dird/loop.h"
 #include "dird/psearch_int.h"
 
 #define SLICE_ROWS 256
@@ -70,6 +71,8 @@ void psearch_free(struct psearch **pp)
 		p->prev->next = p->next;
 	else if (p->is_linked)
 		first = p->next;
+	if (p->is_linked)
+		loop_listen(-1);
 	if (p->next != NULL)
 		p->next->prev = p->prev;
 	__atomic_sub_fetch(&count, 1, __ATOMIC_RELAXED);
@@ -250,6 +253,7 @@ void psearch_persist(struct op *op)
 		first->prev = p;
 	first = p;
 	p->is_linked = true;
+	loop_listen(1);
 	op->is_endless = true;
 	op->resume = go_on;
 	go_on(op);

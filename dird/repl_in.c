@@ -205,6 +205,7 @@ static void reread(struct repl *r)
 
 	arena_init(&a);
 	r->reread_ms = 0;
+	__atomic_store_n(&r->server->links_follow, true, __ATOMIC_SEQ_CST); /* then read */
 	rc = repl_config_read(r->server, &a, &list, &n);
 	if (rc == RC_OK)
 		rc = take_partners(r, list, n);
@@ -293,6 +294,7 @@ static void on_commit(void *arg)
 
 	if (r->is_stopping || r->reread_ms != 0)
 		return;
+	__atomic_store_n(&r->server->links_follow, false, __ATOMIC_SEQ_CST);
 	r->reread_ms = repl_now_ms(r) + REREAD_QUIET_MS;
 	repl_arm(r);
 }

@@ -194,6 +194,18 @@ static void wake_sync(void *ctx)
 	psearch_wake();
 }
 
+static bool sync_listens(void *ctx)
+{
+	return loop_listens(ctx);
+}
+
+static bool repl_listens(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	return __atomic_load_n(&d->s.links_follow, __ATOMIC_SEQ_CST);
+}
+
 /* Runs on the links' own loop, as their end does: after that there is nothing to wake. */
 static void wake_repl(void *ctx)
 {
@@ -210,11 +222,11 @@ static int start_replication(struct daemon *d)
 	int rc = 0;
 
 	for (i = 0; i < s->nloops && rc == 0; i++)
-		rc = writer_on_commit(s->writer, s->loops[i], wake_sync, s->loops[i]);
+		rc = writer_on_commit(s->writer, s->loops[i], wake_sync, sync_listens, s->loops[i]);
 	if (rc == 0)
 		rc = repl_start(s, s->loops[0], &s->repl);
 	if (rc == 0)
-		rc = writer_on_commit(s->writer, s->loops[0], wake_repl, d);
+		rc = writer_on_commit(s->writer, s->loops[0], wake_repl, repl_listens, d);
 	if (rc == 0)
 		rc = upkeep_start(s, s->loops[0], &s->upkeep);
 	return rc;

@@ -70,6 +70,8 @@ struct server {
 	unsigned nloops;
 	bool was_stopped; /* in good order, before this start */
 	struct repl *repl;
+	bool links_follow; /* commits may concern the links: repl.c clears it while it is to read
+			      them anyway. Atomic */
 	struct upkeep *upkeep;
 	struct twins *twins;
 	struct heads *heads; /* NULL: nothing is signed or compared */

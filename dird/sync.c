@@ -1,6 +1,7 @@
 #include "dird/sync.h"
 
 #include "dird/head.h"
+#include "dird/loop.h"
 #include "dird/server.h"
 #include "dird/sync_session.h"
 #include "dird/twins.h"
@@ -15,13 +16,19 @@ static void link_session(struct sync_session *s)
 	if (sessions != NULL)
 		sessions->prev = s;
 	sessions = s;
+	s->is_linked = true;
+	loop_listen(1);
 }
 
 static void unlink_session(struct sync_session *s)
 {
+	if (!s->is_linked)
+		return;
+	loop_listen(-1);
+	s->is_linked = false;
 	if (s->prev != NULL)
 		s->prev->next = s->next;
-	else if (sessions == s)
+	else
 		sessions = s->next;
 	if (s->next != NULL)
 		s->next->prev = s->prev;

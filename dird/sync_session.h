@@ -75,6 +75,7 @@ struct sync_held {
 struct sync_session {
 	struct op *op;
 	struct sync_session *next, *prev; /* of this thread */
+	bool is_linked;
 	enum sync_mode mode;
 	enum sync_stage stage;
 	bool is_partner;      /* a site, or somebody who asks for exactly what a site asks for */

@@ -15,6 +15,7 @@
 struct watcher {
 	struct loop *loop;
 	void (*fn)(void *ctx);
+	bool (*listens)(void *ctx);
 	void *ctx;
 	atomic_bool is_told; /* a call is under way */
 	struct watcher *next;
@@ -223,7 +224,7 @@ static void tell_watchers(struct writer *w)
 
 	pthread_mutex_lock(&w->mutex);
 	for (n = w->watchers; n != NULL; n = n->next) {
-		if (!atomic_exchange(&n->is_told, true) &&
+		if (n->listens(n->ctx) && !atomic_exchange(&n->is_told, true) &&
 		    loop_post(n->loop, run_watcher, n) != RC_OK)
 			atomic_store(&n->is_told, false); /* the next commit tells */
 	}
@@ -444,7 +445,8 @@ void writer_stop_origin(struct writer *w, const char *text)
 	pthread_mutex_unlock(&w->mutex);
 }
 
-int writer_on_commit(struct writer *w, struct loop *loop, void (*fn)(void *ctx), void *ctx)
+int writer_on_commit(struct writer *w, struct loop *loop, void (*fn)(void *ctx),
+		     bool (*listens)(void *ctx), void *ctx)
 {
 	struct watcher *n = mem_zalloc(1, sizeof(*n));
 
@@ -452,6 +454,7 @@ int writer_on_commit(struct writer *w, struct loop *loop, void (*fn)(void *ctx),
 		return RC_NOMEM;
 	n->loop = loop;
 	n->fn = fn;
+	n->listens = listens;
 	n->ctx = ctx;
 	pthread_mutex_lock(&w->mutex);
 	n->next = w->watchers;

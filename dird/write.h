@@ -79,9 +79,13 @@ void writer_release(struct writer *w, const struct vector *unconfirmed);
 /** Refuse changes of own contexts from now on with this static text (53); NULL: take them again. */
 void writer_stop_origin(struct writer *w, const char *text);
 
-/** fn(ctx) runs on `loop` soon after each commit; several commits may be told by one call. */
+/**
+ * fn(ctx) runs on `loop` soon after each commit; several commits may be told by one call. While
+ * listens(ctx), which the writer's thread asks behind the commit, is false, nothing is told and
+ * nobody woken.
+ */
 int writer_on_commit(struct writer *w, struct loop *loop, void (*fn)(void *ctx),
-		     void *ctx) WARN_UNUSED;
+		     bool (*listens)(void *ctx), void *ctx) WARN_UNUSED;
 
 /** Finish what has queued, then end the thread. The loops of requests and watchers must still run.
  */

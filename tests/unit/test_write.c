@@ -36,7 +36,7 @@ struct bench {
 	struct base base;
 	struct writer *writer;
 	struct loop *loops[2];
-	atomic_int done, ok, told;
+	atomic_int done, ok, told, posted;
 };
 
 static void on_done(struct write_req *req)
@@ -153,6 +153,52 @@ static uint64_t site_usn(struct bench *b, uint64_t *rows)
 	return nc.position.usn;
 }
 
+static bool always(void *ctx)
+{
+	(void)ctx;
+	return true;
+}
+
+static void listen_here(void *arg)
+{
+	struct bench *b = arg;
+
+	loop_listen(1);
+	atomic_fetch_add(&b->posted, 1);
+}
+
+static bool first_listens(void *ctx)
+{
+	struct bench *b = ctx;
+
+	return loop_listens(b->loops[0]);
+}
+
+static void add_one(struct bench *b, unsigned n)
+{
+	struct request *r = new_request(b, 1, 1);
+	int before = atomic_load(&b->done);
+
+	fill_add(r, &r->changes[0], n, 0);
+	writer_submit(b->writer, &r->req);
+	wait_for(&b->done, before + 1);
+}
+
+static void who_listens_is_told(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(writer_on_commit(b->writer, b->loops[0], on_commit, first_listens, b),
+			 RC_OK);
+	add_one(b, 1);
+	add_one(b, 2); /* what the first commit posted was posted by now */
+	assert_int_equal(loop_post(b->loops[0], listen_here, b), RC_OK);
+	wait_for(&b->posted, 1); /* and has run */
+	assert_int_equal(atomic_load(&b->told), 0);
+	add_one(b, 3);
+	wait_for(&b->told, 1);
+}
+
 struct submitter {
 	struct bench *b;
 	unsigned first;
@@ -182,7 +228,7 @@ static void concurrent_submits(void **state)
 	uint64_t rows;
 	unsigned i;
 
-	assert_int_equal(writer_on_commit(b->writer, b->loops[0], on_commit, b), RC_OK);
+	assert_int_equal(writer_on_commit(b->writer, b->loops[0], on_commit, always, b), RC_OK);
 	for (i = 0; i < THREADS; i++) {
 		s[i] = (struct submitter){b, i * 1000};
 		assert_int_equal(pthread_create(&threads[i], NULL, submit_many, &s[i]), 0);
@@ -485,6 +531,7 @@ static void a_hard_error_costs_one_entry(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(who_listens_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(concurrent_submits, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_or_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(parts_stand_or_fall_together, setup, teardown),
