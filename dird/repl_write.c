@@ -31,6 +31,7 @@ static int end_compare(struct write_req *req, struct store_txn *t, struct result
 {
 	struct repl_part *p = req->ctx;
 
+	p->verify.is_held = req->counts[UPDATE_HELD] != 0;
 	return verify_end(t, &p->verify, why);
 }
 
@@ -90,8 +91,7 @@ static void note_written(struct repl_write *w)
 	for (p = w->parts; p != NULL; p = p->next) {
 		note_applied(w, p);
 		if (p->req.counts[UPDATE_HELD] != 0)
-			w->on_failed(w->ctx, "the site that writes a context does not have what "
-					     "is here of it");
+			w->on_failed(w->ctx, VERIFY_HELD_TEXT);
 		else if (p->is_compared)
 			w->on_compared(w->ctx, &p->ready->nc, p->verify.is_proven, NULL);
 	}
@@ -124,6 +124,8 @@ static void note_failed(struct repl_write *w, const struct write_req *req)
 		p->ready->is_last = true;
 		repl_held_defer(w->held, p->ready);
 		p->ready = NULL;
+	} else if (p->is_compared && req->rc == RC_REFUSED && p->verify.is_held) {
+		w->on_failed(w->ctx, VERIFY_HELD_TEXT); /* it is not the partner's fault */
 	} else if (p->is_compared && req->rc == RC_REFUSED) {
 		w->on_compared(w->ctx, &p->ready->nc, false, req->result.text);
 	} else {

@@ -123,6 +123,8 @@ static int refuse_difference(struct store_txn *t, const struct verify *v, bool s
 {
 	if (v->is_homes)
 		return RC_OK;
+	if (v->is_held)
+		return refuse(why, VERIFY_HELD_TEXT);
 	if (!same_place)
 		return refuse(why, "it comes with a head of another position");
 	if (is_beyond(t, &v->head))

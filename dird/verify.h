@@ -12,6 +12,7 @@ struct verify {
 	struct span bytes; /* the head as it came; it is signed by the key in it */
 	struct head head;
 	bool is_homes; /* it comes from the context's home itself: what differs is damage */
+	bool is_held;  /* for verify_end(): the home has lost what is here, the position is held */
 
 	/* out */
 	bool is_proven;       /* the context is now what the head says */
@@ -26,6 +27,9 @@ struct verify {
 /** Is the head's key among those of the context's home, as its site entry has them? RC_NOTFOUND:
  * the home is not known. */
 int verify_is_pinned(struct store_txn *t, const struct head *h, bool *out) WARN_UNUSED;
+
+/** Why, where the position is held. */
+#define VERIFY_HELD_TEXT "the site that writes a context does not have what is here of it"
 
 /** Before the changes that lead to the head. RC_REFUSED with *why. */
 int verify_begin(struct store_txn *t, struct verify *v, struct result *why) WARN_UNUSED;

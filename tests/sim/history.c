@@ -331,13 +331,18 @@ static void check_item(struct site *s, struct context *c, struct store_txn *t,
 			 (unsigned long long)v->usn);
 }
 
-/* Has it something that its home has lost, and has not heard of yet? */
-static bool is_held(const struct context *c, const struct store_nc *nc)
+/* Has it something that its home has lost, and has not heard of yet? Beyond its position, too: of a
+ * session from before the restore that ends later. */
+static bool is_held(const struct context *c, struct store_txn *t, const struct store_nc *nc)
 {
 	struct vector lives = {c->history->lives, c->history->nlives};
+	struct position reach;
+	uint64_t last;
 
-	return c->history->past != NULL && nc->position.epoch != 0 &&
-	       !lives_include(&lives, &nc->position);
+	if (c->history->past == NULL || nc->position.epoch == 0)
+		return false;
+	need(update_reach(t, nc, &lives, &reach, &last) == RC_OK);
+	return !lives_include(&lives, &nc->position) || !lives_include(&lives, &reach);
 }
 
 void history_check(struct site *s, struct context *c)
@@ -352,7 +357,7 @@ void history_check(struct site *s, struct context *c)
 		return;
 	w.checked++;
 	need(store_read_begin(s->store, &t) == RC_OK);
-	if (store_nc_find(t, &c->id, &nc) == RC_OK && !is_held(c, &nc)) {
+	if (store_nc_find(t, &c->id, &nc) == RC_OK && !is_held(c, t, &nc)) {
 		while (store_change_next(t, nc.number, at, UINT64_MAX, &row) == RC_OK) {
 			at = row.usn;
 			if (row.is_tombstone)
@@ -392,7 +397,7 @@ void history_positions(struct site *s)
 			sim_fail("site %u: position of %s went from %u:%llu to %u:%llu", s->number,
 				 w.contexts[i].base, last->epoch, (unsigned long long)last->usn,
 				 nc.position.epoch, (unsigned long long)nc.position.usn);
-		if (is_held(&w.contexts[i], &nc))
+		if (is_held(&w.contexts[i], t, &nc))
 			continue;
 		if (nc.position.epoch > w.contexts[i].history->epoch ||
 		    (nc.position.usn > w.contexts[i].history->usn &&

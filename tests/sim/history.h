@@ -9,6 +9,7 @@ struct version {
 	uint64_t usn;
 	size_t item;
 	bool is_dead;
+	bool is_missed;         /* dead, as far as its home knows: a recovery did not find it */
 	uint64_t content, body; /* body: without name and parent */
 };
 

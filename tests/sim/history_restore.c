@@ -66,6 +66,40 @@ static void note_lost(struct context *c, struct site *from)
 	store_read_end(&t);
 }
 
+/* Did the home delete it later, in any of its lives? */
+static bool was_deleted(const struct history *h, size_t i)
+{
+	const struct version *lost = &h->items[i].lost;
+	size_t k;
+
+	for (; h != NULL; h = h->past) {
+		for (k = 0; k < h->nversions; k++) {
+			const struct version *v = &h->versions[k];
+
+			if (v->item == i && v->is_dead && !v->is_missed && is_newer(v, lost))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A deletion leaves nothing once its tombstone is collected: but the home knew what it deleted, so
+ * who has it is behind. */
+static void pass_over_deleted(struct context *c)
+{
+	struct history *h = c->history;
+	size_t i;
+
+	for (i = 0; i < h->nitems; i++) {
+		struct version *lost = &h->items[i].lost;
+		struct position p = {.epoch = lost->epoch, .usn = lost->usn};
+
+		if (lost->usn != 0 && lives_include(&known[c->home->number].lives, &p) &&
+		    was_deleted(h, i))
+			*lost = (struct version){.usn = 0};
+	}
+}
+
 static void note_all_lost(struct context *c)
 {
 	unsigned i;
@@ -77,6 +111,7 @@ static void note_all_lost(struct context *c)
 			note_lost(c, &w.sites[i]);
 	}
 	note_lost(c, c->home);
+	pass_over_deleted(c);
 }
 
 /* Did the home go on from there, in the life that was lost? */
@@ -189,7 +224,8 @@ static void check_kept(struct context *c, struct store_txn *t, size_t i)
 /* What the home has not is gone, whoever had it. */
 static void note_gone(struct history *h, struct store_txn *t, const struct position *p, size_t i)
 {
-	struct version v = {.item = i, .epoch = p->epoch, .usn = p->usn, .is_dead = true};
+	struct version v = {
+		.item = i, .epoch = p->epoch, .usn = p->usn, .is_dead = true, .is_missed = true};
 	struct stamp stamp;
 	uint64_t eid;
 

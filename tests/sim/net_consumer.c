@@ -401,6 +401,8 @@ static void write_batch(struct conn *c)
 			history_check_view(s);
 		if (s->is_held)
 			net_fail(c, "held");
+	} else if (rc == RC_REFUSED && s->is_held) {
+		net_fail(c, "held");
 	} else if (rc == RC_REFUSED) {
 		refused(c, why.text);
 	} else if (plant != PLANT_FAILED_BATCH_SKIPPED) {

@@ -133,6 +133,7 @@ int proof_end(struct site *s, struct store_txn *t, struct result *why)
 
 	if (s->verify == NULL)
 		return RC_OK;
+	s->verify->is_held = s->is_held;
 	rc = verify_end(t, s->verify, why);
 	return plant == PLANT_HEAD_UNCHECKED && rc == RC_REFUSED ? RC_OK : rc;
 }
