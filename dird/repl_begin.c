@@ -4,6 +4,7 @@
 #include "dird/store_digest.h"
 #include "dird/sync_ctl.h"
 #include "dird/twins.h"
+#include "dird/verify.h"
 
 /* Own contexts, and the vector of all that leave a site. */
 static int read_contexts(struct server *s, struct arena *a, struct uuid **own, unsigned *nown,
@@ -98,12 +99,14 @@ static int refuse_relayed(const struct repl_peer *partner, struct repl_session *
 
 static int note_proof(struct repl_held *h, struct store_txn *t, const struct store_nc *nc)
 {
-	struct span head;
-	int rc = store_head(t, &nc->position.nc, &head);
+	enum verify_proof proof;
+	int rc = verify_proof(t, nc, &proof);
 
-	if (rc == RC_OK)
-		return repl_held_note_proven(h, &nc->position.nc);
-	return rc == RC_NOTFOUND && !nc->is_own ? repl_held_note_unproven(h, &nc->position) : rc;
+	if (rc == RC_OK && proof != VERIFY_NOTHING)
+		rc = repl_held_note_proven(h, &nc->position.nc);
+	if (rc == RC_OK && proof != VERIFY_PRESENT && !nc->is_own)
+		rc = repl_held_note_unproven(h, &nc->position);
+	return rc;
 }
 
 static int note_proofs(struct repl_held *h, struct store_txn *t)
@@ -114,7 +117,7 @@ static int note_proofs(struct repl_held *h, struct store_txn *t)
 
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
 		rc = note_proof(h, t, &nc);
-		if (rc != RC_OK && rc != RC_NOTFOUND)
+		if (rc != RC_OK)
 			return rc;
 	}
 	return rc == RC_DONE ? RC_OK : rc;

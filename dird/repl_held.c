@@ -114,6 +114,8 @@ int repl_held_note_unproven(struct repl_held *h, const struct position *at)
 
 	if (c == NULL)
 		return RC_NOMEM;
+	if (c->has_told || c->batch.n != 0)
+		return RC_OK; /* more of it is on its way, and a head for that */
 	c->told = *at;
 	c->has_told = true;
 	return RC_OK;

@@ -58,7 +58,7 @@ void repl_held_fini(struct repl_held *h);
 /** Of this context a head was proven here, in this session or another. RC_NOMEM: not noted. */
 int repl_held_note_proven(struct repl_held *h, const struct uuid *nc) WARN_UNUSED;
 
-/** Here the context is, and nothing of it was proven: a head for just that will be looked at. */
+/** Here the context is, and that was not proven: a head for just that will be looked at. */
 int repl_held_note_unproven(struct repl_held *h, const struct position *at) WARN_UNUSED;
 
 /**

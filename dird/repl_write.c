@@ -84,6 +84,17 @@ static void note_applied(const struct repl_write *w, const struct repl_part *p)
 			 n[UPDATE_FOREIGN_OWN]);
 }
 
+/* The key of a partner that is new here may come with a later batch: its next head is compared. */
+static void note_compared(struct repl_write *w, const struct repl_part *p)
+{
+	bool is_proven = p->verify.is_proven;
+
+	w->on_compared(w->ctx, &p->ready->nc, is_proven, NULL);
+	if (!is_proven && p->ready->is_homes &&
+	    repl_held_note_unproven(w->held, &p->verify.head.position) != RC_OK)
+		w->on_failed(w->ctx, rc_text(RC_NOMEM));
+}
+
 static void note_written(struct repl_write *w)
 {
 	struct repl_part *p;
@@ -93,7 +104,7 @@ static void note_written(struct repl_write *w)
 		if (p->req.counts[UPDATE_HELD] != 0)
 			w->on_failed(w->ctx, VERIFY_HELD_TEXT);
 		else if (p->is_compared)
-			w->on_compared(w->ctx, &p->ready->nc, p->verify.is_proven, NULL);
+			note_compared(w, p);
 	}
 }
 

@@ -108,6 +108,21 @@ static bool is_same_place(const struct position *a, const struct position *b)
 	return position_same_life(a, b) && a->usn == b->usn;
 }
 
+int verify_proof(struct store_txn *t, const struct store_nc *nc, enum verify_proof *out)
+{
+	struct head head;
+	struct span bytes;
+	int rc = store_head(t, &nc->position.nc, &bytes);
+
+	*out = VERIFY_NOTHING;
+	if (rc == RC_OK)
+		*out = head_read(bytes, &head) == RC_OK &&
+				       is_same_place(&head.position, &nc->position)
+			       ? VERIFY_PRESENT
+			       : VERIFY_EARLIER;
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
 /* Rows behind the head: of a session with another partner that was cut. Then it proves nothing. */
 static bool is_beyond(struct store_txn *t, const struct head *h)
 {
@@ -165,5 +180,6 @@ int verify_end(struct store_txn *t, struct verify *v, struct result *why)
 		rc = check_pin(t, v, why);
 	if (rc == RC_OK)
 		return keep_head(t, v);
+	v->is_proven = false;
 	return v->is_homes && rc == RC_REFUSED ? RC_OK : rc; /* TLS has shown who it is */
 }

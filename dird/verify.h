@@ -31,6 +31,15 @@ int verify_is_pinned(struct store_txn *t, const struct head *h, bool *out) WARN_
 /** Why, where the position is held. */
 #define VERIFY_HELD_TEXT "the site that writes a context does not have what is here of it"
 
+/** What was ever proven of a context here? */
+enum verify_proof {
+	VERIFY_NOTHING,
+	VERIFY_EARLIER, /* some earlier state */
+	VERIFY_PRESENT, /* what is here now */
+};
+int verify_proof(struct store_txn *t, const struct store_nc *nc,
+		 enum verify_proof *out) WARN_UNUSED;
+
 /** Before the changes that lead to the head. RC_REFUSED with *why. */
 int verify_begin(struct store_txn *t, struct verify *v, struct result *why) WARN_UNUSED;
 /** Behind them. RC_REFUSED with *why: abort the transaction. */

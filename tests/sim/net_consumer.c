@@ -343,6 +343,8 @@ static int apply_written(struct conn *c, struct result *why)
 	c->to->verify = NULL;
 	if (rc == RC_OK && r->head.n != 0 && v.is_proven)
 		tell_proven(c->to, &r->nc);
+	else if (rc == RC_OK && r->head.n != 0 && !c->to->is_held && r->is_homes)
+		need(repl_held_note_unproven(&c->held, &v.head.position) == RC_OK);
 	if (rc == RC_REFUSED && v.home_is_unknown && !r->is_last) {
 		r->is_last = true;
 		repl_held_defer(&c->held, r);

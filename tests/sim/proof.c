@@ -71,10 +71,14 @@ void proof_note(const struct site *s, struct repl_held *held)
 
 	need(store_read_begin(s->store, &t) == RC_OK);
 	for (i = 0; i < w.ncontexts; i++) {
-		if (has_proven(s, &w.contexts[i]))
+		enum verify_proof proof;
+
+		if (store_nc_find(t, &w.contexts[i].id, &nc) != RC_OK)
+			continue;
+		need(verify_proof(t, &nc, &proof) == RC_OK);
+		if (proof != VERIFY_NOTHING)
 			need(repl_held_note_proven(held, &w.contexts[i].id) == RC_OK);
-		else if (w.contexts[i].home != s &&
-			 store_nc_find(t, &w.contexts[i].id, &nc) == RC_OK)
+		if (proof != VERIFY_PRESENT && w.contexts[i].home != s)
 			need(repl_held_note_unproven(held, &nc.position) == RC_OK);
 	}
 	store_read_end(&t);
@@ -136,6 +140,14 @@ int proof_end(struct site *s, struct store_txn *t, struct result *why)
 	s->verify->is_held = s->is_held;
 	rc = verify_end(t, s->verify, why);
 	return plant == PLANT_HEAD_UNCHECKED && rc == RC_REFUSED ? RC_OK : rc;
+}
+
+bool proof_is_present(struct store_txn *t, const struct store_nc *nc)
+{
+	enum verify_proof proof;
+
+	need(verify_proof(t, nc, &proof) == RC_OK);
+	return nc->is_own || !proof_is_on() || proof == VERIFY_PRESENT;
 }
 
 void proof_check_equal(struct site *s, struct context *c)

@@ -303,7 +303,8 @@ static bool is_equal(void)
 			equal = remove_is_gone(w.contexts[j].home) ||
 				(store_nc_find(t, &w.contexts[j].id, &nc) == RC_OK &&
 				 !nc.is_recovering && nc.position.usn == at[j].usn &&
-				 position_same_life(&nc.position, &at[j]));
+				 position_same_life(&nc.position, &at[j]) &&
+				 proof_is_present(t, &nc));
 		store_read_end(&t);
 	}
 	return equal;

@@ -281,6 +281,8 @@ int proof_head(struct repl_peer *p, struct repl_held *held, const struct repl_se
 	       struct span bytes);
 int proof_begin(struct site *s, struct store_txn *t, struct result *why);
 int proof_end(struct site *s, struct store_txn *t, struct result *why);
+/** Has it a head for what is there? */
+bool proof_is_present(struct store_txn *t, const struct store_nc *nc);
 /** Has the site the digest of the home, and the head for it? */
 void proof_check_equal(struct site *s, struct context *c);
 /** Alter a message, if it is the turn of this one. */
