@@ -4,7 +4,8 @@
  * A request is decoded as soon as its frame is whole and started at once; answers go out in any
  * order. Requests behind a bind or StartTLS wait until that is done (and run as the new identity).
  * With too many operations outstanding, or too many bytes waiting for the client, reading stops:
- * what a client costs is bounded by CONN_MAX_OPS requests and STREAM_HIGH_BYTES of answers.
+ * what a client costs is bounded by CONN_MAX_OPS requests and STREAM_HIGH_BYTES of answers, or one
+ * entry; what all of a loop cost with long entries by CONN_WAITING_MAX_BYTES.
  *
  * Everything here runs on the loop's thread.
  */
@@ -17,6 +18,11 @@
 #define CONN_MAX_OPS 128
 #define CONN_PDU_ANONYMOUS_BYTES (1024 * 1024)
 #define CONN_PDU_BOUND_BYTES (16 * 1024 * 1024)
+/* Long is what one entry may be; all of a loop's clients may have so much waiting before another
+ * long one is refused. Above half of it, a client has so long to take some of a long one. */
+#define CONN_LONG_BYTES (1024 * 1024)
+#define CONN_WAITING_MAX_BYTES (128 * 1024 * 1024)
+#define CONN_CROWDED_MS 10000
 
 struct conn_set; /* all connections of one loop */
 struct op_paged;
@@ -60,6 +66,8 @@ void conn_set_stop(struct conn_set *set, void (*on_stopped)(void *ctx), void *ct
 /** For this connection's operations: an empty buffer, valid until control returns to the loop. */
 struct buf *conn_scratch(struct conn *c);
 struct loop *conn_loop(const struct conn *c);
+/** May an answer of n bytes wait for this client? Long ones only while there is room for them. */
+bool conn_may_wait(const struct conn *c, size_t n);
 /** The identity from now on; takes over `id`'s memory and leaves it anonymous. */
 void conn_set_identity(struct conn *c, struct identity *id);
 /** Anonymous from now on, as with the arrival of any bind request (RFC 4511 §4.2.1). */

@@ -81,21 +81,41 @@ void conn_make_ready(struct conn *c, struct op *op)
 
 /* --- idle and deaf clients, the end --- */
 
-/* Does the client take nothing of what waits for it? */
-static bool is_deaf(struct conn *c, uint64_t now)
+static size_t waiting_bytes(const struct conn_set *set)
 {
+	const struct conn *c;
+	size_t n = 0;
+
+	for (c = set->conns; c != NULL; c = c->next)
+		n += c->stream != NULL ? stream_queued_bytes(c->stream) : 0;
+	return n;
+}
+
+bool conn_may_wait(const struct conn *c, size_t n)
+{
+	return n <= CONN_LONG_BYTES || waiting_bytes(c->set) + n <= CONN_WAITING_MAX_BYTES;
+}
+
+/* Does the client take nothing of what waits for it? */
+static bool is_deaf(struct conn *c, uint64_t now, bool is_crowded)
+{
+	uint64_t limit = c->server->config.write_timeout_ms;
 	uint64_t sent = stream_sent_bytes(c->stream);
 
 	if (stream_queued_bytes(c->stream) == 0 || sent != c->sent_bytes || c->sent_ms == 0) {
 		c->sent_bytes = sent;
 		c->sent_ms = now;
 	}
-	return now - c->sent_ms >= c->server->config.write_timeout_ms;
+	if (is_crowded && stream_queued_bytes(c->stream) > CONN_LONG_BYTES &&
+	    limit > CONN_CROWDED_MS)
+		limit = CONN_CROWDED_MS;
+	return now - c->sent_ms >= limit;
 }
 
 static void sweep(struct conn_set *set)
 {
 	const struct server_config *cfg = &set->server->config;
+	bool is_crowded = waiting_bytes(set) > CONN_WAITING_MAX_BYTES / 2;
 	uint64_t now = conn_set_now_ms(set);
 	struct conn *c, *next;
 
@@ -103,7 +123,7 @@ static void sweep(struct conn_set *set)
 		next = c->next;
 		if (c->stream == NULL)
 			continue;
-		if (is_deaf(c, now))
+		if (is_deaf(c, now, is_crowded))
 			stream_abort(c->stream, RC_TIMEOUT, "the client does not read its answers");
 		else if (c->is_closing)
 			continue;

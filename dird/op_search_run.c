@@ -96,7 +96,11 @@ void search_fail(struct op *op, int rc)
 	op->state = NULL;
 	op->cancel = NULL;
 	search_free(&s);
-	op_finish_error(op, rc, "search");
+	if (rc == RC_BUSY)
+		op_finish_result(op, LR_BUSY,
+				 "too many long answers wait for their readers; try again later");
+	else
+		op_finish_error(op, rc, "search");
 }
 
 void search_cancel(struct op *op)
@@ -115,6 +119,8 @@ int search_flush(struct op *op, struct buf *out)
 {
 	int rc = buf_rc(out);
 
+	if (rc == 0 && !conn_may_wait(op->conn, out->n))
+		rc = RC_BUSY;
 	if (rc == 0 && out->n != 0)
 		rc = op_send(op, buf_span(out));
 	buf_clear(out);

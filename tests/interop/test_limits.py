@@ -62,6 +62,11 @@ class Case(unittest.TestCase):
         return self.code(ber.search, BASE, 0, what, ["1.1"], 0, *controls)
 
 
+def resident_kib(site):
+    with open(f"/proc/{site.process.pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
 def nested(depth):
     """A filter of so many elements, one in the other."""
     what = ber.PRESENT
@@ -344,6 +349,32 @@ class Slow(unittest.TestCase):
             wait_for("the client to be cut off",
                      lambda: "the client does not read its answers" in site.log())
             self.assertNotIn(4, [a.id for a in c.answers() if a.code is not None])
+
+    def test_many_that_do_not_read_a_long_entry(self):
+        """All of them together are bounded (L14): others are told to come later, until the deaf ones are cut."""
+        site = DirdSite("write-timeout 1h")
+        self.addCleanup(site.close)
+        site.start()
+        create(site)
+        with admin(site) as c:
+            c.send(ber.add(2, "cn=long,o=Example", {
+                "objectClass": ["inetOrgPerson"], "cn": ["long"], "sn": ["x"], "jpegPhoto": [b"x" * (4 << 20)]}))
+            self.assertEqual(c.result(2).code, 0)
+
+            def read(dn):
+                c.send(ber.search(3, dn, 0))
+                return c.result(3)
+
+            before, deaf = resident_kib(site), []
+            for _ in range(100):
+                deaf.append(admin(site))
+                self.addCleanup(deaf[-1].__exit__)
+                deaf[-1].send(ber.search(2, "cn=long,o=Example", 0))
+            refused = wait_for("a refusal", lambda: (a := read("cn=long,o=Example")).code and a)
+            self.assertEqual(refused.code, 51, refused.text)
+            self.assertEqual(read(BASE).code, 0)
+            self.assertLess(resident_kib(site) - before, 330 * 1024)  # two loops of 128 MiB each, and some
+            wait_for("room again", lambda: read("cn=long,o=Example").code == 0)
 
     def test_a_client_that_reads_slowly_is_served(self):
         """The limit is about taking nothing, not about taking little."""
