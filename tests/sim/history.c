@@ -285,6 +285,36 @@ static void check_dead(struct site *s, struct context *c, const struct store_cha
 		seen_at(s, c - w.contexts, item)->is_gone = true;
 }
 
+/* It waits as it came. */
+static void check_quarantined(struct site *s, struct context *c, const struct store_change *row)
+{
+	struct store_quarantined q;
+	struct version v = {.epoch = row->epoch, .usn = row->usn};
+
+	need(store_quarantined_read(row->quarantined, &q) == RC_OK);
+	v.epoch = q.e.head.stamp.epoch;
+	v.item = history_item(c->history, &row->uuid);
+	v.is_dead = q.is_removal;
+	v.content = q.is_removal ? 0 : history_content(&q.e);
+	if (!had(c->history, &v))
+		sim_fail("site %u: %s of %s in quarantine is not what its home had at %u:%llu",
+			 s->number, history_uuid_text(&row->uuid), c->base, v.epoch,
+			 (unsigned long long)v.usn);
+}
+
+/* Does the state that counts wait in quarantine? What was there before stays. */
+static bool is_waiting(struct store_txn *t, const struct context *c, const struct item *item)
+{
+	const struct version *v = &c->history->versions[item->latest];
+	struct store_quarantined q;
+	struct store_nc nc;
+
+	return w.is_plain && store_nc_find(t, &c->id, &nc) == RC_OK &&
+	       store_quarantined(t, nc.number, &item->uuid, &q) == RC_OK &&
+	       q.e.head.stamp.epoch == v->epoch && q.e.head.stamp.usn == v->usn &&
+	       q.is_removal == v->is_dead;
+}
+
 /* Nothing up to the position is missing, nothing removed is left. */
 static void check_item(struct site *s, struct context *c, struct store_txn *t,
 		       const struct position *p, size_t i)
@@ -296,6 +326,8 @@ static void check_item(struct site *s, struct context *c, struct store_txn *t,
 	struct entry e;
 	uint64_t eid;
 
+	if (is_waiting(t, c, item))
+		return;
 	if (store_by_uuid(t, &item->uuid, &eid) != RC_OK) {
 		if (seen->was_there && !seen->is_gone)
 			trace("site %u: %s of %s (last %s at %u:%llu) is gone at %u:%llu",
@@ -360,7 +392,9 @@ void history_check(struct site *s, struct context *c)
 	if (store_nc_find(t, &c->id, &nc) == RC_OK && !is_held(c, t, &nc)) {
 		while (store_change_next(t, nc.number, at, UINT64_MAX, &row) == RC_OK) {
 			at = row.usn;
-			if (row.is_tombstone)
+			if (row.is_quarantined)
+				check_quarantined(s, c, &row);
+			else if (row.is_tombstone)
 				check_dead(s, c, &row);
 			else
 				check_live(s, c, t, &row);
@@ -423,6 +457,9 @@ static void check_places(struct site *s, struct context *c, struct store_txn *t,
 	while (store_change_next(t, nc, at, UINT64_MAX, &row) == RC_OK) {
 		at = row.usn;
 		buf_clear(&dn);
+		if (row.is_quarantined)
+			sim_fail("site %u: entry %s of %s is still in quarantine", s->number,
+				 history_uuid_text(&row.uuid), c->base);
 		if (!row.is_tombstone && store_dn(t, row.eid, &dn) != RC_OK)
 			sim_fail("site %u: entry %s of %s is still in limbo", s->number,
 				 history_uuid_text(&row.uuid), c->base);
@@ -498,6 +535,6 @@ void history_check_database(struct site *s)
 	struct store_txn *t;
 
 	need(store_read_begin(s->store, &t) == RC_OK);
-	need(check_database(t, sim_schema, &c) == RC_OK);
+	need(check_database(t, s->ctx.schema, &c) == RC_OK);
 	store_read_end(&t);
 }

@@ -65,7 +65,11 @@ static void flush(struct conn *c)
 	if (c->written == NULL)
 		return;
 	c->is_writing = true;
-	c->write_ms = net_later(chance(8) ? 400 : 10);
+	/* what the link's former session brought may come behind what the next one brings */
+	if (w.is_plain && chance(50))
+		c->write_ms = net_later(5000);
+	else
+		c->write_ms = net_later(chance(8) ? 400 : 10);
 }
 
 void net_fail(struct conn *c, const char *why)
@@ -101,7 +105,7 @@ static void plant_present_cut(struct conn *c)
 	struct change *more;
 	unsigned i;
 
-	if (!c->has_session || s->is_refreshed || s->nnamed == 0)
+	if (!c->from->is_up || !c->has_session || s->is_refreshed || s->nnamed == 0)
 		return;
 	need(store_read_begin(c->from->store, &t) == RC_OK);
 	for (i = 0; i < w.ncontexts; i++) {
@@ -172,6 +176,25 @@ static void read_vector(struct conn *c, struct arena *a, struct vector *v, struc
 	store_read_end(&t);
 }
 
+/* What was still under way of the link's former sessions is read as if it were of this one. */
+static void plant_old_session(struct conn *c)
+{
+	struct conn *old;
+
+	for (old = w.conns; old != NULL && old != c; old = old->next) {
+		if (old->link != NULL || old->from != c->from || old->to != c->to ||
+		    old->first == NULL)
+			continue;
+		old->last->next = c->first;
+		if (c->first == NULL)
+			c->last = old->last;
+		c->first = old->first;
+		c->flight += old->flight;
+		old->first = old->last = NULL;
+		old->flight = 0;
+	}
+}
+
 void net_begin_session(struct conn *c)
 {
 	struct repl_figures *f = &c->link->peer.figures;
@@ -197,6 +220,8 @@ void net_begin_session(struct conn *c)
 	c->stage_ms = net_later(50);
 	repl_link_bound(&c->link->peer.link);
 	repl_note(&c->link->peer, 0, 0, NULL);
+	if (plant == PLANT_OLD_SESSION_READ)
+		plant_old_session(c);
 }
 
 static void on_message(struct conn *c, struct span bytes)

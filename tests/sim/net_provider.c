@@ -38,6 +38,20 @@ void net_put_frame(struct conn *c, struct span bytes)
 	c->flight += f->n;
 }
 
+/* One of the messages that are under way already comes once more, behind the others. */
+static void put_again(struct conn *c)
+{
+	unsigned n = 0, at;
+	struct frame *f;
+
+	for (f = c->first; f != NULL; f = f->next)
+		n++;
+	at = draw(n);
+	for (f = c->first; at-- > 0; f = f->next)
+		;
+	net_put_frame(c, span_make(f->bytes, f->n));
+}
+
 static void swap_last(struct conn *c)
 {
 	struct frame *a, *b = c->last, **at = &c->first;
@@ -63,6 +77,8 @@ int op_send(struct op *op, struct span bytes)
 		need(tlv_frame(bytes, TLV_SEQUENCE, &n) == RC_OK && n <= bytes.n);
 		if (plant != PLANT_MESSAGE_LOST || !chance(300))
 			net_put_frame(c, span_head(bytes, n));
+		if (plant == PLANT_MESSAGE_DOUBLED && chance(10))
+			put_again(c);
 		if (c->last != NULL)
 			proof_lie(c->from, c->to, c->last->bytes, c->last->n);
 		if (plant == PLANT_MESSAGE_SWAPPED && chance(10))

@@ -35,6 +35,10 @@ const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_SYNC_RETRIED] = "sync-retried",
 	[PLANT_SLOT_KEPT] = "slot-kept",
 	[PLANT_REMOVED_TAKEN] = "removed-taken",
+	[PLANT_POISON_DROPPED] = "poison-dropped",
+	[PLANT_UNKNOWN_DROPPED] = "unknown-dropped",
+	[PLANT_MESSAGE_DOUBLED] = "message-doubled",
+	[PLANT_OLD_SESSION_READ] = "old-session-read",
 };
 
 /* An older state of an entry takes the place of a newer one. */
@@ -216,6 +220,19 @@ static void take_removed(struct store_txn *t, const struct change *c)
 		store_nc_put(t, &nc);
 }
 
+/* Attributes that the schema here does not name are left out. */
+static void drop_unknown(const struct site *s, struct change *c)
+{
+	struct attr_list *l = &c->attrs;
+	unsigned i, n = 0;
+
+	for (i = 0; i < l->n; i++) {
+		if (schema_attr(s->ctx.schema, l->attrs[i].type) != NULL)
+			l->attrs[n++] = l->attrs[i];
+	}
+	l->n = n;
+}
+
 int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
 		enum update_outcome *outcome, struct result *why)
 {
@@ -243,6 +260,10 @@ int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct ar
 		return collect_quietly(t, c);
 	if (plant == PLANT_SINCE_NOT_STAMPED && c->kind == CHANGE_ROLLED_BACK)
 		return apply_unstamped(s, t, c, a, outcome, why);
+	if (plant == PLANT_POISON_DROPPED && c->poison != NULL)
+		return RC_OK;
+	if (plant == PLANT_UNKNOWN_DROPPED && c->kind == CHANGE_PUT)
+		drop_unknown(s, c);
 	if (plant == PLANT_SLOT_KEPT && w.is_removed)
 		return apply_keeping_slot(s, t, c, a, outcome, why);
 	if (plant == PLANT_REMOVED_TAKEN && w.is_removed)

@@ -102,95 +102,6 @@ static void close_world(void)
 
 /* --- steps --- */
 
-static void crash(struct site *s)
-{
-	if (!s->is_up)
-		return;
-	s->server.was_stopped = !s->is_restored && !s->power_is_lost && chance(3);
-	trace("site %u %s", s->number, s->server.was_stopped ? "stops" : "crashes");
-	net_site_down(s);
-	site_close(s);
-	plant_lose_sync(s);
-	disk_after_crash(s);
-	s->up_ms = w.now_ms + draw(chance(3) ? 60000 : 3000);
-	w.crashes++;
-}
-
-static void restart(struct site *s)
-{
-	unsigned i;
-
-	if (disk_sync_fails(s)) {
-		trace("site %u can not start", s->number);
-		s->up_ms = w.now_ms + draw(3000);
-		return;
-	}
-	trace("site %u starts%s", s->number, s->is_restored ? " with an older database" : "");
-	site_open(s);
-	if (s->is_restored)
-		history_restored(s);
-	s->is_restored = false;
-	s->wall_offset_us = chance(3) ? ((int64_t)draw(200000) - 100000) * 1000000 : 0;
-	for (i = 0; s->power_is_lost && i < w.ncontexts; i++) {
-		if (w.contexts[i].home ==
-		    s) /* nobody was told of the last change, but it is there */
-			history_note(&w.contexts[i], NULL);
-	}
-	s->power_is_lost = false;
-	history_positions(s);
-	history_check_database(s);
-	for (i = 0; i < w.ncontexts; i++)
-		history_check(s, &w.contexts[i]);
-	remove_check(s);
-	recover_start(s);
-}
-
-static void restart_due(bool all)
-{
-	unsigned i;
-
-	for (i = 0; i < w.nsites; i++) {
-		struct site *s = &w.sites[i];
-
-		if (s->is_member && !s->is_up && (all || s->up_ms <= w.now_ms))
-			restart(s);
-	}
-}
-
-static void crash_without_power(void)
-{
-	unsigned i;
-
-	for (i = 0; i < w.nsites; i++) {
-		if (w.sites[i].power_is_lost)
-			crash(&w.sites[i]);
-	}
-}
-
-/* Up to ten years, either way; the monotonic clock goes on as ever (R18). */
-static void clock_jumps(struct site *s)
-{
-	s->wall_offset_us = ((int64_t)draw(20 * 365) - 10 * 365) * 86400 * 1000000;
-	trace("site %u: the clock jumps", s->number);
-	w.jumps++;
-}
-
-/* Some sites on one side, the others on the other; or everybody together again. */
-static void partition(bool heal)
-{
-	bool side[SIM_SITES];
-	unsigned i, j;
-
-	for (i = 0; i < w.nsites; i++)
-		side[i] = !heal && chance(2);
-	for (i = 0; i < w.nsites; i++) {
-		for (j = 0; j < i; j++)
-			net_cut(i, j, side[i] != side[j]);
-	}
-	trace(heal ? "the network is whole" : "the network is split");
-	w.partitions += !heal;
-}
-
 static void write_somewhere(void)
 {
 	struct context *c = &w.contexts[draw(w.ncontexts)];
@@ -200,80 +111,25 @@ static void write_somewhere(void)
 		site_write(c);
 }
 
-/* Somebody brings an older state back. */
-static void restore(struct site *s)
-{
-	if (s == NULL || !s->is_up || s->backup.n == 0 || w.restores == w.most_restores)
-		return;
-	s->is_restored = true;
-	crash(s);
-	w.restores++;
-}
-
-static void disk_fails(struct site *s, bool hard)
-{
-	uint64_t until = s->is_member ? w.now_ms + draw(w.is_plain ? 5000 : 500) : 0;
-
-	if (hard)
-		s->eio_ms = until;
-	else
-		s->full_ms = until;
-}
-
-static void go_wrong(void)
-{
-	struct site *s = &w.sites[draw(w.nsites)];
-	struct context *c = &w.contexts[draw(w.ncontexts)];
-	unsigned what = draw(w.backed_up != NULL ? 26 : 24);
-
-	if (w.only_moves)
-		what = 0;
-	if (what < 10)
-		net_break_one();
-	else if (what < 13)
-		crash(s);
-	else if (what < 15)
-		partition(false);
-	else if (what < 17)
-		partition(true);
-	else if (what < 19)
-		disk_fails(s, what == 18 && w.is_plain);
-	else if (what < 21)
-		clock_jumps(s);
-	else if (what < 23)
-		world_join_one();
-	else if (what >= 24)
-		restore(w.backed_up);
-	else if (c->home != NULL && c->home->is_up && c->home->is_released &&
-		 !c->home->power_is_lost && !c->is_adrift)
-		site_begin_life(c);
-}
-
-static void back_up(struct site *s)
-{
-	if (!s->is_up || !s->is_member || s->power_is_lost)
-		return;
-	disk_backup(s);
-	trace("site %u is backed up", s->number);
-}
-
 static void step(void)
 {
 	w.steps++;
 	w.now_ms += chance(40) ? draw(4000) : draw(30);
-	restart_due(false);
+	wrong_restart_due(false);
 	if (w.only_moves || chance(3))
 		write_somewhere();
 	if (chance(25))
-		go_wrong();
+		wrong_something();
 	if (w.leaver != NULL && chance(400))
 		remove_now();
+	if (w.is_plain && chance(200))
+		poison_retry(&w.sites[draw(w.nsites)]);
 	if (chance(30))
 		site_collect(&w.sites[draw(w.nsites)]);
 	if (w.backed_up != NULL && chance(100))
-		back_up(w.backed_up);
+		wrong_back_up(w.backed_up);
 	net_run();
-	crash_without_power();
+	wrong_crash_without_power();
 }
 
 /* --- the end: nothing goes wrong any more, and everything flows --- */
@@ -316,13 +172,15 @@ static void settle(void)
 	unsigned i, j;
 
 	w.is_quiet = true;
-	partition(true);
-	restart_due(true);
+	wrong_partition(true);
+	wrong_restart_due(true);
 	world_join_all();
 	for (i = 0; i < w.nsites; i++) {
 		if (w.sites[i].is_up)
 			history_positions(&w.sites[i]);
 	}
+	for (i = 0; i < w.nsites; i++)
+		poison_retry(&w.sites[i]);
 	while (!is_equal() && w.now_ms < end) {
 		remove_now();
 		world_join_all();
@@ -366,11 +224,12 @@ static void tell_totals(void)
 	      (unsigned long long)w.restores, (unsigned long long)w.recoveries,
 	      (unsigned long long)w.full, (unsigned long long)w.eios);
 	trace("%llu tombstones collected, %llu present phases, %llu parked, %llu foreign, %llu "
-	      "checks, %llu s, %llu lies, %llu refusals",
+	      "checks, %llu s, %llu lies, %llu refusals, %llu tries of poison",
 	      (unsigned long long)w.collected, (unsigned long long)w.presents,
 	      (unsigned long long)w.parked, (unsigned long long)w.foreign,
 	      (unsigned long long)w.checked, (unsigned long long)w.now_ms / 1000,
-	      (unsigned long long)w.lies, (unsigned long long)w.refusals);
+	      (unsigned long long)w.lies, (unsigned long long)w.refusals,
+	      (unsigned long long)w.poisoned);
 }
 
 static void run_seed(uint64_t seed, const struct shape *shape)
@@ -549,12 +408,14 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	buf_fini(&errors);
+	poison_open();
 	if (ring)
 		rc = run_ring(first);
 	else if (moves != 0)
 		rc = run_moves(first, moves);
 	else
 		rc = run(first, last, seconds, &shape);
+	poison_close();
 	schema_free(&sim_schema);
 	return rc;
 }

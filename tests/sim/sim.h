@@ -11,8 +11,10 @@
  *              history_restore.c for homes that were put back
  *   proof.c    signed heads, lies
  *   plant.c    bugs to be found
+ *   poison.c   changes that a site can not apply, and schema that it does not know
  *   remove.c   a site that is removed, and the one that takes its name
  *   world.c    who is there, who is linked to whom
+ *   wrong.c    what goes wrong
  *   sim.c      steps, the end, runs
  */
 #pragma once
@@ -121,7 +123,7 @@ struct world {
 	/* totals, for the reader */
 	uint64_t changes, commits, sessions, crashes, partitions, lives, presents, parked, checked,
 		foreign, collected, tears, joins, jumps, restores, recoveries, views, applied,
-		messages, lies, refusals, full, eios;
+		messages, lies, refusals, full, eios, poisoned;
 };
 
 extern struct world w;
@@ -141,6 +143,18 @@ void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 		if (!(cond))                                                                       \
 			sim_fail("%s:%d: %s", __FILE__, __LINE__, #cond);                          \
 	} while (0)
+
+/* --- wrong.c --- */
+
+/** Something goes wrong somewhere. */
+void wrong_something(void);
+/** Sites whose time has come, or all, start again. */
+void wrong_restart_due(bool all);
+/** Those that lost power or could not sync end now. */
+void wrong_crash_without_power(void);
+/** Some sites on one side, the others on the other; or everybody together again. */
+void wrong_partition(bool heal);
+void wrong_back_up(struct site *s);
 
 /* --- world.c --- */
 
@@ -174,6 +188,17 @@ bool remove_may_talk(const struct site *a, const struct site *b);
 bool remove_frees_name(const struct site *s);
 /** Is nothing left of the removed site where its removal is known? */
 void remove_check(struct site *s);
+
+/* --- poison.c --- */
+
+void poison_open(void);
+void poison_close(void);
+/** What a new site knows. */
+struct schema *poison_schema(void);
+/** The site may not be able to apply this one. */
+void poison_change(const struct site *s, struct change *c);
+/** Everything in quarantine is tried again. */
+void poison_retry(struct site *s);
 
 /* --- disk.c --- */
 
@@ -321,6 +346,10 @@ enum plant {
 	PLANT_SYNC_RETRIED,
 	PLANT_SLOT_KEPT,
 	PLANT_REMOVED_TAKEN,
+	PLANT_POISON_DROPPED,
+	PLANT_UNKNOWN_DROPPED,
+	PLANT_MESSAGE_DOUBLED,
+	PLANT_OLD_SESSION_READ,
 	PLANT_COUNT
 };
 extern enum plant plant;

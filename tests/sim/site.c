@@ -33,13 +33,15 @@ static const struct clock sim_clock = {.mono_ms = mono_ms, .wall_us = wall_us};
 
 void site_create(struct site *s, unsigned number, const char *folder)
 {
+	struct schema *schema = poison_schema();
+
 	s->number = s->name = number;
 	snprintf(s->folder, sizeof(s->folder), "%s/S%u", folder, number);
 	need(mkdir(s->folder, 0700) == 0);
 	arena_init(&s->arena);
 	s->ctx = (struct update_context){
-		.schema = sim_schema, .root = dn_of(&s->arena, SIM_ROOT), .random = fill_random};
-	s->server = (struct server){.schema = sim_schema,
+		.schema = schema, .root = dn_of(&s->arena, SIM_ROOT), .random = fill_random};
+	s->server = (struct server){.schema = schema,
 				    .clock = &sim_clock,
 				    .repl = &s->repl,
 				    .config.heartbeat_ms = HEARTBEAT_MS,
@@ -138,6 +140,7 @@ int site_apply(struct site *s, struct change *c, unsigned n, struct arena *a, st
 	s->is_held = false;
 	for (i = 0; i < n && rc == RC_OK && !s->is_held; i++) {
 		outcome = UPDATE_APPLIED;
+		poison_change(s, &c[i]);
 		rc = plant_apply(s, t, &c[i], a, &outcome, why);
 		s->is_held = rc == RC_OK && outcome == UPDATE_HELD;
 		w.parked += outcome == UPDATE_PARKED;
@@ -368,7 +371,11 @@ void site_write(struct context *c)
 	random_dn(c, container, dn, sizeof(dn));
 	random_dn(c, true, to, sizeof(to));
 	if (what < 4) {
-		add(c, &(struct new_entry){dn, "container", NULL, "description", "a"});
+		if (w.is_plain && chance(5))
+			add(c, &(struct new_entry){dn, "container", "bootableDevice", "bootFile",
+						   "a"});
+		else
+			add(c, &(struct new_entry){dn, "container", NULL, "description", "a"});
 	} else if (what < 6) {
 		modify(c, dn);
 	} else if (what < 8) {
