@@ -50,7 +50,7 @@ point "random trees with further edges, of 20" "$SIM" --topology random --sites 
 if [ -n "${WAYPOST_SOAK:-}" ]; then
 	point "10000 worlds with a site put back" "$SIM" --restores --seeds 10000
 else
-	point "180 worlds with a site put back" "$SIM" --restores --seeds 180
+	point "800 worlds with a site put back" "$SIM" --restores --seeds 800
 fi
 point "a hub that lies" "$SIM" --lies --topology hub --sites 5 --seeds 60
 point "each change once, at most two messages an edge" "$SIM" --ring
