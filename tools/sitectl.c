@@ -12,7 +12,7 @@ int main(int argc, char **argv)
 		{"site", sitectl_site, "sites: list, show, set, remove"},
 		{"connector", sitectl_connector,
 		 "mail connectors: list, show, add, set, connect, disconnect, delete"},
-		{"link", sitectl_link, "directory replication links: list, add, delete, sync-now"},
+		{"link", sitectl_link, "directory replication links: list, add, set, delete, sync-now"},
 		{"take-over", sitectl_take_over,
 		 "of two running copies of this site, this one goes on"},
 		{"topology", sitectl_topology,
