@@ -115,6 +115,27 @@ class Checks(unittest.TestCase):
         self.write("docs/replication.md", "".join(rows[:34]))
         self.assertEqual(run("failures", self.tmp)[0], 1)
 
+    def test_manuals(self):
+        def manual(path, *keywords):
+            self.write(path, ".Sh CONFIGURATION\n" + "".join(f".It Cm {k} Ar x\n" for k in keywords) + ".Sh SIGNALS\n.It Cm x\n")
+
+        self.write("dird/server_config.c", '{"site", CONF_STRING, x},\n{"loops", CONF_UINT, y},\n')
+        self.write("routed/settings.c", '{"tls-key", CONF_PATH, x},\n')
+        manual("dird/dird.8", "site Ar name , Cm loops")
+        manual("routed/routed.8", "tls-key")
+        rc, out = run("manuals", self.tmp)
+        self.assertEqual(rc, 0, out)
+        self.assertIn("3 keywords", out)
+        for keywords, said in ((["site"], "dird/dird.8: nothing of loops"),
+                               (["site", "loops", "hoops"], "dird/server_config.c: no keyword hoops")):
+            manual("dird/dird.8", *keywords)
+            rc, out = run("manuals", self.tmp)
+            self.assertEqual(rc, 1)
+            self.assertIn(said, out)
+        self.write("dird/server_config.c", "")
+        manual("dird/dird.8")
+        self.assertEqual(run("manuals", self.tmp)[0], 1)
+
     def test_format(self):
         self.write("lib/a.c", "int a;\n")
         rc, out = run("format", self.tmp)
