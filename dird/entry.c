@@ -202,10 +202,16 @@ void entry_attr_at(const struct entry *e, unsigned i, struct entry_attr *out)
 bool entry_find(const struct entry *e, uint32_t hash, struct span type, unsigned *i,
 		struct entry_attr *out)
 {
+	const uint8_t *row = e->table.p + (size_t)*i * ROW_BYTES;
+	uint8_t stored[4];
+	uint32_t want, has;
 	unsigned at;
 
-	for (at = *i; at < e->nattrs; at++) {
-		if (be_get32(e->table.p + (size_t)at * ROW_BYTES) != hash)
+	be_put32(stored, hash);
+	memcpy(&want, stored, sizeof(want));
+	for (at = *i; at < e->nattrs; at++, row += ROW_BYTES) {
+		memcpy(&has, row, sizeof(has)); /* as it is stored */
+		if (has != want)
 			continue;
 		entry_attr_at(e, at, out);
 		if (span_eq(out->type, type) ||

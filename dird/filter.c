@@ -120,12 +120,43 @@ static bool plain_starts(struct span v, struct span with, bool fold)
 	return true;
 }
 
+static bool is_ascii(struct span v)
+{
+	uint64_t word, all = 0;
+	size_t i;
+
+	for (i = 0; i + sizeof(word) <= v.n; i += sizeof(word)) {
+		memcpy(&word, v.p + i, sizeof(word));
+		all |= word;
+	}
+	for (; i < v.n; i++)
+		all |= v.p[i];
+	return (all & 0x8080808080808080u) == 0;
+}
+
+/* Does the normal form differ from `want` within what comes before the first blank of ASCII text?
+ * Most values do, in their first bytes. */
+static bool differs_early(struct span v, struct span want, bool fold)
+{
+	size_t i, n = v.n < want.n ? v.n : want.n;
+
+	for (i = 0; i < n && v.p[i] > ' ' && v.p[i] < 0x7f; i++) {
+		if ((fold ? span_ascii_lower(v.p[i]) : v.p[i]) != want.p[i])
+			return is_ascii(v);
+	}
+	return false;
+}
+
 /* Equality and begins of text without writing the normal form. UNKNOWN: that is needed. */
 static enum filter_result plain_text(const struct filter *f, bool fold, struct span v)
 {
 	bool starts;
 
-	if ((f->match != FILTER_EQUAL && f->prefix.n == 0) || !is_plain(v))
+	if (f->match != FILTER_EQUAL && f->prefix.n == 0)
+		return FILTER_UNKNOWN;
+	if (differs_early(v, f->match == FILTER_EQUAL ? f->value : f->prefix, fold))
+		return FILTER_FALSE;
+	if (!is_plain(v))
 		return FILTER_UNKNOWN;
 	if (f->match == FILTER_EQUAL)
 		return truth(v.n == f->value.n && plain_starts(v, f->value, fold));
@@ -258,12 +289,13 @@ static bool has_option(struct span options, struct span want)
 /* A description with more options is a subtype (RFC 4512 §2.5.2). */
 static bool has_options(const struct filter *f, struct span description)
 {
-	struct span want = span_from(f->options, 1), option;
-	struct span have = span_from(description, entry_base_type(description).n + 1);
+	struct span want, have, option;
 	bool more;
 
 	if (f->options.n == 0)
 		return true;
+	want = span_from(f->options, 1);
+	have = span_from(description, entry_base_type(description).n + 1);
 	do {
 		more = span_cut(&want, ';', &option);
 		if (!has_option(have, option))
