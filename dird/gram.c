@@ -11,7 +11,9 @@
 #define BITS_BYTES (GRAM_BLOCK_ENTRIES / 8)
 #define BITS_FROM (BITS_BYTES / 2) /* so many numbers take as much room as the bits */
 #define RADIX 4096
-#define GRAMS_AT_ONCE 32
+#define NEAR_STEP 4
+#define CACHE_LINE_BYTES 64
+#define SPREAD_FROM 8 /* a search in a list costs as much as so many bits set */
 
 /* --- grams of values -------------------------------------------------------------------------- */
 
@@ -138,11 +140,9 @@ static int entries_of(const struct block *b, uint32_t i, struct span *out)
 	return RC_OK;
 }
 
-/* The first term that is not below `gram`. */
-static uint32_t lower_bound(const struct block *b, uint32_t gram)
+/* The first term from `from` on that is not below `gram`; that before `to` is, or there is none. */
+static uint32_t lower_bound_in(const struct block *b, uint32_t gram, uint32_t from, uint32_t to)
 {
-	uint32_t from = 0, to = b->n;
-
 	while (from < to) {
 		uint32_t mid = from + (to - from) / 2;
 
@@ -152,6 +152,33 @@ static uint32_t lower_bound(const struct block *b, uint32_t gram)
 			to = mid;
 	}
 	return from;
+}
+
+/* The first term that is not below `gram`. */
+static uint32_t lower_bound(const struct block *b, uint32_t gram)
+{
+	return lower_bound_in(b, gram, 0, b->n);
+}
+
+/* The same, sooner where it is near `guess`. */
+static uint32_t lower_bound_near(const struct block *b, uint32_t gram, uint32_t guess)
+{
+	uint32_t from = 0, to = b->n, step = NEAR_STEP;
+
+	if (guess >= to)
+		return lower_bound(b, gram);
+	if (term(b, guess) < gram) {
+		for (from = guess + 1; step < to - from && term(b, from + step) < gram; step *= 2)
+			from += step + 1;
+		if (step < to - from)
+			to = from + step;
+	} else {
+		for (to = guess; step < to && term(b, to - step) >= gram; step *= 2)
+			to -= step;
+		if (step < to)
+			from = to - step + 1;
+	}
+	return lower_bound_in(b, gram, from, to);
 }
 
 static unsigned number_at(struct span entries, size_t i)
@@ -190,38 +217,21 @@ static void set_add(struct gram_set *s, struct span entries)
 		set_bit(s, number_at(entries, i));
 }
 
-static void set_keep(struct gram_set *s, struct span entries)
+/* *from: no number in front of it is of use any more. */
+static bool has_number(struct span entries, size_t *from, unsigned k)
 {
-	struct gram_set both = {{0}};
-	size_t i;
-
-	if (entries.n == BITS_BYTES) {
-		for (i = 0; i < GRAM_BLOCK_ENTRIES / 64; i++)
-			s->words[i] &= word_at(entries, i);
-		return;
-	}
-	for (i = 0; i < entries.n / 2; i++) {
-		if (has_bit(s, number_at(entries, i)))
-			set_bit(&both, number_at(entries, i));
-	}
-	*s = both;
-}
-
-static bool has_number(struct span entries, unsigned k)
-{
-	size_t from = 0, to = entries.n / 2;
+	size_t to = entries.n / 2, mid;
 
 	if (entries.n == BITS_BYTES)
 		return (entries.p[k / 8] >> (k % 8) & 1) != 0;
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-
+	while (*from < to) {
+		mid = *from + (to - *from) / 2;
 		if (number_at(entries, mid) < k)
-			from = mid + 1;
+			*from = mid + 1;
 		else
 			to = mid;
 	}
-	return from < entries.n / 2 && number_at(entries, from) == k;
+	return *from < entries.n / 2 && number_at(entries, *from) == k;
 }
 
 void gram_and(struct gram_set *s, const struct gram_set *with)
@@ -263,22 +273,6 @@ unsigned gram_next(const struct gram_set *s, unsigned from)
 	return w != 0 ? i * 64 + (unsigned)__builtin_ctzll(w) : GRAM_BLOCK_ENTRIES;
 }
 
-bool gram_list(const struct gram_set *s, struct gram_few *out)
-{
-	uint64_t w;
-	size_t i;
-
-	out->n = 0;
-	for (i = 0; i < GRAM_BLOCK_ENTRIES / 64; i++) {
-		for (w = s->words[i]; w != 0; w &= w - 1) {
-			if (out->n == GRAM_FEW)
-				return false;
-			out->at[out->n++] = (uint16_t)(64 * i + (unsigned)__builtin_ctzll(w));
-		}
-	}
-	return true;
-}
-
 /* --- looking ---------------------------------------------------------------------------------- */
 
 static int add_term(const struct block *b, uint32_t i, struct gram_set *out)
@@ -303,84 +297,164 @@ static int find_short(const struct block *b, struct span part, struct gram_set *
 	return rc;
 }
 
-/* Up to GRAMS_AT_ONCE grams of a part from `from` on, the one with the fewest entries in front.
- * RC_NOTFOUND: one of them is not there, as most blocks lack one of a rare word. */
-static int find_grams(const struct block *b, struct span part, size_t from,
-		      struct span found[static GRAMS_AT_ONCE], size_t *n)
+static int find_long(const struct block *b, struct span part, struct gram_set *out)
 {
+	struct gram_set one;
 	uint32_t gram, at;
-	struct span one;
+	size_t from;
 	int rc = RC_OK;
 
-	for (*n = 0; rc == RC_OK && *n < GRAMS_AT_ONCE && from + GRAM_BYTES <= part.n; from++) {
+	for (from = 0; rc == RC_OK && from + GRAM_BYTES <= part.n; from++) {
 		gram = gram_at(part, from);
 		at = lower_bound(b, gram);
-		if (at == b->n || term(b, at) != gram)
-			return RC_NOTFOUND;
-		rc = entries_of(b, at, &one);
-		found[(*n)++] = one;
-		if (one.n < found[0].n) {
-			found[*n - 1] = found[0];
-			found[0] = one;
-		}
+		memset(&one, 0, sizeof(one));
+		if (at != b->n && term(b, at) == gram)
+			rc = add_term(b, at, &one);
+		if (from == 0)
+			*out = one;
+		else
+			gram_and(out, &one);
 	}
 	return rc;
 }
 
-static void keep_few(struct gram_few *few, struct span entries)
+static bool has_cut(const struct block *b)
 {
-	unsigned i, kept = 0;
-
-	for (i = 0; i < few->n; i++) {
-		if (has_number(entries, few->at[i]))
-			few->at[kept++] = few->at[i];
-	}
-	few->n = kept;
+	return b->n != 0 && term(b, b->n - 1) == GRAM_CUT; /* no gram is above it */
 }
 
-static int find_long(const struct block *b, struct span part, const struct gram_few *among,
-		     struct gram_set *out)
-{
-	struct span found[GRAMS_AT_ONCE];
-	struct gram_few few = {0};
-	size_t from, n, i;
-	int rc = RC_OK;
-
-	if (among != NULL)
-		few = *among;
-	for (from = 0; rc == RC_OK && from + GRAM_BYTES <= part.n; from += n) {
-		rc = find_grams(b, part, from, found, &n);
-		for (i = 0; rc == RC_OK && i < n; i++) {
-			if (among != NULL)
-				keep_few(&few, found[i]);
-			else if (from + i == 0)
-				set_add(out, found[i]);
-			else
-				set_keep(out, found[i]);
-		}
-	}
-	if (rc != RC_OK)
-		memset(out, 0, sizeof(*out));
-	for (i = 0; rc == RC_OK && i < few.n; i++)
-		set_bit(out, few.at[i]);
-	return rc == RC_NOTFOUND ? RC_OK : rc;
-}
-
-int gram_find(struct span block, struct span part, const struct gram_few *among,
-	      struct gram_set *out)
+int gram_find(struct span block, struct span part, struct gram_set *out)
 {
 	struct block b;
-	uint32_t cut;
 	int rc = open_block(block, &b);
 
 	memset(out, 0, sizeof(*out));
 	if (rc != RC_OK || b.n == 0)
 		return rc;
-	rc = part.n < GRAM_BYTES ? find_short(&b, part, out) : find_long(&b, part, among, out);
-	cut = b.n - 1; /* no gram is above it */
-	if (rc == RC_OK && term(&b, cut) == GRAM_CUT)
-		rc = add_term(&b, cut, out);
+	rc = part.n < GRAM_BYTES ? find_short(&b, part, out) : find_long(&b, part, out);
+	if (rc == RC_OK && has_cut(&b))
+		rc = add_term(&b, b.n - 1, out);
 	return rc;
+}
+
+/* --- looking for several ---------------------------------------------------------------------- */
+
+static void prefetch(struct span entries)
+{
+	size_t at;
+
+	for (at = 0; at < entries.n; at += CACHE_LINE_BYTES)
+		__builtin_prefetch(entries.p + at);
+}
+
+/* RC_NOTFOUND: it is not there, as most blocks lack one of a rare word. */
+static int want_gram(struct gram_wanted *w, const struct block *b, uint32_t gram)
+{
+	uint32_t at = lower_bound_near(b, gram, w->near[w->n]);
+	int rc;
+
+	w->near[w->n] = at;
+	if (at == b->n || term(b, at) != gram)
+		return RC_NOTFOUND;
+	rc = entries_of(b, at, &w->entries[w->n]);
+	if (rc == RC_OK)
+		prefetch(w->entries[w->n++]);
+	return rc;
+}
+
+size_t gram_wanted_expect(const struct gram_wanted *w, size_t first, struct span block,
+			  struct span part)
+{
+	size_t end = first + (part.n >= GRAM_BYTES ? part.n - GRAM_BYTES + 1 : 0), i, at;
+
+	__builtin_prefetch(block.p);
+	for (i = first; i < end && i < GRAM_WANTED_MAX; i++) {
+		at = 4 + (size_t)w->near[i] * TERM_BYTES;
+		if (at < block.n)
+			__builtin_prefetch(block.p + at);
+	}
+	return end;
+}
+
+int gram_wanted_add(struct gram_wanted *w, struct span block, struct span part)
+{
+	struct block b;
+	size_t from;
+	int rc = open_block(block, &b);
+
+	if (rc == RC_OK && b.n == 0)
+		return RC_NOTFOUND;
+	if (rc == RC_OK && (part.n < GRAM_BYTES || has_cut(&b)))
+		return RC_UNSUPPORTED;
+	for (from = 0; rc == RC_OK && from + GRAM_BYTES <= part.n && w->n < GRAM_WANTED_MAX; from++)
+		rc = want_gram(w, &b, gram_at(part, from));
+	return rc;
+}
+
+static void sort_fewest_first(struct gram_wanted *w)
+{
+	struct span one;
+	size_t i, k;
+
+	for (i = 1; i < w->n; i++) {
+		one = w->entries[i];
+		for (k = i; k > 0 && w->entries[k - 1].n > one.n; k--)
+			w->entries[k] = w->entries[k - 1];
+		w->entries[k] = one;
+	}
+}
+
+/* Those of `at` that are in `entries`, in front; returns how many. */
+static size_t keep_listed(uint16_t *at, size_t n, struct span entries)
+{
+	struct gram_set s;
+	bool spread = entries.n != BITS_BYTES && n * SPREAD_FROM > entries.n / 2;
+	size_t i, kept = 0, from = 0;
+
+	if (spread) {
+		memset(&s, 0, sizeof(s));
+		set_add(&s, entries);
+	}
+	for (i = 0; i < n; i++) {
+		at[kept] = at[i];
+		kept += spread ? has_bit(&s, at[i]) : has_number(entries, &from, at[i]);
+	}
+	return kept;
+}
+
+static void keep_bits(struct gram_set *s, struct span bits)
+{
+	size_t i;
+
+	for (i = 0; i < GRAM_BLOCK_ENTRIES / 64; i++)
+		s->words[i] &= word_at(bits, i);
+}
+
+int gram_wanted_entries(struct gram_wanted *w, struct gram_set *out)
+{
+	uint16_t at[BITS_FROM];
+	struct span few;
+	size_t i, n;
+
+	sort_fewest_first(w);
+	few = w->entries[0];
+	n = few.n / 2;
+	if (few.n == BITS_BYTES) { /* all are bits */
+		memset(out, 0xff, sizeof(*out));
+		for (i = 0; i < w->n; i++)
+			keep_bits(out, w->entries[i]);
+		return RC_OK;
+	}
+	for (i = 0; i < n; i++)
+		at[i] = (uint16_t)number_at(few, i);
+	for (i = 1; i < w->n && n != 0; i++)
+		n = keep_listed(at, n, w->entries[i]);
+	if (n == 0)
+		return RC_NOTFOUND;
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < n; i++)
+		set_bit(out, at[i]);
+	return RC_OK;
 }
 
 int gram_has(struct span block, const gram_pair *pairs, size_t n, gram_pair *missing)

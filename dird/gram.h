@@ -50,25 +50,38 @@ struct gram_set {
 	uint64_t words[GRAM_BLOCK_ENTRIES / 64];
 };
 
-/** The entries of a set that has few. */
-#define GRAM_FEW 32
-struct gram_few {
-	unsigned n;
-	uint16_t at[GRAM_FEW];
+/** Those that may contain `part`, which is not empty. RC_CORRUPT. */
+int gram_find(struct span block, struct span part, struct gram_set *out) WARN_UNUSED;
+
+/**
+ * The same for parts, each of a type of its own, that have to come together: what is in all entries
+ * is looked for from the gram with the fewest. Zeroed at first; then in the blocks of one number
+ * after those of another, as `near` says where a gram was in the block before.
+ */
+#define GRAM_WANTED_MAX 32
+struct gram_wanted {
+	size_t n;
+	struct span entries[GRAM_WANTED_MAX];
+	uint32_t near[GRAM_WANTED_MAX];
 };
 
-/** Those that may contain `part`, which is not empty. `among`: of these only, though others may be
- * left in; NULL: of all. RC_CORRUPT. */
-int gram_find(struct span block, struct span part, const struct gram_few *among,
-	      struct gram_set *out) WARN_UNUSED;
+/** Have memory bring what will be read of a block; `first`: the number of grams of the parts in
+ * front. Returns the same for the next part. */
+size_t gram_wanted_expect(const struct gram_wanted *w, size_t first, struct span block,
+			  struct span part);
+
+/** RC_OK; RC_NOTFOUND: no entry contains the part; RC_UNSUPPORTED: only gram_find() tells;
+ * RC_CORRUPT. */
+int gram_wanted_add(struct gram_wanted *w, struct span block, struct span part) WARN_UNUSED;
+/** Those that may contain all parts since n was set to 0, of which there are some. RC_NOTFOUND:
+ * there are no such entries, and nothing in *out. */
+int gram_wanted_entries(struct gram_wanted *w, struct gram_set *out) WARN_UNUSED;
 
 /** What is in both, or in any of the two. */
 void gram_and(struct gram_set *s, const struct gram_set *with);
 void gram_or(struct gram_set *s, const struct gram_set *with);
 
 unsigned gram_count(const struct gram_set *s);
-/** List the entries; false if there are more than GRAM_FEW. */
-bool gram_list(const struct gram_set *s, struct gram_few *out);
 /** The first entry of the set from `from` on; GRAM_BLOCK_ENTRIES if there is none. */
 unsigned gram_next(const struct gram_set *s, unsigned from);
 

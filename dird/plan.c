@@ -14,7 +14,8 @@
 #define COUNTED_MAX 65536
 #define COUNT_AT_ONCE 16
 #define NAMED_MAX 1024 /* members of a group are counted fast */
-#define JOIN_FROM 64   /* so many candidates are dearer than to look for another part */
+/* So many candidates are dearer than to look for another part in all blocks. */
+#define JOIN_FROM(entries) (4 + (entries) / (2 * GRAM_BLOCK_ENTRIES))
 #define SHARE_PREFIX 16
 #define SHARE_OTHER 2
 
@@ -259,7 +260,7 @@ static int join_parts(struct planner *p, const struct filter *f, struct choice *
 	joined.plan.ranges = arena_zalloc(p->a, 1, sizeof(r));
 	if (r.parts == NULL || joined.plan.ranges == NULL)
 		return RC_NOMEM;
-	for (i = 0; i < f->nsubs; i++) {
+	for (i = 0; i < f->nsubs && r.nparts < INDEX_PARTS_MAX; i++) {
 		if (!part_of(p, f->subs[i], &r.parts[r.nparts]))
 			continue;
 		put_longest_first(r.parts, r.nparts++);
@@ -291,9 +292,10 @@ static int and_plan(struct planner *p, const struct filter *f, struct choice *ou
 		     sub.plan.estimate_entries < out->plan.estimate_entries))
 			*out = sub;
 	}
-	if (out->plan.kind != PLAN_NOTHING && out->plan.estimate_entries > JOIN_FROM)
-		rc = join_parts(p, f, out);
 	out->is_open = out->is_open || (out->is_guess && nguesses > 1);
+	if (out->plan.kind != PLAN_NOTHING &&
+	    out->plan.estimate_entries > JOIN_FROM(p->stats->scope_entries))
+		rc = join_parts(p, f, out);
 	return rc;
 }
 

@@ -15,6 +15,8 @@ struct index_part {
 	struct span part;
 };
 
+#define INDEX_PARTS_MAX 16
+
 /** One stretch of the ordered value index, of one attribute type. */
 struct index_range {
 	uint32_t attr; /* schema_attr.hash, or .accents_hash */
@@ -29,7 +31,8 @@ struct index_range {
 	} kind;
 	struct span lo;
 	struct span type; /* INDEX_NAMED */
-	/* INDEX_PART: if there are any, then instead of lo all of them, the first one of `attr` */
+	/* INDEX_PART: if there are any, then instead of lo all of them, the first one of `attr`;
+	 * at most INDEX_PARTS_MAX */
 	struct index_part *parts;
 	unsigned nparts;
 };

@@ -64,84 +64,160 @@ static int next_value(struct span *rest, struct row *out)
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-/* Entries of a block that may have a part, in one run of its type or the other. `among`: no others
- * are of use; NULL: all. `first`: the block of the first run, or empty. */
-static int find_part(MDB_cursor *c, const struct index_part *part, uint64_t block,
-		     struct span first, const struct gram_few *among, struct gram_set *out)
+void gram_cursors_close(struct gram_cursors *c)
 {
-	const uint32_t runs[] = {part->attr, part->accents};
-	uint8_t key[GRAM_KEY_BYTES];
-	struct gram_set s;
 	unsigned i;
+
+	for (i = 0; i < GRAM_CURSORS; i++) {
+		if (c->of[i] != NULL)
+			mdb_cursor_close(c->of[i]);
+		c->of[i] = NULL;
+	}
+}
+
+/* The blocks of one snapshot, and the cursors that a range goes along them with. */
+struct blocks {
+	struct store_txn *t;
+	struct gram_cursors *cursors;
+};
+
+/* The block of part i at or behind `number`, which is mostly the one behind that before.
+ * RC_DONE: there is none. */
+static int block_from(const struct blocks *b, unsigned i, uint32_t attr, uint64_t *number,
+		      struct span *out)
+{
+	MDB_cursor **c = &b->cursors->of[i % GRAM_CURSORS];
+	uint8_t key[GRAM_KEY_BYTES];
 	MDB_val k, v;
-	int err = 0, rc;
+	int err = MDB_NOTFOUND, rc = RC_OK;
 
-	memset(out, 0, sizeof(*out));
-	for (i = 0; i < 2 && runs[i] != 0; i++) {
-		gram_key(runs[i], block, key);
+	gram_key(attr, *number, key);
+	if (*c != NULL)
+		err = mdb_cursor_get(*c, &k, &v, MDB_NEXT);
+	else
+		rc = store_cursor(b->t, STORE_GRAM, c);
+	if (rc != RC_OK)
+		return rc;
+	if (err != 0 || !span_eq(store_span(k), span_make(key, sizeof(key)))) {
 		k = (MDB_val){sizeof(key), key};
-		if (i == 0 && first.n != 0)
-			v = store_val(first);
-		else
-			err = mdb_cursor_get(c, &k, &v, MDB_SET_KEY);
-		if (err == MDB_NOTFOUND)
-			continue;
-		rc = err == 0 ? gram_find(store_span(v), part->part, among, &s) : store_rc(err);
-		if (rc != RC_OK)
-			return rc;
-		gram_or(out, &s);
+		err = mdb_cursor_get(*c, &k, &v, MDB_SET_RANGE);
 	}
-	return RC_OK;
-}
-
-/* Entries of a block, the one of r->attr, that may have all parts. */
-static int find_parts(MDB_cursor *c, const struct index_range *r, uint64_t block, struct span first,
-		      struct gram_set *out)
-{
-	const struct span none = {NULL, 0};
-	struct gram_few few;
-	struct gram_set s;
-	bool are_few;
-	unsigned i;
-	int rc = find_part(c, &r->parts[0], block, first, NULL, out);
-
-	for (i = 1; rc == RC_OK && i < r->nparts; i++) {
-		are_few = gram_list(out, &few);
-		if (are_few && few.n == 0)
-			break;
-		rc = find_part(c, &r->parts[i], block, none, are_few ? &few : NULL, &s);
-		if (rc == RC_OK)
-			gram_and(out, &s);
-	}
-	return rc;
-}
-
-/* The block at or behind p->block. RC_DONE: the type has no more. */
-static int load_block(MDB_cursor *c, const struct index_range *r, struct gram_place *p)
-{
-	uint8_t key[GRAM_KEY_BYTES];
-	MDB_val k = {sizeof(key), key}, v;
-	int err;
-
-	gram_key(r->attr, p->block, key);
-	err = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
 	if (err != 0)
 		return err == MDB_NOTFOUND ? RC_DONE : store_rc(err);
 	if (k.mv_size != GRAM_KEY_BYTES)
 		return RC_CORRUPT;
-	if (be_get32(k.mv_data) != r->attr)
+	if (be_get32(k.mv_data) != attr)
 		return RC_DONE;
-	p->block = be_get64((const uint8_t *)k.mv_data + 4);
-	p->next = 0;
-	p->has_set = true;
-	if (r->nparts != 0)
-		return find_parts(c, r, p->block, store_span(v), &p->set);
-	return gram_find(store_span(v), r->lo, NULL, &p->set);
+	*number = be_get64((const uint8_t *)k.mv_data + 4);
+	*out = store_span(v);
+	return RC_OK;
 }
 
-int store_gram_next(MDB_cursor *c, const struct index_range *r, struct gram_place *p,
-		    uint64_t *eid_out)
+/* The one with just this number; empty: there is none. */
+static int block_at(const struct blocks *b, unsigned i, uint32_t attr, uint64_t number,
+		    struct span *out)
 {
+	uint64_t at = number;
+	int rc = block_from(b, i, attr, &at, out);
+
+	if (rc == RC_DONE || (rc == RC_OK && at != number)) {
+		*out = span_make(NULL, 0);
+		return RC_OK;
+	}
+	return rc;
+}
+
+/* Entries of a block that may have part i, in one run of its type or the other. `first`: the block
+ * of the first run. */
+static int find_part(const struct blocks *b, unsigned i, const struct index_part *part,
+		     uint64_t number, struct span first, struct gram_set *out)
+{
+	struct gram_set accents;
+	int rc = gram_find(first, part->part, out);
+
+	if (rc != RC_OK || part->accents == 0)
+		return rc;
+	rc = block_at(b, i, part->accents, number, &first);
+	if (rc == RC_OK)
+		rc = gram_find(first, part->part, &accents);
+	if (rc == RC_OK)
+		gram_or(out, &accents);
+	return rc;
+}
+
+/* The blocks of all parts; parts[0] has that in out[0] already. */
+static int find_blocks(const struct blocks *b, const struct index_part *parts, unsigned n,
+		       const struct gram_place *p, struct span *out)
+{
+	size_t grams = 0;
+	unsigned i;
+	int rc = RC_OK;
+
+	for (i = 0; rc == RC_OK && i < n; i++) {
+		if (i != 0)
+			rc = block_at(b, i, parts[i].attr, p->block, &out[i]);
+		if (rc == RC_OK)
+			grams = gram_wanted_expect(&p->wanted, grams, out[i], parts[i].part);
+	}
+	return rc;
+}
+
+/* Entries of p->block that may have all parts. Parts whose grams tell are looked for together, the
+ * others one by one. RC_NOTFOUND: there are none. */
+static int find_parts(const struct blocks *b, const struct index_part *parts, unsigned n,
+		      struct span *blocks, struct gram_place *p)
+{
+	bool has_others = false;
+	struct gram_set one;
+	unsigned i;
+	int rc = find_blocks(b, parts, n, p, blocks);
+
+	p->wanted.n = 0;
+	for (i = 0; rc == RC_OK && i < n; i++) {
+		rc = parts[i].accents == 0 ? gram_wanted_add(&p->wanted, blocks[i], parts[i].part)
+					   : RC_UNSUPPORTED;
+		if (rc != RC_UNSUPPORTED)
+			continue;
+		rc = find_part(b, i, &parts[i], p->block, blocks[i], &one);
+		if (has_others)
+			gram_and(&p->set, &one);
+		else
+			p->set = one;
+		has_others = true;
+	}
+	if (rc != RC_OK || p->wanted.n == 0)
+		return rc;
+	if (!has_others)
+		return gram_wanted_entries(&p->wanted, &p->set);
+	rc = gram_wanted_entries(&p->wanted, &one);
+	if (rc == RC_OK)
+		gram_and(&p->set, &one);
+	return rc;
+}
+
+/* The block at or behind p->block. RC_DONE: the type has no more. */
+static int load_block(const struct blocks *b, const struct index_range *r, struct gram_place *p)
+{
+	const struct index_part only = {.attr = r->attr, .part = r->lo};
+	const struct index_part *parts = r->nparts != 0 ? r->parts : &only;
+	struct span blocks[INDEX_PARTS_MAX];
+	int rc = block_from(b, 0, r->attr, &p->block, &blocks[0]);
+
+	if (rc != RC_OK)
+		return rc;
+	p->next = 0;
+	p->has_set = true;
+	rc = find_parts(b, parts, r->nparts != 0 ? r->nparts : 1, blocks, p);
+	if (rc != RC_NOTFOUND)
+		return rc;
+	p->next = GRAM_BLOCK_ENTRIES;
+	return RC_OK;
+}
+
+int store_gram_next(struct store_txn *t, struct gram_cursors *c, const struct index_range *r,
+		    struct gram_place *p, uint64_t *eid_out)
+{
+	const struct blocks b = {t, c};
 	unsigned k;
 	int rc;
 
@@ -155,7 +231,7 @@ int store_gram_next(MDB_cursor *c, const struct index_range *r, struct gram_plac
 			p->has_set = false;
 			p->block++;
 		}
-		rc = load_block(c, r, p);
+		rc = load_block(&b, r, p);
 		if (rc != RC_OK)
 			return rc;
 	}
@@ -219,14 +295,15 @@ int store_fresh_next(struct store_txn *t, const struct index_range *ranges, unsi
 uint64_t store_gram_count(struct store_txn *t, const struct index_range *r, uint64_t limit)
 {
 	uint64_t blocks = store_entry_count(t) / GRAM_BLOCK_ENTRIES + 1, found = 0, read = 0;
+	struct gram_cursors cursors = {{NULL}};
+	const struct blocks b = {t, &cursors};
 	struct gram_place p = {0};
-	MDB_cursor *c;
 
-	if (store_cursor(t, STORE_GRAM, &c) != RC_OK)
-		return 0;
-	for (; read < COUNT_BLOCKS && load_block(c, r, &p) == RC_OK; read++, p.block++)
-		found += gram_count(&p.set);
-	mdb_cursor_close(c);
+	for (; read < COUNT_BLOCKS && load_block(&b, r, &p) == RC_OK; read++, p.block++) {
+		if (p.next == 0)
+			found += gram_count(&p.set);
+	}
+	gram_cursors_close(&cursors);
 	if (read == 0)
 		return store_rows(t, STORE_FRESH) != 0;
 	if (read == COUNT_BLOCKS && blocks > COUNT_BLOCKS)

@@ -13,11 +13,20 @@ struct gram_place {
 	bool has_set;
 	struct gram_set set;
 	unsigned next; /* entry of the set */
+	struct gram_wanted wanted;
 };
 
-/** The next entry number, ascending; RC_DONE. `c` is a cursor of STORE_GRAM. */
-int store_gram_next(MDB_cursor *c, const struct index_range *r, struct gram_place *p,
-		    uint64_t *eid_out) WARN_UNUSED;
+/** Cursors of STORE_GRAM, one for each of the first parts of a range, for they go along side by
+ * side. Opened when they are needed. */
+#define GRAM_CURSORS 4
+struct gram_cursors {
+	MDB_cursor *of[GRAM_CURSORS];
+};
+void gram_cursors_close(struct gram_cursors *c);
+
+/** The next entry number, ascending; RC_DONE. */
+int store_gram_next(struct store_txn *t, struct gram_cursors *c, const struct index_range *r,
+		    struct gram_place *p, uint64_t *eid_out) WARN_UNUSED;
 
 /** The first entry number behind `after` that waits for its merge and that one of the ranges
  * wants; RC_DONE. */

@@ -54,7 +54,7 @@ struct store_iter {
 	struct store_named named;
 	struct arena arena; /* of the ranges */
 	/* ranges that ask for a part */
-	MDB_cursor *grams; /* opened when it is needed */
+	struct gram_cursors grams;
 	struct gram_place place;
 	bool looks_at_fresh;
 	uint64_t fresh; /* the last one given */
@@ -103,9 +103,8 @@ static void close_cursors(struct store_iter *i)
 		mdb_cursor_close(i->rows);
 	if (i->probe != NULL)
 		mdb_cursor_close(i->probe);
-	if (i->grams != NULL)
-		mdb_cursor_close(i->grams);
-	i->rows = i->probe = i->grams = NULL;
+	gram_cursors_close(&i->grams);
+	i->rows = i->probe = NULL;
 	i->t = NULL;
 	i->childless_to = 0;
 }
@@ -385,13 +384,6 @@ int store_ranges(struct store_txn *t, const struct index_range *ranges, unsigned
 	return rc;
 }
 
-static int parts_next(struct store_iter *i, const struct index_range *r, uint64_t *eid_out)
-{
-	int rc = i->grams == NULL ? store_cursor(i->t, STORE_GRAM, &i->grams) : RC_OK;
-
-	return rc == RC_OK ? store_gram_next(i->grams, r, &i->place, eid_out) : rc;
-}
-
 /* One row of a range of keys, or one entry that may contain a part. RC_DONE: the range is at its
  * end. */
 static int range_next(struct store_iter *i, const struct index_range *r, uint64_t *eid_out)
@@ -401,7 +393,7 @@ static int range_next(struct store_iter *i, const struct index_range *r, uint64_
 	int rc;
 
 	if (r->kind == INDEX_PART)
-		return parts_next(i, r, eid_out);
+		return store_gram_next(i->t, &i->grams, r, &i->place, eid_out);
 	if (r->kind == INDEX_NAMED)
 		return store_named_next(i->t, r, &i->named, eid_out);
 	rc = next_row(i, span_make(start, store_range_start(r, start)), &k, &v);

@@ -88,7 +88,7 @@ static void look(struct span block, struct span part)
 		assert_true(gram_value_wants(value(i), part) == has_part(i, part));
 		want[values[i].entry] = want[values[i].entry] || has_part(i, part);
 	}
-	assert_int_equal(gram_find(block, part, NULL, &s), RC_OK);
+	assert_int_equal(gram_find(block, part, &s), RC_OK);
 	for (i = 0, k = gram_next(&s, 0); i < GRAM_BLOCK_ENTRIES; i++) {
 		if (want[i] && k != i)
 			fail_msg("entry %u is missing for a part of %zu bytes", i, part.n);
@@ -101,26 +101,32 @@ static void look(struct span block, struct span part)
 	assert_int_equal(gram_count(&s), n);
 }
 
-/* Of a few entries, none with the part is lost. */
-static void look_among(struct span block, struct span part)
+/* What is in a block for all parts together: no less than has each of them, and no more than each
+ * finds for itself. */
+static void look_for_all(struct gram_wanted *w, struct span block, const struct span *parts,
+			 unsigned n)
 {
-	struct gram_set all, of_few, few_set = {{0}};
-	struct gram_few few = {0};
-	unsigned k, at, n = dice(GRAM_FEW + 1);
+	struct gram_set all, one, found;
+	unsigned i;
+	int rc = RC_OK;
 
-	for (k = 0; k < n; k++) {
-		at = dice(GRAM_BLOCK_ENTRIES);
-		few_set.words[at / 64] |= (uint64_t)1 << at % 64;
+	memset(&all, 0xff, sizeof(all));
+	for (i = 0; i < n; i++) {
+		assert_int_equal(gram_find(block, parts[i], &one), RC_OK);
+		gram_and(&all, &one);
 	}
-	assert_true(gram_list(&few_set, &few));
-	assert_int_equal(few.n, gram_count(&few_set));
-	assert_int_equal(gram_find(block, part, NULL, &all), RC_OK);
-	assert_int_equal(gram_find(block, part, &few, &of_few), RC_OK);
-	gram_and(&all, &few_set);
-	gram_and(&of_few, &few_set);
-	assert_memory_equal(&all, &of_few, sizeof(all));
-	memset(&few_set, 0xff, sizeof(few_set));
-	assert_false(gram_list(&few_set, &few));
+	w->n = 0;
+	for (i = 0; i < n && rc == RC_OK; i++)
+		rc = gram_wanted_add(w, block, parts[i]);
+	if (rc == RC_OK)
+		rc = gram_wanted_entries(w, &found);
+	if (rc == RC_NOTFOUND)
+		memset(&found, 0, sizeof(found));
+	else if (rc == RC_UNSUPPORTED)
+		return;
+	else
+		assert_int_equal(rc, RC_OK);
+	assert_memory_equal(&all, &found, sizeof(all));
 }
 
 static void finds_what_is_there(void **state)
@@ -128,7 +134,9 @@ static void finds_what_is_there(void **state)
 	static const unsigned entries[] = {1, 3, 300, GRAM_BLOCK_ENTRIES};
 	static const unsigned steps[] = {VALUES, VALUES / 4, VALUES / 60};
 	unsigned e, s, i, k;
-	uint8_t part[6];
+	struct gram_wanted wanted = {.n = 0};
+	uint8_t part[6], bytes[3][6];
+	struct span parts[3];
 	struct buf block;
 
 	(void)state;
@@ -146,7 +154,10 @@ static void finds_what_is_there(void **state)
 				if (dice(4) == 0)
 					part[0] = GRAM_BEGIN;
 				look(buf_span(&block), span_make(part, n));
-				look_among(buf_span(&block), span_make(part, n));
+				memcpy(bytes[i % 3], part, n);
+				parts[i % 3] = span_make(bytes[i % 3], n);
+				if (i >= 2)
+					look_for_all(&wanted, buf_span(&block), parts, 1 + dice(3));
 			}
 			buf_fini(&block);
 		}
@@ -182,6 +193,7 @@ static void cut_values_may_have_anything(void **state)
 	uint8_t cut[APPLY_VALUE_MAX_BYTES];
 	struct buf pairs, block;
 	gram_pair *scratch, missing;
+	struct gram_wanted wanted = {.n = 0};
 	struct gram_set s;
 	size_t n;
 
@@ -199,9 +211,11 @@ static void cut_values_may_have_anything(void **state)
 	n = gram_sort((gram_pair *)(void *)pairs.p, n, scratch);
 	assert_int_equal(gram_merge(span_make(NULL, 0), (gram_pair *)(void *)pairs.p, n, &block),
 			 RC_OK);
-	assert_int_equal(gram_find(buf_span(&block), SPAN_LIT("other"), NULL, &s), RC_OK);
+	assert_int_equal(gram_find(buf_span(&block), SPAN_LIT("other"), &s), RC_OK);
 	assert_int_equal(gram_count(&s), 1);
 	assert_int_equal(gram_next(&s, 0), 5);
+	assert_int_equal(gram_wanted_add(&wanted, buf_span(&block), SPAN_LIT("other")),
+			 RC_UNSUPPORTED);
 	assert_int_equal(gram_has(buf_span(&block), (gram_pair *)(void *)pairs.p, n, &missing),
 			 RC_OK);
 	((gram_pair *)(void *)pairs.p)[0]++; /* entry 6 has no cut value, or another gram */
@@ -217,6 +231,7 @@ static void cut_values_may_have_anything(void **state)
 /* Whatever bytes a block has, nothing is read outside of it. */
 static void damaged_blocks(void **state)
 {
+	struct gram_wanted wanted = {.n = 0};
 	struct buf block, copy, out;
 	struct gram_set s;
 	unsigned i, rc[2] = {0, 0};
@@ -234,8 +249,11 @@ static void damaged_blocks(void **state)
 		memcpy(exact, block.p, n);
 		if (n > 4)
 			exact[dice((uint32_t)(n < 400 ? n : 400))] ^= (uint8_t)(1 << dice(8));
-		rc[gram_find(span_make(exact, n), SPAN_LIT("abc"), NULL, &s) == RC_OK]++;
-		(void)!gram_find(span_make(exact, n), SPAN_LIT("a"), NULL, &s);
+		rc[gram_find(span_make(exact, n), SPAN_LIT("abc"), &s) == RC_OK]++;
+		(void)!gram_find(span_make(exact, n), SPAN_LIT("a"), &s);
+		wanted.n = 0;
+		if (gram_wanted_add(&wanted, span_make(exact, n), SPAN_LIT("abca")) == RC_OK)
+			(void)!gram_wanted_entries(&wanted, &s);
 		buf_clear(&out);
 		(void)!gram_merge(span_make(exact, n), NULL, 0, &out);
 		free(exact);

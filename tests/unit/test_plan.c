@@ -161,7 +161,7 @@ static void parts_narrow_a_range(void **state)
 /* Where each of several parts is frequent, entries must have them all. */
 static void parts_of_an_and_are_joined(void **state)
 {
-	struct sizes rare[] = {{"cn", 20, 0}, {"sn", 5000, 0}, {"mail", 20, 0}, {NULL, 0, 0}};
+	struct sizes rare[] = {{"cn", 12, 0}, {"sn", 5000, 0}, {"mail", 20, 0}, {NULL, 0, 0}};
 	struct sizes frequent[] = {
 		{"cn", 4000, 0}, {"sn", 5000, 0}, {"mail", 9000, 0}, {NULL, 0, 0}};
 	struct plan plan;
