@@ -185,6 +185,17 @@ static bool set_option(const struct cli_usage *u, const struct cli_opt *o, const
 	return false;
 }
 
+static bool is_named_before(const struct cli_opt *opts, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		if (strcmp(opts[i].name, opts[n].name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* getopt's two tables from ours; val of a long option is its index, a letter's index goes to
  * letters. */
 static unsigned build_tables(const struct cli_usage *u, struct option *longs, char *shorts,
@@ -198,7 +209,7 @@ static unsigned build_tables(const struct cli_usage *u, struct option *longs, ch
 		const struct cli_opt *o = &u->opts[n];
 		int has_value = o->type == CLI_FLAG ? no_argument : required_argument;
 
-		must(n < MAX_OPTS);
+		must(n < MAX_OPTS && !is_named_before(u->opts, n));
 		longs[n] = (struct option){o->name, has_value, NULL, HELP_OPT + 1 + (int)n};
 		if (o->letter == 0)
 			continue;

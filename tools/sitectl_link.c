@@ -112,7 +112,8 @@ static int find_uri(struct sitectl_request *r, const char **uri)
 	if (rc == RC_NOTFOUND || (rc == RC_OK && found.uri == NULL)) {
 		cli_error("no server of site \"%s\" with an ldaps:// address is known here",
 			  r->name);
-		cli_hint("give --uri ldaps://HOST:PORT; `sitectl site list` names the sites");
+		cli_hint("give --partner-uri ldaps://HOST:PORT; `sitectl site list` "
+			 "names the sites");
 		return RC_NOTFOUND;
 	}
 	*uri = found.uri;
@@ -165,7 +166,7 @@ static int link_add(int argc, char **argv)
 	const struct cli_opt opts[] = {
 		DIRCONN_OPTS(r.conn_options),
 		SITECTL_SITE_OPT(r),
-		{"uri", 0, CLI_TEXT, &new_uri, "URI",
+		{"partner-uri", 0, CLI_TEXT, &new_uri, "URI",
 		 "ldaps:// address of the partner (its server object)", false},
 		SITECTL_DRY_RUN_OPT(r),
 		{0},

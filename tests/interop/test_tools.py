@@ -209,6 +209,10 @@ class Sitectl(Tools):
         self.bad(s, "sitectl", "link", "add", "Site99")
         self.good(s, "sitectl", "link", "delete", "Hub")
         self.assertEqual(rows(s, "sitectl", "link", "list"), [])
+        self.good(s, "sitectl", "link", "add", "Hub", "--partner-uri", "ldaps://localhost:6361")
+        self.assertEqual([r["replicationURI"] for r in rows(s, "sitectl", "link", "list")],
+                         ["ldaps://localhost:6361"])
+        self.good(s, "sitectl", "link", "delete", "Hub")
         self.good(s, "sitectl", "link", "add", "Hub")
         self.assertEqual(rows(s, "sitectl", "link", "list"), links)
         self.assertIn("lready exists", self.bad(s, "sitectl", "link", "add", "Hub"))
