@@ -10,7 +10,7 @@ struct slot {
 };
 
 struct eid_hints {
-	struct slot *slots; /* h power of two, at most half of them used */
+	struct slot *slots; /* a power of two, at most half of them used */
 	size_t size, n;
 };
 
