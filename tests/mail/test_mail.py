@@ -305,9 +305,10 @@ class Mail(unittest.TestCase):
                 batches.append(world.postfix["Site1"].send_many(
                     "ada@" + domain("Site1"), [f"user{i}@{domain('Site2')}" for i in range(BATCH)],
                     f"batch {len(batches)}"))
-            old = site.processes["routed"]
-            site.start("routed", "--takeover")
+            old, ready = site.processes["routed"], site.log("routed").count("server.ready")
+            site.start("routed", "--takeover")    # the old one may be who answers
             self.assertEqual(old.wait(30), 0, n)
+            wait_for("the new one serves", lambda k=ready: site.log("routed").count("server.ready") > k)
         self.before = world.process_ids()
         self.assertEqual([p.wait(100) for p in batches], [0] * len(batches))
 
