@@ -47,6 +47,14 @@ def admin(site=None):
     return c
 
 
+def started(test, *conf):
+    """A server of the test's own."""
+    site = DirdSite(*conf)
+    test.addCleanup(site.close)
+    site.start()
+    return site
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.c = admin()
@@ -204,9 +212,7 @@ class Sizes(unittest.TestCase):
             self.refused(c, (2 << 20) + 1)
 
     def test_16_mib_by_default(self):
-        site = DirdSite()
-        self.addCleanup(site.close)
-        site.start()
+        site = started(self)
         with admin(site) as c:
             self.taken(c, 16 << 20)
             self.refused(c, (16 << 20) + 1)
@@ -216,9 +222,7 @@ class Looking(unittest.TestCase):
     """look-through-limit: what an ordinary client may make the server look at."""
 
     def test_at_the_limit(self):
-        site = DirdSite("look-through-limit 10", "anonymous-read yes")
-        self.addCleanup(site.close)
-        site.start()
+        site = started(self, "look-through-limit 10", "anonymous-read yes")
         create(site)
         with admin(site) as c, Raw(("127.0.0.1", site.port)) as anyone:
             def people(n):
@@ -252,9 +256,7 @@ class Connections(unittest.TestCase):
     """S8: caps in all and for each address, told to the client and in the log."""
 
     def start(self, *conf):
-        self.site = DirdSite(*conf)
-        self.addCleanup(self.site.close)
-        self.site.start()
+        self.site = started(self, *conf)
 
     def connect(self, source="127.0.0.1", tls=False):
         s = socket.create_connection(("127.0.0.1", self.site.tls_port if tls else self.site.port), 20,
@@ -321,9 +323,7 @@ class Connections(unittest.TestCase):
 
 class Slow(unittest.TestCase):
     def test_a_request_that_never_ends(self):
-        site = DirdSite("request-timeout 300ms")
-        self.addCleanup(site.close)
-        site.start()
+        site = started(self, "request-timeout 300ms")
         request = ber.extended(1, WHOAMI)
         with Raw(("127.0.0.1", site.port)) as c, Raw(("127.0.0.1", site.port)) as other:
             c.send(request, request[:5])
@@ -335,9 +335,7 @@ class Slow(unittest.TestCase):
             self.assertEqual(other.result(1).code, 0)
 
     def test_a_client_that_never_reads(self):
-        site = DirdSite("write-timeout 1s", "log-level debug")
-        self.addCleanup(site.close)
-        site.start()
+        site = started(self, "write-timeout 1s", "log-level debug")
         create(site)
         with admin(site) as c:
             for i in range(40):
@@ -352,9 +350,7 @@ class Slow(unittest.TestCase):
 
     def test_many_that_do_not_read_a_long_entry(self):
         """All of them together are bounded (L14): others are told to come later, until the deaf ones are cut."""
-        site = DirdSite("write-timeout 1h")
-        self.addCleanup(site.close)
-        site.start()
+        site = started(self, "write-timeout 1h")
         create(site)
         with admin(site) as c:
             c.send(ber.add(2, "cn=long,o=Example", {
@@ -378,9 +374,7 @@ class Slow(unittest.TestCase):
 
     def test_a_client_that_reads_slowly_is_served(self):
         """The limit is about taking nothing, not about taking little."""
-        site = DirdSite("write-timeout 3s")
-        self.addCleanup(site.close)
-        site.start()
+        site = started(self, "write-timeout 3s")
         create(site)
         with admin(site) as c:
             for i in range(30):

@@ -466,10 +466,19 @@ static struct uuid replicated_site(struct base *b, uint8_t id)
 	return uuid;
 }
 
+static void remove_site(struct base *b, const struct uuid *site)
+{
+	char value[64] = "removedSite: ", uuid[UUID_TEXT_BYTES];
+
+	uuid_write(site, uuid);
+	strcat(strcat(value, uuid), "\n");
+	assert_int_equal(base_modify(b, "o=Example", "a", value), 0);
+	base_check(b);
+}
+
 static void a_removed_site_is_forgotten(void **state)
 {
 	struct base *b = *state;
-	char value[64] = "removedSite: ", uuid[UUID_TEXT_BYTES];
 	struct uuid site = replicated_site(b, 1);
 	struct change again;
 	struct store_txn *t;
@@ -478,10 +487,7 @@ static void a_removed_site_is_forgotten(void **state)
 	bool found;
 
 	again = put_of(b, "cn=Recipients,ou=S2,o=Example", 9);
-	uuid_write(&site, uuid);
-	strcat(strcat(value, uuid), "\n");
-	assert_int_equal(base_modify(b, "o=Example", "a", value), 0);
-	base_check(b);
+	remove_site(b, &site);
 	entry_of(b, "ou=S2,o=Example", &found);
 	assert_false(found);
 	assert_int_equal(store_read_begin(b->store, &t), RC_OK);
@@ -504,7 +510,6 @@ static void a_removed_site_is_forgotten(void **state)
 static void a_removed_site_makes_room(void **state)
 {
 	struct base *b = *state;
-	char value[64] = "removedSite: ", uuid[UUID_TEXT_BYTES];
 	struct uuid site = replicated_site(b, 1), heir = {{2, 7}};
 	struct change head = put_of(b, "ou=S2,o=Example", 1), same;
 	bool found;
@@ -516,10 +521,7 @@ static void a_removed_site_makes_room(void **state)
 	same.parent_uuid = heir;
 	same.rdn = SPAN_LIT("cn=Theirs");
 	assert_int_equal(apply(b, same), UPDATE_QUARANTINED);
-	uuid_write(&site, uuid);
-	strcat(strcat(value, uuid), "\n");
-	assert_int_equal(base_modify(b, "o=Example", "a", value), 0);
-	base_check(b);
+	remove_site(b, &site);
 	entry_of(b, "ou=S2,o=Example", &found);
 	assert_true(found);
 	entry_of(b, "cn=Theirs,ou=S2,o=Example", &found);
