@@ -31,7 +31,7 @@ static int each_own(struct repl *r, own_fn *fn, void *ctx)
 	if (rc != RC_OK)
 		return rc;
 	while (rc == RC_OK && (rc = store_nc_next(t, &number, &nc)) == RC_OK) {
-		if (nc.is_own && !uuid_eq(&nc.position.nc, &POSITION_LOCAL_NC))
+		if (store_nc_is_home(&nc))
 			rc = fn(r, &nc, ctx);
 	}
 	store_read_end(&t);

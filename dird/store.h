@@ -187,6 +187,9 @@ struct store_nc {
 int store_nc_next(struct store_txn *t, uint32_t *number, struct store_nc *out) WARN_UNUSED;
 int store_nc_find(struct store_txn *t, const struct uuid *id, struct store_nc *out) WARN_UNUSED;
 
+/** Is it written here, and known to other sites? (The local context is not.) */
+bool store_nc_is_home(const struct store_nc *nc);
+
 /** Its position and the past ones, as lives (position.h), in `room`. */
 struct vector store_nc_lives(const struct store_nc *nc,
 			     struct position room[static 1 + POSITION_PAST_MAX]);

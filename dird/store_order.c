@@ -151,6 +151,11 @@ void store_nc_put(struct store_txn *t, struct store_nc *nc)
 	store_put(t, STORE_NC, nc_key(nc->number, key), span_make(row, n));
 }
 
+bool store_nc_is_home(const struct store_nc *nc)
+{
+	return nc->is_own && !uuid_eq(&nc->position.nc, &POSITION_LOCAL_NC);
+}
+
 struct vector store_nc_lives(const struct store_nc *nc,
 			     struct position room[static 1 + POSITION_PAST_MAX])
 {

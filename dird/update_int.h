@@ -123,6 +123,11 @@ int update_rdn(struct update *u, const struct dn_rdn *rdn, struct span *text,
 int update_check_context(struct update *u, const struct update_old *old, uint64_t parent,
 			 const struct attr_list *attrs, enum ldap_result code) WARN_UNUSED;
 
+/** RC_REFUSED with 53: masterSite of the root may follow a new name of this site, and go nowhere
+ * else. */
+int update_check_master(struct update *u, const struct update_old *old,
+			const struct attr_list *now) WARN_UNUSED;
+
 /** Stamp, record, index and order rows of a changed entry. */
 int update_put_changed(struct update *u, const struct update_old *old, struct entry_head *head,
 		       const struct apply_entry *content, struct store_nc *nc,
@@ -131,10 +136,6 @@ int update_put_changed(struct update *u, const struct update_old *old, struct en
 int update_rename(struct update *u) WARN_UNUSED;
 
 /* --- proxy addresses (update_address.c) --- */
-
-/* masterSite of the root may follow a new name of this site, and go nowhere else. */
-int update_check_master(struct update *u, const struct update_old *old,
-			const struct attr_list *now) WARN_UNUSED;
 
 /** RC_REFUSED with 19 if an address that `now` has and `old` (NULL: none) has not is another
  * entry's. `self` is the entry's number, 0 of a new one. */

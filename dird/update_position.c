@@ -191,11 +191,6 @@ int update_keep_only(struct update *u)
 
 /* --- tombstones --- */
 
-static bool is_own(const struct store_nc *nc)
-{
-	return nc->is_own && !uuid_eq(&nc->position.nc, &POSITION_LOCAL_NC);
-}
-
 /* What the position does not cover yet may still be asked for by a repeated change. */
 static int collect_one(struct update *u, const struct uuid *uuid)
 {
@@ -207,7 +202,7 @@ static int collect_one(struct update *u, const struct uuid *uuid)
 		rc = store_nc_find(u->t, &s.nc, &nc);
 	if (rc != RC_OK)
 		return rc == RC_NOTFOUND ? RC_OK : rc;
-	if (s.usn > nc.position.usn || (u->c->spares_own && is_own(&nc)))
+	if (s.usn > nc.position.usn || (u->c->spares_own && store_nc_is_home(&nc)))
 		return RC_OK;
 	store_tombstone_del(u->t, uuid);
 	u->c->collected++;
