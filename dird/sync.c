@@ -166,8 +166,8 @@ static void yield_turn(struct sync_session *s)
 }
 
 /*
- * Is there something a present phase did not tell: what went away while it ran, or the contexts
- * that it does not speak for?
+ * Is there something a present phase did not tell: what went away while it ran, the contexts that it
+ * does not speak for, or, to a home, how far there are rows?
  */
 static bool needs_delete_phase(const struct sync_session *s)
 {
@@ -178,7 +178,8 @@ static bool needs_delete_phase(const struct sync_session *s)
 
 		if (nc->is_partners || nc->is_ahead)
 			continue;
-		if (!nc->speaks || nc->sent.usn > nc->pass_high)
+		if (!nc->speaks || nc->sent.usn > nc->pass_high ||
+		    (nc->is_home && nc->here > nc->usn))
 			return true;
 	}
 	return false;

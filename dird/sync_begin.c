@@ -229,8 +229,8 @@ static bool begin_home(struct sync_session *s, const struct store_nc *nc,
 	     (nc->position.epoch == 0 || lives_include(lives, &nc->position))))
 		return true;
 	at->is_partners = false; /* it was put back, and wants the rest */
-	if (at->here > nc->position.usn)
-		return true; /* with gaps: what is not here may never have come */
+	if (nc->position.epoch == 0)
+		return true; /* what is not here may never have come */
 	for (i = 0; i < lives->n; i++) {
 		if (position_same_life(&lives->at[i], &nc->position))
 			return take_position(s, nc, &lives->at[i], at);

@@ -354,11 +354,16 @@ int sync_send_home(struct sync_session *s)
 static struct vector cookie_lives(const struct sync_session *s, struct sync_nc *nc,
 				  struct position *room)
 {
-	struct vector lives = lives_of(nc, claim(s, nc), room);
+	bool is_present = s->stage == SYNC_STAGE_PRESENT;
+	uint64_t usn = claim(s, nc);
+	struct vector lives;
 
+	if (nc->is_home && is_present && usn > nc->usn)
+		usn = nc->usn; /* what lies behind it has gaps: the phase does not speak for that */
+	lives = lives_of(nc, usn, room);
 	if (!s->is_partner)
 		lives.n = 1;
-	else if (nc->is_home)
+	else if (nc->is_home && !is_present)
 		lives = home_lives(nc, room);
 	nc->told = nc->sent.usn;
 	return lives;
