@@ -44,15 +44,18 @@ struct schema *poison_schema(void)
 
 void poison_change(const struct site *s, struct change *c)
 {
+	static const char dice[] = "the dice say so";
 	const struct context *home = w.contexts;
 
+	if (c->poison == dice)
+		c->poison = NULL; /* of a batch that was put back: they are cast anew */
 	if (!w.is_plain || w.is_quiet || c->kind != CHANGE_PUT || c->stamp.usn == 0 ||
 	    uuid_eq(&c->uuid, &c->stamp.nc) || !chance(40))
 		return;
 	while (home < w.contexts + w.ncontexts && !uuid_eq(&home->id, &c->stamp.nc))
 		home++;
 	if (home < w.contexts + w.ncontexts && home->home != s)
-		c->poison = "the dice say so";
+		c->poison = dice;
 }
 
 void poison_retry(struct site *s)
