@@ -166,8 +166,8 @@ static void yield_turn(struct sync_session *s)
 }
 
 /*
- * Is there something a present phase did not tell: what went away while it ran, the contexts that it
- * does not speak for, or, to a home, how far there are rows?
+ * Is there something a present phase did not tell: what went away while it ran, the contexts that
+ * it does not speak for, or, to a home, how far there are rows?
  */
 static bool needs_delete_phase(const struct sync_session *s)
 {
