@@ -238,7 +238,19 @@ static bool begin_home(struct sync_session *s, const struct store_nc *nc,
 	return false;
 }
 
-/* A partner names all contexts of which it has something; another client may hold anything. */
+static void hold(const struct store_nc *nc, const struct position *p, struct sync_nc *at)
+{
+	at->is_ahead = at->is_waiting = true;
+	if (p != NULL && !includes(nc, p)) {
+		at->lost = *p;
+		log_held(nc, p);
+	}
+}
+
+/*
+ * Can the context go on from the cookie? If not, the present phase speaks for it. A partner names
+ * all contexts of which it has something; another client may hold anything.
+ */
 static bool begin_one(struct sync_session *s, const struct store_nc *nc, const struct position *p,
 		      const struct vector *lives, struct sync_nc *at)
 {
@@ -246,14 +258,6 @@ static bool begin_one(struct sync_session *s, const struct store_nc *nc, const s
 
 	if (at->is_partners)
 		return begin_home(s, nc, lives, at);
-	if (is_held(s, nc, p)) {
-		at->is_ahead = at->is_waiting = true;
-		if (p != NULL && !includes(nc, p)) {
-			at->lost = *p;
-			log_held(nc, p);
-		}
-		return true;
-	}
 	return take_position(s, nc, p != NULL ? p : &nothing, at);
 }
 
@@ -275,6 +279,7 @@ static int begin_each(struct sync_session *s, struct store_txn *t, const struct 
 	int rc;
 
 	while ((rc = store_nc_next(t, &number, &nc)) == RC_OK) {
+		const struct position *p;
 		struct vector lives;
 		struct sync_nc *at;
 
@@ -284,7 +289,11 @@ static int begin_each(struct sync_session *s, struct store_txn *t, const struct 
 		if (rc != RC_OK)
 			return rc;
 		lives = vector_lives(v, &nc.position.nc);
-		at->speaks = !usable || !begin_one(s, &nc, known(s, v, at, &from), &lives, at);
+		p = usable ? known(s, v, at, &from) : NULL;
+		if (!at->is_partners && is_held(s, &nc, p))
+			hold(&nc, p, at);
+		else
+			at->speaks = !usable || !begin_one(s, &nc, p, &lives, at);
 	}
 	return rc == RC_DONE ? RC_OK : rc;
 }
@@ -477,13 +486,14 @@ static struct sync_nc *find_number(struct sync_session *s, uint32_t number)
 	return lo < s->nncs && s->ncs[lo].number == number ? &s->ncs[lo] : NULL;
 }
 
-/* A context of which nothing was told yet may learn which life it has. */
-static bool take_life(struct sync_nc *at, const struct position *now)
+/* A context of which nothing was told yet may learn which life it has, unless that is to be held.
+ */
+static bool take_life(struct sync_nc *at, const struct store_nc *nc)
 {
-	if (at->sent.usn != 0 || at->begin != 0 || at->is_ahead)
+	if (at->sent.usn != 0 || at->begin != 0 || at->is_ahead || nc->is_recovering)
 		return false;
-	at->sent.epoch = now->epoch;
-	at->sent.invocation = now->invocation;
+	at->sent.epoch = nc->position.epoch;
+	at->sent.invocation = nc->position.invocation;
 	return true;
 }
 
@@ -509,7 +519,7 @@ int sync_refresh_contexts(struct sync_session *s, struct store_txn *t)
 			rc = add_context(s, t, &nc, &none, &at);
 		if (rc != RC_OK)
 			return rc;
-		if (!position_same_life(&at->sent, &nc.position) && !take_life(at, &nc.position))
+		if (!position_same_life(&at->sent, &nc.position) && !take_life(at, &nc))
 			return RC_CONFLICT;
 		if (at->is_waiting && !nc.is_recovering &&
 		    (at->lost.epoch == 0 || includes(&nc, &at->lost)))

@@ -52,8 +52,9 @@ if [ -n "${WAYPOST_SOAK:-}" ]; then
 else
 	point "800 worlds with a site put back" "$SIM" --restores --seeds 800
 fi
-# One site has a deletion without a tombstone, and rows of a cut session beyond its position.
-for seed in 1493 1861; do
+# One site has a deletion without a tombstone, and rows of a cut session beyond its position (1493, 1861);
+# one joins at a home that is about to learn that it was put back (2215).
+for seed in 1493 1861 2215; do
 	point "world $seed with a site put back" "$SIM" --restores --seed $seed
 done
 point "a hub that lies" "$SIM" --lies --topology hub --sites 5 --seeds 60

@@ -249,6 +249,44 @@ static void refresh_required_with_cookie(void **state)
 	close_world(&w);
 }
 
+static void set_recovering(struct site *s, bool is)
+{
+	struct store_txn *t;
+	struct store_nc nc;
+
+	assert_int_equal(store_write_begin(s->store, &t), RC_OK);
+	assert_int_equal(store_nc_find(t, &s->nc, &nc), RC_OK);
+	nc.is_recovering = is;
+	store_nc_put(t, &nc);
+	assert_int_equal(store_write_commit(&t), RC_OK);
+}
+
+/* What a home takes back is told to no site before it is whole, to one without a cookie neither. */
+static void recovering_is_held(void **state)
+{
+	struct client *c;
+	struct world w;
+	unsigned i;
+
+	(void)state;
+	open_world(&w, 1);
+	for (i = 0; i < 2; i++) {
+		set_recovering(&sites[0], i == 0);
+		c = &w.clients[0];
+		c->r.at = &sites[0];
+		c->r.who = IDENTITY_SITE;
+		c->r.site = sites[1].nc;
+		c->r.mode = SYNC_REFRESH_AND_PERSIST;
+		open_client(c);
+		turn(&c->s);
+		read_client(c, UINT32_MAX);
+		assert_int_equal(find_copy(c, &sites[0].nc) == NULL, i == 0);
+		close_session(&c->s);
+		buf_clear(&c->s.cookie);
+	}
+	close_world(&w);
+}
+
 static void set_key(struct site *s, const char *key)
 {
 	struct change change = {
@@ -321,6 +359,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		unit_heap_test(refresh_required_with_cookie),
+		unit_heap_test(recovering_is_held),
 		unit_heap_test(keys_change),
 		unit_heap_test(random_worlds),
 	};
