@@ -5,7 +5,10 @@
 #include "dird/psearch.h"
 #include "dird/sync.h"
 
-#define SEARCH_COUNT_MAX 256 /* children that are counted to judge a scope */
+#define SEARCH_COUNT_MAX 256     /* children that are counted to judge a scope */
+#define SEARCH_LONG_ENTRIES 4096 /* worth the question how much of everything is in the scope */
+#define SEARCH_SAMPLES 64
+#define SEARCH_SAMPLES_FEW 8 /* none of so many inside: it has little */
 
 /* --- where, and by which index --- */
 
@@ -88,6 +91,43 @@ static int check_copies(struct op *op, struct store_txn *t, const struct search 
 	return rc;
 }
 
+/* Samples are enough to tell a scope that has nearly everything from one that has little. */
+static bool has_most(const struct search *s, struct store_txn *t)
+{
+	uint64_t end = store_next_eid(t), eid;
+	unsigned i, there = 0, inside = 0;
+	struct entry e;
+
+	for (i = 0; i < SEARCH_SAMPLES; i++) {
+		eid = 1 + end / SEARCH_SAMPLES * i;
+		if (store_entry(t, eid, &e) != RC_OK)
+			continue;
+		there++;
+		inside += search_covers(s, t, eid, &e);
+		if (there == SEARCH_SAMPLES_FEW && inside == 0)
+			return false;
+	}
+	return inside > there / 2;
+}
+
+/* Entries as they lie in the table, where the answer is long and has most of them. */
+static bool is_table_better(const struct search *s, struct store_txn *t)
+{
+	if (s->nplaces != 0 || s->look_limit != 0 ||
+	    (s->size_limit != 0 && s->size_limit < SEARCH_LONG_ENTRIES))
+		return false;
+	return store_entry_count(t) >= SEARCH_LONG_ENTRIES && has_most(s, t);
+}
+
+static int open_scope(struct store_txn *t, struct search *s)
+{
+	s->may_repeat = s->nplaces != 0;
+	if (!is_table_better(s, t))
+		return store_walk(t, s->base, s->scope, &s->iter);
+	s->from_index = true;
+	return store_every(t, &s->iter);
+}
+
 static int open_plan(struct op *op, struct store_txn *t, struct search *s)
 {
 	struct plan_stats stats = {.count = store_range_count, .ctx = t};
@@ -108,8 +148,7 @@ static int open_plan(struct op *op, struct store_txn *t, struct search *s)
 	case PLAN_NOTHING:
 		return 0;
 	case PLAN_SCOPE:
-		s->may_repeat = s->nplaces != 0;
-		return store_walk(t, s->base, s->scope, &s->iter);
+		return open_scope(t, s);
 	case PLAN_RANGES:
 		s->from_index = true;
 		s->may_repeat = plan.nranges != 1 || plan.ranges[0].kind != INDEX_EQUAL;

@@ -139,6 +139,11 @@ struct store_iter;
 int store_walk(struct store_txn *t, uint64_t base, enum store_scope scope,
 	       struct store_iter **out) WARN_UNUSED;
 /**
+ * Every entry there was at the beginning, also such as wait for a parent, by number: as they lie on
+ * the disk, which is much cheaper than a walk where most of them are wanted.
+ */
+int store_every(struct store_txn *t, struct store_iter **out) WARN_UNUSED;
+/**
  * The union of index ranges, in the order of the ranges; an entry number may come several times.
  * Where a range asks for a part of keys, a few that do not contain it come, too.
  */

@@ -36,7 +36,8 @@ struct store_iter {
 	size_t key_n;
 	uint64_t eid;
 
-	bool is_walk;
+	enum { ITER_RANGES, ITER_WALK, ITER_TABLE } kind;
+	uint64_t end; /* of a table: numbers from here on are not looked at */
 	/* walk */
 	enum store_scope scope;
 	uint64_t parent;
@@ -88,9 +89,14 @@ int store_seek_behind(MDB_cursor *c, struct span key, uint64_t eid, MDB_val *k, 
 
 static int open_cursors(struct store_iter *i, struct store_txn *t)
 {
-	int rc = store_cursor(t, i->is_walk ? STORE_TREE : STORE_INDEX, &i->rows);
+	static const enum store_table tables[] = {
+		[ITER_RANGES] = STORE_INDEX,
+		[ITER_WALK] = STORE_TREE,
+		[ITER_TABLE] = STORE_ENTRY,
+	};
+	int rc = store_cursor(t, tables[i->kind], &i->rows);
 
-	if (rc == RC_OK && i->is_walk)
+	if (rc == RC_OK && i->kind == ITER_WALK)
 		rc = store_cursor(t, STORE_TREE, &i->probe);
 	i->t = t;
 	i->is_placed = false;
@@ -155,7 +161,7 @@ int store_walk(struct store_txn *t, uint64_t base, enum store_scope scope, struc
 	*out = NULL;
 	if (i == NULL)
 		return RC_NOMEM;
-	i->is_walk = true;
+	i->kind = ITER_WALK;
 	i->scope = scope;
 	i->parent = base;
 	i->base_is_due = scope == STORE_BASE || scope == STORE_SUB;
@@ -340,6 +346,45 @@ static int walk_next(struct store_iter *i, uint64_t *eid_out)
 	return rc;
 }
 
+/* --- all entries, as they lie in the table --- */
+
+int store_every(struct store_txn *t, struct store_iter **out)
+{
+	struct store_iter *i = iter_new();
+	int rc;
+
+	*out = NULL;
+	if (i == NULL)
+		return RC_NOMEM;
+	i->kind = ITER_TABLE;
+	i->end = store_next_eid(t);
+	rc = open_cursors(i, t);
+	if (rc != RC_OK)
+		store_iter_free(&i);
+	*out = i;
+	return rc;
+}
+
+static int table_next(struct store_iter *i, uint64_t *eid_out)
+{
+	uint8_t behind[STORE_EID_BYTES];
+	MDB_val k = {sizeof(behind), behind}, v;
+	int err;
+
+	be_put64(behind, i->eid + 1);
+	err = mdb_cursor_get(i->rows, &k, &v, i->is_placed ? MDB_NEXT : MDB_SET_RANGE);
+	if (err != 0)
+		return err == MDB_NOTFOUND ? RC_DONE : store_rc(err);
+	if (k.mv_size != STORE_EID_BYTES)
+		return RC_CORRUPT;
+	if (be_get64(k.mv_data) >= i->end)
+		return RC_DONE;
+	i->is_placed = true;
+	i->record = store_span(v);
+	*eid_out = i->eid = be_get64(k.mv_data);
+	return RC_OK;
+}
+
 /* --- ranges of the value index --- */
 
 static int copy_range(struct store_iter *i, const struct index_range *from, struct index_range *to)
@@ -430,12 +475,20 @@ static int ranges_next(struct store_iter *i, uint64_t *eid_out)
 	return RC_DONE;
 }
 
-/* --- both --- */
+/* --- all of them --- */
 
 int store_iter_next(struct store_iter *i, uint64_t *eid_out)
 {
 	must(i->t != NULL);
-	return i->is_walk ? walk_next(i, eid_out) : ranges_next(i, eid_out);
+	switch (i->kind) {
+	case ITER_RANGES:
+		return ranges_next(i, eid_out);
+	case ITER_WALK:
+		return walk_next(i, eid_out);
+	case ITER_TABLE:
+		return table_next(i, eid_out);
+	}
+	return RC_INVALID;
 }
 
 int store_iter_entry(struct store_iter *i, uint64_t eid, struct entry *out)

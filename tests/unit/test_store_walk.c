@@ -203,6 +203,42 @@ static void what_was_read_ahead_is_forgotten(void **state)
 	store_read_end(&t);
 }
 
+/* Each number once, wherever it pauses; and not those that are given away meanwhile. */
+static void every_entry_by_number(void **state)
+{
+	struct base *b = *state;
+	uint64_t eid, last = 0, new_eid;
+	struct entry given, want;
+	struct store_iter *i;
+	struct store_txn *t;
+	unsigned n;
+
+	add_many(b);
+	assert_int_equal(store_read_begin(b->store, &t), RC_OK);
+	new_eid = store_next_eid(t);
+	assert_int_equal(store_every(t, &i), RC_OK);
+	for (n = 0; store_iter_next(i, &eid) == RC_OK; n++) {
+		assert_true(eid > last && eid < new_eid);
+		last = eid;
+		assert_int_equal(store_iter_entry(i, eid, &given), RC_OK);
+		assert_int_equal(store_entry(t, eid, &want), RC_OK);
+		assert_ptr_equal(entry_record(&given).p, entry_record(&want).p);
+		if (n % 7 != 0)
+			continue;
+		assert_int_equal(store_iter_pause(i), RC_OK);
+		store_read_end(&t);
+		if (n == 70) { /* one behind the place, and a new one */
+			assert_int_equal(base_delete(b, name(110)), 0);
+			add(b, "cn=new,cn=Recipients,ou=S1,o=Example");
+		}
+		assert_int_equal(store_read_begin(b->store, &t), RC_OK);
+		assert_int_equal(store_iter_resume(i, t), RC_OK);
+	}
+	assert_int_equal(n, MANY + 5 * 3 + 3 - 1);
+	store_iter_free(&i);
+	store_read_end(&t);
+}
+
 static void expect_place(struct store_txn *t, uint64_t eid, uint64_t base, bool is_within,
 			 const char *want)
 {
@@ -262,6 +298,7 @@ int main(void)
 		unit_base_test(walk_goes_on_after_changes),
 		unit_base_test(pauses_change_nothing),
 		unit_base_test(what_was_read_ahead_is_forgotten),
+		unit_base_test(every_entry_by_number),
 		unit_base_test(names_belong_to_their_snapshot),
 	};
 
