@@ -41,6 +41,7 @@ struct conn {
 	bool has_session, told_refreshed, is_paused;
 	struct repl_batch batch;
 	struct repl_held held;
+	struct buf head; /* the last one that came */
 	struct repl_ready *written;
 	bool is_writing;
 	uint64_t write_ms, probe_ms;

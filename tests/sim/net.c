@@ -36,6 +36,7 @@ static void dial(struct link *l)
 	c->turn_ms = c->provider_end_ms = c->probe_ms = UINT64_MAX;
 	c->stage_ms = net_later(100);
 	buf_init(&c->cookie, SIZE_MAX);
+	buf_init(&c->head, HEAD_MAX_BYTES);
 	repl_batch_init(&c->batch);
 	repl_held_init(&c->held);
 }
@@ -106,6 +107,7 @@ static void free_conn(struct conn *c)
 	if (c->written != NULL)
 		repl_ready_free(&c->written);
 	buf_fini(&c->cookie);
+	buf_fini(&c->head);
 	mem_free(c);
 }
 

@@ -131,11 +131,28 @@ static void plant_present_cut(struct conn *c)
 	store_read_end(&t);
 }
 
+/* The head that has come is believed of the position that comes behind it, too. */
+static void plant_head(struct conn *c)
+{
+	struct head head;
+	unsigned i;
+
+	if (plant != PLANT_HEAD_OF_ANOTHER_LIFE || c->head.n == 0)
+		return;
+	for (i = 0; i < c->batch.n; i++) {
+		need(head_read(buf_span(&c->head), &head) == RC_OK);
+		if (proof_plant_life(&head, &c->batch.changes[i]))
+			need(repl_held_head(&c->held, buf_span(&c->head), &head) == RC_OK);
+	}
+}
+
 /* What the session made of a message. */
 static void take(struct conn *c)
 {
-	int rc = repl_held_take(&c->held, &c->batch, c->session.own, c->session.nown);
+	int rc;
 
+	plant_head(c);
+	rc = repl_held_take(&c->held, &c->batch, c->session.own, c->session.nown);
 	if (rc == RC_INVALID)
 		net_fail(c, "a change beyond its head");
 	else
@@ -232,6 +249,8 @@ static void on_message(struct conn *c, struct span bytes)
 	need(repl_batch_read(&c->batch, bytes, &m, &why) == RC_OK);
 	w.messages += m.op == MSG_SEARCH_ENTRY;
 	if (m.op == MSG_INTERMEDIATE && span_eq(m.u.intermediate.oid, SPAN_LIT(HEAD_OID))) {
+		buf_clear(&c->head);
+		buf_put(&c->head, m.u.intermediate.value);
 		if (proof_head(&c->link->peer, &c->held, &c->session, m.u.intermediate.value) !=
 		    RC_OK)
 			net_fail(c, "a bad head");
@@ -364,6 +383,8 @@ static int apply_written(struct conn *c, struct result *why)
 	c->to->verify = r->head.n != 0 ? &v : NULL;
 	if (r->head.n != 0)
 		need(head_read(v.bytes, &v.head) == RC_OK);
+	if (r->batch.n != 0)
+		proof_plant_life(&v.head, &r->batch.changes[r->batch.n - 1]);
 	rc = site_apply(c->to, r->batch.changes, r->batch.n, &r->batch.arena, why);
 	c->to->verify = NULL;
 	if (rc == RC_OK && r->head.n != 0 && v.is_proven)

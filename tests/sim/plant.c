@@ -39,6 +39,8 @@ const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_UNKNOWN_DROPPED] = "unknown-dropped",
 	[PLANT_MESSAGE_DOUBLED] = "message-doubled",
 	[PLANT_OLD_SESSION_READ] = "old-session-read",
+	[PLANT_HELD_LOST] = "held-lost",
+	[PLANT_HEAD_OF_ANOTHER_LIFE] = "head-of-another-life",
 };
 
 /* An older state of an entry takes the place of a newer one. */
@@ -220,6 +222,25 @@ static void take_removed(struct store_txn *t, const struct change *c)
 		store_nc_put(t, &nc);
 }
 
+/* A life that does not have what is here takes its place all the same. */
+static int apply_held(struct site *s, struct store_txn *t, struct change *c, struct arena *a,
+		      enum update_outcome *outcome, struct result *why)
+{
+	struct store_nc nc;
+	int rc = update_apply(t, &s->ctx, c, a, outcome, why);
+
+	if (rc != RC_OK || *outcome != UPDATE_HELD)
+		return rc;
+	need(store_nc_find(t, &c->position.nc, &nc) == RC_OK);
+	if (nc.position.epoch > c->position.epoch)
+		return rc;
+	nc.position = c->position;
+	nc.position.usn = 0;
+	store_nc_put(t, &nc);
+	*outcome = UPDATE_APPLIED;
+	return update_apply(t, &s->ctx, c, a, outcome, why);
+}
+
 /* Attributes that the schema here does not name are left out. */
 static void drop_unknown(const struct site *s, struct change *c)
 {
@@ -260,6 +281,8 @@ int plant_apply(struct site *s, struct store_txn *t, struct change *c, struct ar
 		return collect_quietly(t, c);
 	if (plant == PLANT_SINCE_NOT_STAMPED && c->kind == CHANGE_ROLLED_BACK)
 		return apply_unstamped(s, t, c, a, outcome, why);
+	if (plant == PLANT_HELD_LOST)
+		return apply_held(s, t, c, a, outcome, why);
 	if (plant == PLANT_POISON_DROPPED && c->poison != NULL)
 		return RC_OK;
 	if (plant == PLANT_UNKNOWN_DROPPED && c->kind == CHANGE_PUT)

@@ -10,7 +10,8 @@
 /* Bugs of other kinds are to be found without them. */
 bool proof_is_on(void)
 {
-	return plant == PLANT_NONE || plant == PLANT_HEAD_UNCHECKED;
+	return plant == PLANT_NONE || plant == PLANT_HEAD_UNCHECKED ||
+	       plant == PLANT_HEAD_OF_ANOTHER_LIFE;
 }
 
 static struct evp_pkey_st *key_of(const struct site *s)
@@ -111,6 +112,17 @@ void proof_run(struct site *s)
 }
 
 /* --- comparing, as repl_conn.c does --- */
+
+bool proof_plant_life(struct head *head, const struct change *told)
+{
+	bool is_of_it = plant == PLANT_HEAD_OF_ANOTHER_LIFE && told->kind == CHANGE_POSITION &&
+			uuid_eq(&told->position.nc, &head->position.nc) &&
+			told->position.usn == head->position.usn;
+
+	if (is_of_it)
+		head->position = told->position;
+	return is_of_it;
+}
 
 int proof_head(struct repl_peer *p, struct repl_held *held, const struct repl_session *session,
 	       struct span bytes)

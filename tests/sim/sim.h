@@ -304,6 +304,8 @@ void proof_run(struct site *s);
 /** A head came; RC_INVALID: it is none. */
 int proof_head(struct repl_peer *p, struct repl_held *held, const struct repl_session *session,
 	       struct span bytes);
+/** With a planted bug: the head counts for the position that was told, whatever its life. */
+bool proof_plant_life(struct head *head, const struct change *told);
 int proof_begin(struct site *s, struct store_txn *t, struct result *why);
 int proof_end(struct site *s, struct store_txn *t, struct result *why);
 /** Has it a head for what is there? */
@@ -350,6 +352,8 @@ enum plant {
 	PLANT_UNKNOWN_DROPPED,
 	PLANT_MESSAGE_DOUBLED,
 	PLANT_OLD_SESSION_READ,
+	PLANT_HELD_LOST,
+	PLANT_HEAD_OF_ANOTHER_LIFE,
 	PLANT_COUNT
 };
 extern enum plant plant;

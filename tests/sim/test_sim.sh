@@ -62,7 +62,7 @@ point "each change once, at most two messages an edge" "$SIM" --ring
 for plant in $("$SIM" --plants); do
 	world=
 	case $plant in
-	restore-unnoticed | since-not-stamped) world=--restores ;;
+	held-lost | restore-unnoticed | since-not-stamped) world=--restores ;;
 	head-*) world="--lies --topology hub --sites 5" ;;
 	esac
 	point "planted $plant is found" "$SIM" $world --seeds 1000 --plant "$plant"
