@@ -27,6 +27,7 @@ enum change_kind {
 			       Done in steps: again, until the context is not recovering any more */
 	CHANGE_RETRY,       /* try everything in quarantine again */
 	CHANGE_COLLECT,     /* forget tombstones and raise the floors of their contexts */
+	CHANGE_FORGET,      /* the next piece of what a removed site has written goes */
 };
 
 enum change_op {

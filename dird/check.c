@@ -87,9 +87,12 @@ static void check_place(struct work *w, uint64_t eid, const struct entry *e)
 static void check_order(struct work *w, uint64_t eid, const struct entry *e)
 {
 	const struct stamp *s = &e->head.stamp;
+	struct store_leaving leaving;
 	struct store_nc nc;
 
 	if (store_nc_find(w->t, &s->nc, &nc) != RC_OK) {
+		if (store_leaving_find(w->t, &s->nc, &leaving) == RC_OK)
+			return;
 		problem(w, "entry %" PRIu64 ": its naming context is unknown", eid);
 		return;
 	}

@@ -97,6 +97,8 @@ int op_check_copy(struct op *op, struct store_txn *t, uint64_t eid, bool is_subt
 
 	if (rc == 0)
 		rc = store_nc_find(t, &e.head.stamp.nc, &nc);
+	if (rc == RC_NOTFOUND)
+		return result_set(why, &op->arena, LR_UNWILLING, "its site was removed");
 	if (rc == 0 && !nc.is_own)
 		return update_refer(t, &op->arena, &nc, why);
 	while (rc == 0 && is_subtree && (rc = store_nc_next(t, &number, &nc)) == 0) {

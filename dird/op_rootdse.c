@@ -207,6 +207,7 @@ static int add_monitor_database(struct list *l)
 	put_number(&d, "indexRows", st.index_rows);
 	put_number(&d, "limboEntries", st.limbo);
 	put_number(&d, "quarantinedEntries", st.quarantined);
+	put_number(&d, "removalsUnderWay", st.leaving);
 	put_number(&d, "mapBytes", st.map_bytes);
 	put_number(&d, "usedBytes", st.used_bytes);
 	put_number(&d, "commits", w.commits);

@@ -179,6 +179,8 @@ static int own_name(struct op *op, struct store_txn *t, uint64_t eid, const stru
 	struct store_nc nc;
 	int rc = store_nc_find(t, &e->head.stamp.nc, &nc);
 
+	if (rc == RC_NOTFOUND) /* its site was removed, and it is about to go */
+		return store_dn(t, eid, &past->dn);
 	at = rc == RC_OK ? psearch_place(search_of(op)->psearch, nc.number) : NULL;
 	if (rc == RC_OK && at == NULL)
 		return RC_NOMEM;

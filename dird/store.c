@@ -640,6 +640,7 @@ uint64_t store_entry_count(struct store_txn *t)
 
 int store_stat(struct store_txn *t, struct store_stat *out)
 {
+	struct store_leaving l = {.number = 0};
 	MDB_envinfo info;
 	int err = mdb_env_info(t->store->env, &info);
 
@@ -650,6 +651,8 @@ int store_stat(struct store_txn *t, struct store_stat *out)
 	out->index_rows = store_rows(t, STORE_INDEX);
 	out->limbo = store_rows(t, STORE_LIMBO);
 	out->quarantined = store_quarantine_count(t);
+	for (out->leaving = 0; store_leaving_next(t, &l) == RC_OK;)
+		out->leaving++;
 	out->map_bytes = info.me_mapsize;
 	out->used_bytes = ((uint64_t)info.me_last_pgno + 1) * PAGE_BYTES;
 	return RC_OK;

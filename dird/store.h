@@ -192,6 +192,17 @@ struct store_nc {
 int store_nc_next(struct store_txn *t, uint32_t *number, struct store_nc *out) WARN_UNUSED;
 int store_nc_find(struct store_txn *t, const struct uuid *id, struct store_nc *out) WARN_UNUSED;
 
+/** A context whose site was removed: no row tells of it any more, but what was in it still goes. */
+struct store_leaving {
+	uint32_t number;
+	struct uuid id;
+};
+/** In number order; start with at->number = 0. RC_DONE at the end. */
+int store_leaving_next(struct store_txn *t, struct store_leaving *at) WARN_UNUSED;
+/** RC_NOTFOUND: that context is not leaving. */
+int store_leaving_find(struct store_txn *t, const struct uuid *id,
+		       struct store_leaving *out) WARN_UNUSED;
+
 /** Is it written here, and known to other sites? (The local context is not.) */
 bool store_nc_is_home(const struct store_nc *nc);
 
@@ -255,6 +266,7 @@ uint64_t store_quarantine_count(struct store_txn *t);
 
 struct store_stat {
 	uint64_t entries, tombstones, index_rows, limbo, quarantined;
+	uint64_t leaving; /* contexts of removed sites */
 	uint64_t map_bytes, used_bytes;
 };
 /** Sizes for people; counts what the snapshot holds. */

@@ -87,8 +87,12 @@ int store_index_each(struct store_txn *t, uint32_t attr,
 /** Put the context's row; number 0 takes a new number, which is filled in. */
 void store_nc_put(struct store_txn *t, struct store_nc *nc);
 
-/** Forget a context whose rows in the change order have gone. */
+/** Forget a context; nothing but store_nc_leave() knows of its rows in the change order then. */
 void store_nc_del(struct store_txn *t, const struct store_nc *nc);
+/** The same, and it is leaving, until its last row has gone and store_leaving_del() says so. */
+void store_nc_leave(struct store_txn *t, const struct store_nc *nc);
+void store_leaving_del(struct store_txn *t, const struct store_leaving *l);
+bool store_is_leaving(struct store_txn *t, uint32_t number);
 /** A row with usn 0: what a join took along. RC_DONE. */
 int store_change_stub(struct store_txn *t, uint32_t nc, struct store_change *out) WARN_UNUSED;
 

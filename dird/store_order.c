@@ -2,7 +2,8 @@
 #include "dird/store_mdb.h"
 
 /* nc table: 'n' number -> row, 'u' id -> number. Row: flags id epoch invocation usn floor common,
- * and of each former life: epoch invocation usn. 'd', 'h': store_digest.c */
+ * and of each former life: epoch invocation usn. 'd', 'h': store_digest.c,
+ * 'r': store_leaving.c */
 #define NC_KEY_BYTES 5
 #define NC_ID_KEY_BYTES 17
 #define LIFE_BYTES (4 + 16 + 8)
@@ -415,11 +416,13 @@ int store_tombstone(struct store_txn *t, const struct uuid *u, struct stamp *out
 		return rc;
 	k = nc_key(nc, key);
 	rc = store_get(t, STORE_NC, k, &v);
+	if (rc == RC_NOTFOUND)
+		return store_is_leaving(t, nc) ? RC_NOTFOUND : RC_CORRUPT;
 	if (rc == RC_OK)
 		rc = read_nc(t, k, v, &row);
 	if (rc == RC_OK)
 		out->nc = row.position.nc;
-	return rc == RC_NOTFOUND ? RC_CORRUPT : rc;
+	return rc;
 }
 
 int store_tombstones_before(struct store_txn *t, int64_t before_us, unsigned max_rows,

@@ -489,6 +489,8 @@ static int dispatch(struct update *u)
 		return update_recovered(u);
 	case CHANGE_COLLECT:
 		return update_collect(u);
+	case CHANGE_FORGET:
+		return update_forget(u);
 	case CHANGE_RETRY:
 		return update_retry(u);
 	}

@@ -23,6 +23,7 @@ struct update_context {
 	bool views_later;         /* leave the views alone: update_views_rebuild() follows */
 	struct eid_hints *loaded; /* of entries whose rows wait for store_bulk_end(); NULL: none */
 	unsigned apart_from;      /* so many values of an attribute are stored apart; 0: 256 */
+	unsigned piece_rows;      /* of a removed site that go in one transaction; 0: 256 */
 	unsigned max_values;      /* a client may give one attribute but lists of names; 0: any */
 	/* Own contexts as they were at start, while no partner has confirmed that nothing later is
 	 * known: the first change begins a new life. NULL: confirmed. */
@@ -76,6 +77,9 @@ int update_home(struct store_txn *t, struct arena *a, const struct store_nc *nc,
  */
 int update_begin_life(struct store_txn *t, const struct update_context *ctx, const struct uuid *nc,
 		      struct position *out) WARN_UNUSED;
+
+/** Is there something left of removed sites, to be taken away by CHANGE_FORGET? */
+bool update_is_forgetting(struct store_txn *t);
 
 /* --- views (view_set.h): kept up to date by update_apply(), built by these --- */
 

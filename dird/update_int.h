@@ -257,10 +257,13 @@ int update_views(struct update *u, uint64_t eid, const struct entry *old,
 int update_views_end(struct update *u) WARN_UNUSED;
 /* --- removed sites (update_removed.c) --- */
 
-/** Was the site that wrote this context removed? Nothing of it is taken again. */
-bool update_is_removed(struct update *u, const struct uuid *nc);
-/** After a change of the root entry: contexts of removed sites go. */
+/** May a context that is not known here be made? Not when the site that wrote it was removed:
+ * nothing of it is taken again. */
+int update_may_come(struct update *u, const struct uuid *nc, bool *out) WARN_UNUSED;
+/** After a change of the root entry: contexts of removed sites leave. */
 int update_forget_removed(struct update *u) WARN_UNUSED;
+/** A piece of what is leaving goes. Nothing left is no error. */
+int update_forget(struct update *u) WARN_UNUSED;
 
 /* --- own contexts after a restore (update_recover.c) --- */
 

@@ -272,6 +272,7 @@ static int organisation(struct update *u, struct store_nc *out)
 
 int update_nc_own(struct update *u, const struct uuid *id, struct store_nc *out)
 {
+	struct store_leaving leaving;
 	int rc = store_nc_find(u->t, id, out);
 
 	if (rc == RC_OK && out->is_recovering)
@@ -285,6 +286,9 @@ int update_nc_own(struct update *u, const struct uuid *id, struct store_nc *out)
 		return out->is_own ? RC_OK : refer(u, out);
 	if (rc != RC_NOTFOUND)
 		return rc;
+	if (store_leaving_find(u->t, id, &leaving) == RC_OK)
+		return result_set(u->why, u->a, LR_UNWILLING,
+				  "its site was removed, and it is about to go");
 	if (!uuid_eq(id, &POSITION_LOCAL_NC)) {
 		rc = organisation(u, out);
 		if (rc == RC_OK && !out->is_own)

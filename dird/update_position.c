@@ -62,19 +62,20 @@ int update_position(struct update *u)
 {
 	const struct position *p = &u->c->position;
 	struct store_nc nc;
-	bool loses;
+	bool loses, may_come = true;
 	int rc = update_nc_named(u, &p->nc, &nc);
 
+	if (rc == RC_OK && nc.number == 0)
+		rc = update_may_come(u, &p->nc, &may_come);
 	if (rc != RC_OK)
 		return rc;
 	if (nc.is_own) {
 		*u->outcome = UPDATE_FOREIGN_OWN;
 		return RC_OK;
 	}
-	if ((nc.number == 0 && update_is_removed(u, &p->nc)) ||
-	    (nc.number != 0 &&
-	     (p->epoch < nc.position.epoch ||
-	      (position_same_life(p, &nc.position) && p->usn <= nc.position.usn)))) {
+	if (!may_come || (nc.number != 0 &&
+			  (p->epoch < nc.position.epoch ||
+			   (position_same_life(p, &nc.position) && p->usn <= nc.position.usn)))) {
 		*u->outcome = UPDATE_DUPLICATE;
 		return RC_OK;
 	}

@@ -121,7 +121,7 @@ static int mend(struct update *u, uint64_t eid, const struct schema_attr *at, st
 	if (rc == RC_OK)
 		rc = store_nc_find(u->t, &was.e.head.stamp.nc, &nc);
 	if (rc != RC_OK || !may_mend(u, &nc))
-		return rc;
+		return rc == RC_NOTFOUND ? RC_OK : rc; /* it is leaving itself */
 	rc = apply_mend(&x, &was.e, u->c, at, old, new_name, &content, &why);
 	if (rc != RC_OK)
 		return rc == RC_REFUSED || rc == RC_NOTFOUND ? RC_OK : rc;

@@ -61,14 +61,16 @@ static int is_duplicate(struct update *u, const struct store_nc *nc, const struc
 /* Context row and old entry of a change; *outcome stays APPLIED when it is to be applied. */
 static int examine(struct update *u, struct store_nc *nc, struct update_old *old, bool *exists)
 {
-	bool duplicate;
+	bool duplicate, may_come = true;
 	uint64_t eid;
 	int rc = update_nc_named(u, &u->c->stamp.nc, nc);
 
 	*exists = false;
+	if (rc == RC_OK && nc->number == 0)
+		rc = update_may_come(u, &nc->position.nc, &may_come);
 	if (rc != RC_OK)
 		return rc;
-	if (nc->number == 0 && update_is_removed(u, &nc->position.nc)) {
+	if (!may_come) {
 		*u->outcome = UPDATE_DUPLICATE;
 		return RC_OK;
 	}

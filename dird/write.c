@@ -28,6 +28,7 @@ struct writer {
 	pthread_t thread;
 	bool has_views_to_build; /* the thread's own, as what follows */
 	bool views_are_known;
+	bool has_removals; /* what sites had written that were removed is to be taken away */
 	bool is_over;
 
 	atomic_uint_fast64_t commits;
@@ -110,10 +111,11 @@ static bool is_alone(const struct write_req *r)
 	return r->is_alone || r->nchanges > 1 || r->part != NULL;
 }
 
-static void note_views(struct writer *w, struct store_txn *t)
+static void note_work(struct writer *w, struct store_txn *t)
 {
 	bool pending;
 
+	w->has_removals = update_is_forgetting(t);
 	if (update_views_pending(t, &w->ctx, &pending) == RC_OK)
 		w->has_views_to_build |= pending || !w->views_are_known;
 }
@@ -134,7 +136,7 @@ static int try_batch(struct writer *w, struct write_req *batch)
 	for (r = batch; r != NULL && store_error(t) == RC_OK; r = r->next)
 		r->rc = apply_request(w, t, r);
 	if (store_error(t) == RC_OK)
-		note_views(w, t);
+		note_work(w, t);
 	if (store_error(t) == RC_OK && is_alone(batch) &&
 	    (batch->is_trial || batch->rc == RC_REFUSED)) {
 		store_write_abort(&t);
@@ -309,16 +311,63 @@ static void build_views(struct writer *w)
 	w->has_views_to_build = false;
 }
 
+/* --- removed sites --- */
+
+static int try_removal(struct writer *w)
+{
+	struct change c = {.kind = CHANGE_FORGET};
+	enum update_outcome outcome;
+	struct store_txn *t;
+	struct result why;
+	struct arena a;
+	int rc = store_write_begin(w->store, &t);
+
+	if (rc != RC_OK)
+		return rc;
+	arena_init(&a);
+	w->ctx.wall_us = w->clock->wall_us(w->clock);
+	if (update_apply(t, &w->ctx, &c, &a, &outcome, &why) == RC_OK)
+		note_work(w, t);
+	arena_fini(&a);
+	return store_write_commit(&t); /* after an error: grows the map, or just aborts */
+}
+
+/* A piece between two batches. What fails is tried again behind the next batch. */
+static void remove_piece(struct writer *w)
+{
+	int rc;
+
+	do {
+		rc = try_removal(w);
+	} while (rc == RC_MORE);
+	if (rc == RC_IO)
+		die(rc);
+	if (rc == RC_OK) {
+		atomic_fetch_add(&w->commits, 1);
+		tell_watchers(w);
+		return;
+	}
+	log_error(NULL, "removal.failed", "rc=\"%s\"", rc_text(rc));
+	w->has_removals = false;
+}
+
 /* --- the thread --- */
 
-/* NULL: there is none now, but views to build; or the end. */
-static struct write_req *take_batch(struct writer *w)
+/* With the mutex. What names a removed entry is mended by a change of ours: not before those may
+ * be made. */
+static bool may_remove(const struct writer *w)
+{
+	return w->has_removals && !w->is_holding && w->stopped == NULL;
+}
+
+/* NULL: there is none now, but work between two batches; or the end. */
+static struct write_req *take_batch(struct writer *w, bool *removes)
 {
 	struct write_req *batch, *r;
 	unsigned n = 1;
 
 	pthread_mutex_lock(&w->mutex);
-	while (w->first == NULL && !w->is_stopping && !w->has_views_to_build)
+	while (w->first == NULL && !w->is_stopping && !w->has_views_to_build && !may_remove(w))
 		pthread_cond_wait(&w->wake, &w->mutex);
 	w->ctx.unconfirmed = w->unconfirmed;
 	w->ctx.stopped = w->stopped;
@@ -333,6 +382,7 @@ static struct write_req *take_batch(struct writer *w)
 	if (w->first == NULL)
 		w->last = &w->first;
 	w->is_over = w->first == NULL && batch == NULL && w->is_stopping;
+	*removes = may_remove(w);
 	pthread_mutex_unlock(&w->mutex);
 	return batch;
 }
@@ -341,14 +391,17 @@ static void *run(void *arg)
 {
 	struct writer *w = arg;
 	struct write_req *batch;
+	bool removes;
 
 	pthread_setname_np(pthread_self(), "writer");
 	for (;;) {
-		batch = take_batch(w);
+		batch = take_batch(w, &removes);
 		if (batch != NULL)
 			do_batch(w, batch);
 		else if (w->is_over)
 			return NULL;
+		if (removes)
+			remove_piece(w);
 		if (w->has_views_to_build)
 			build_views(w);
 	}
@@ -369,6 +422,7 @@ int writer_start(struct store *s, const struct schema *schema, struct dn root,
 		return RC_NOMEM;
 	}
 	w->has_views_to_build = true; /* or so: definitions are looked at once */
+	w->has_removals = true;       /* or so */
 	w->clock = clock;
 	w->last = &w->first;
 	w->held_last = &w->held_first;
@@ -442,6 +496,7 @@ void writer_stop_origin(struct writer *w, const char *text)
 {
 	pthread_mutex_lock(&w->mutex);
 	w->stopped = text;
+	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->mutex);
 }
 

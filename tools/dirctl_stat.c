@@ -11,16 +11,17 @@ static void print_sizes(const struct store_stat *s, bool json)
 {
 	if (json)
 		printf("{\"entries\":%" PRIu64 ",\"tombstones\":%" PRIu64 ",\"indexRows\":%" PRIu64
-		       ",\"limbo\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"mapBytes\":%" PRIu64
-		       ",\"usedBytes\":%" PRIu64 "}\n",
+		       ",\"limbo\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"leaving\":%" PRIu64
+		       ",\"mapBytes\":%" PRIu64 ",\"usedBytes\":%" PRIu64 "}\n",
 		       s->entries, s->tombstones, s->index_rows, s->limbo, s->quarantined,
-		       s->map_bytes, s->used_bytes);
+		       s->leaving, s->map_bytes, s->used_bytes);
 	else
 		printf("entries      %" PRIu64 "\ntombstones   %" PRIu64 "\nindex rows   %" PRIu64
-		       "\nin limbo     %" PRIu64 "\nquarantined  %" PRIu64 "\nused         %" PRIu64
+		       "\nin limbo     %" PRIu64 "\nquarantined  %" PRIu64 "\nleaving      %" PRIu64
+		       " contexts of removed sites\nused         %" PRIu64
 		       " bytes\nmap          %" PRIu64 " bytes\n\n",
 		       s->entries, s->tombstones, s->index_rows, s->limbo, s->quarantined,
-		       s->used_bytes, s->map_bytes);
+		       s->leaving, s->used_bytes, s->map_bytes);
 }
 
 static const char *context_name(struct store_txn *t, const struct store_nc *nc, struct buf *b)

@@ -263,11 +263,15 @@ static int print_rows(struct rows *rows, const char *own, bool json)
 	return rc;
 }
 
-static int note_conflicts(const struct ldif_record *entry, void *arg)
+static int note_database(const struct ldif_record *entry, void *arg)
 {
 	const char *n = dirconn_value(entry, "addressConflicts");
+	const char *removals = dirconn_value(entry, "removalsUnderWay");
 
 	(void)arg;
+	if (removals != NULL && strcmp(removals, "0") != 0)
+		cli_note("entries of %s removed site%s are still being taken away", removals,
+			 strcmp(removals, "1") == 0 ? "" : "s");
 	if (n != NULL && strcmp(n, "0") != 0)
 		cli_note("since the start %s entries came in with a proxy address that another one "
 			 "has, too; `galctl conflicts` lists what is left of them",
@@ -275,12 +279,12 @@ static int note_conflicts(const struct ldif_record *entry, void *arg)
 	return RC_OK;
 }
 
-static int tell_conflicts(struct dirconn *c)
+static int tell_of_database(struct dirconn *c)
 {
-	static const char *const attrs[] = {"addressConflicts", NULL};
+	static const char *const attrs[] = {"addressConflicts", "removalsUnderWay", NULL};
 	const struct dirconn_search s = {"cn=Database,cn=monitor", DIRCONN_BASE, NULL, attrs, 0};
 
-	return dirconn_search(c, &s, note_conflicts, NULL);
+	return dirconn_search(c, &s, note_database, NULL);
 }
 
 static int status(struct dirconn *c, bool json)
@@ -305,7 +309,7 @@ static int status(struct dirconn *c, bool json)
 		join(&rows);
 		rc = print_rows(&rows, dirconn_site(c), json);
 		if (rc == RC_OK && !json)
-			rc = tell_conflicts(c);
+			rc = tell_of_database(c);
 	}
 	mem_free(rows.at);
 	arena_fini(&rows.arena);

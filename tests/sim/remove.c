@@ -49,9 +49,21 @@ static bool knows(const struct site *s, const struct uuid *site)
 	return is_there;
 }
 
+static bool has_keys(const struct site *s, const struct uuid *site)
+{
+	struct store_leaving l;
+	struct store_txn *t;
+	bool is_leaving;
+
+	need(store_read_begin(s->store, &t) == RC_OK);
+	is_leaving = store_leaving_find(t, site, &l) == RC_OK;
+	store_read_end(&t);
+	return !is_leaving && knows(s, site);
+}
+
 bool remove_may_talk(const struct site *a, const struct site *b)
 {
-	return knows(a, &w.contexts[b->number].id) && knows(b, &w.contexts[a->number].id);
+	return has_keys(a, &w.contexts[b->number].id) && has_keys(b, &w.contexts[a->number].id);
 }
 
 bool remove_is_gone(const struct site *s)
@@ -83,6 +95,41 @@ void remove_now(void)
 	remove_check(master);
 }
 
+/* As the writer does between two batches. */
+static void forget_piece(struct site *s)
+{
+	struct change c = {.kind = CHANGE_FORGET};
+	struct result why = {.code = LR_SUCCESS};
+	struct arena a;
+
+	arena_init(&a);
+	if (site_apply(s, &c, 1, &a, &why) == RC_OK) {
+		remove_check(s);
+		net_committed(s);
+		w.forgetting++;
+	}
+	arena_fini(&a);
+}
+
+void remove_pieces(void)
+{
+	struct store_txn *t;
+	bool is_forgetting;
+	unsigned i;
+
+	for (i = 0; i < w.nsites; i++) {
+		struct site *s = &w.sites[i];
+
+		if (!s->is_up || !s->is_released || s->power_is_lost)
+			continue;
+		need(store_read_begin(s->store, &t) == RC_OK);
+		is_forgetting = update_is_forgetting(t);
+		store_read_end(&t);
+		if (is_forgetting)
+			forget_piece(s);
+	}
+}
+
 /* Sessions with the one that was removed end where that is known. */
 static void end_sessions(struct site *s)
 {
@@ -94,10 +141,11 @@ static void end_sessions(struct site *s)
 	}
 }
 
-/* Nothing of the context: no position, no entry, no tombstone. */
+/* Nothing of the context: no position, and once all pieces are done no entry and no tombstone. */
 static void check_nothing(struct site *s, struct store_txn *t, const struct context *c)
 {
 	const struct history *h = c->history;
+	struct store_leaving leaving;
 	struct store_nc nc;
 	struct stamp stamp;
 	uint64_t eid;
@@ -106,6 +154,8 @@ static void check_nothing(struct site *s, struct store_txn *t, const struct cont
 	if (store_nc_find(t, &c->id, &nc) == RC_OK)
 		sim_fail("site %u still has a position of %s, which was removed", s->number,
 			 c->base);
+	if (store_leaving_find(t, &c->id, &leaving) == RC_OK)
+		return;
 	for (i = 0; i < h->nitems; i++) {
 		if (store_by_uuid(t, &h->items[i].uuid, &eid) == RC_OK)
 			sim_fail("site %u still has entry %s of %s, which was removed", s->number,

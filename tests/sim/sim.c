@@ -128,6 +128,8 @@ static void step(void)
 		site_collect(&w.sites[draw(w.nsites)]);
 	if (w.backed_up != NULL && chance(100))
 		wrong_back_up(w.backed_up);
+	if (w.steps % 4 == 0)
+		remove_pieces();
 	net_run();
 	wrong_crash_without_power();
 }
@@ -155,6 +157,7 @@ static bool is_equal(void)
 		if (remove_is_gone(&w.sites[i]))
 			continue;
 		need(store_read_begin(w.sites[i].store, &t) == RC_OK);
+		equal = !update_is_forgetting(t);
 		for (j = 0; j < w.ncontexts && equal; j++)
 			equal = remove_is_gone(w.contexts[j].home) ||
 				(store_nc_find(t, &w.contexts[j].id, &nc) == RC_OK &&
@@ -187,6 +190,7 @@ static void settle(void)
 		for (i = 0; i < 100; i++) {
 			w.now_ms += 20 + (end - w.now_ms < QUIET_MS / 2 ? 200 : 0);
 			net_run();
+			remove_pieces();
 		}
 	}
 	for (j = 0; j < w.ncontexts; j++) {
@@ -224,12 +228,13 @@ static void tell_totals(void)
 	      (unsigned long long)w.restores, (unsigned long long)w.recoveries,
 	      (unsigned long long)w.full, (unsigned long long)w.eios);
 	trace("%llu tombstones collected, %llu present phases, %llu parked, %llu foreign, %llu "
-	      "checks, %llu s, %llu lies, %llu refusals, %llu tries of poison",
+	      "checks, %llu s, %llu lies, %llu refusals, %llu tries of poison, %llu pieces of "
+	      "removals",
 	      (unsigned long long)w.collected, (unsigned long long)w.presents,
 	      (unsigned long long)w.parked, (unsigned long long)w.foreign,
 	      (unsigned long long)w.checked, (unsigned long long)w.now_ms / 1000,
 	      (unsigned long long)w.lies, (unsigned long long)w.refusals,
-	      (unsigned long long)w.poisoned);
+	      (unsigned long long)w.poisoned, (unsigned long long)w.forgetting);
 }
 
 static void run_seed(uint64_t seed, const struct shape *shape)

@@ -122,8 +122,8 @@ struct world {
 	struct conn *conns;
 	/* totals, for the reader */
 	uint64_t changes, commits, sessions, crashes, partitions, lives, presents, parked, checked,
-		foreign, collected, tears, joins, jumps, restores, recoveries, views, applied,
-		messages, lies, refusals, full, eios, poisoned;
+		forgetting, foreign, collected, tears, joins, jumps, restores, recoveries, views,
+		applied, messages, lies, refusals, full, eios, poisoned;
 };
 
 extern struct world w;
@@ -188,6 +188,8 @@ bool remove_may_talk(const struct site *a, const struct site *b);
 bool remove_frees_name(const struct site *s);
 /** Is nothing left of the removed site where its removal is known? */
 void remove_check(struct site *s);
+/** What removed sites had written goes on going, at every site. */
+void remove_pieces(void);
 
 /* --- poison.c --- */
 

@@ -39,8 +39,10 @@ void site_create(struct site *s, unsigned number, const char *folder)
 	snprintf(s->folder, sizeof(s->folder), "%s/S%u", folder, number);
 	need(mkdir(s->folder, 0700) == 0);
 	arena_init(&s->arena);
-	s->ctx = (struct update_context){
-		.schema = schema, .root = dn_of(&s->arena, SIM_ROOT), .random = fill_random};
+	s->ctx = (struct update_context){.schema = schema,
+					 .root = dn_of(&s->arena, SIM_ROOT),
+					 .random = fill_random,
+					 .piece_rows = 2};
 	s->server = (struct server){.schema = schema,
 				    .clock = &sim_clock,
 				    .repl = &s->repl,

@@ -506,6 +506,72 @@ static void a_removed_site_is_forgotten(void **state)
 	assert_true(found);
 }
 
+static unsigned members(struct base *b, const char *dn)
+{
+	struct change list = put_of(b, dn, 1);
+	unsigned i, n = 0;
+
+	for (i = 0; i < list.attrs.n; i++) {
+		if (span_eq_nocase(list.attrs.attrs[i].type, SPAN_LIT("member")))
+			n += list.attrs.attrs[i].nvalues;
+	}
+	return n;
+}
+
+static uint64_t entries_left(struct base *b, bool *is_forgetting)
+{
+	struct store_txn *t;
+	uint64_t n;
+
+	assert_int_equal(store_read_begin(b->store, &t), RC_OK);
+	*is_forgetting = update_is_forgetting(t);
+	n = store_entry_count(t);
+	store_read_end(&t);
+	return n;
+}
+
+/* Nothing is known of it at once; its entries go some at a time, over a restart, too. */
+static void a_large_site_goes_in_pieces(void **state)
+{
+	struct base *b = *state;
+	struct uuid site = replicated_site(b, 1);
+	struct change folder = put_of(b, "cn=Recipients,ou=S2,o=Example", 3), person;
+	const struct uuid parent = folder.uuid;
+	uint64_t left, before;
+	bool is_forgetting;
+	unsigned i;
+
+	for (i = 0; i < 20; i++) {
+		person = folder;
+		person.uuid.b[5] ^= (uint8_t)(i + 1);
+		person.parent_uuid = parent;
+		person.rdn = arena_span(&b->arena, span_of(i % 2 != 0 ? "cn=a00" : "cn=b00"));
+		((uint8_t *)(uintptr_t)person.rdn.p)[4] += (uint8_t)(i / 2);
+		person.stamp.usn = 10 + i;
+		assert_int_equal(apply(b, person), UPDATE_APPLIED);
+	}
+	assert_int_equal(base_add(b, "cn=list," SITE,
+				  "objectClass: groupOfNames\nmember: cn=a50,cn=Recipients,"
+				  "ou=S2,o=Example\nmember: " SITE "\n"),
+			 0);
+	b->ctx.piece_rows = 3;
+	remove_site(b, &site);
+	assert_int_equal(apply(b, person), UPDATE_DUPLICATE);
+	assert_int_equal(base_modify(b, "ou=S2,o=Example", "r", "description: x\n"), LR_UNWILLING);
+	left = entries_left(b, &is_forgetting);
+	assert_true(is_forgetting);
+	while (is_forgetting) {
+		base_reopen(b, 0);
+		before = left;
+		assert_int_equal(apply(b, (struct change){.kind = CHANGE_FORGET}), UPDATE_APPLIED);
+		left = entries_left(b, &is_forgetting);
+		assert_in_range(before - left, 0, 3);
+	}
+	(void)replicated_site(b, 2);
+	assert_int_equal(children_of(b, "cn=Recipients,ou=S2,o=Example"), 0);
+	assert_int_equal(members(b, "cn=list," SITE), 1);
+}
+
 /* What waited for a name or for an entry of the removed site takes its place. */
 static void a_removed_site_makes_room(void **state)
 {
@@ -561,6 +627,7 @@ int main(void)
 		unit_base_test(a_chain_of_lives),
 		unit_base_test(a_stopped_copy_changes_nothing),
 		unit_base_test(a_removed_site_is_forgotten),
+		unit_base_test(a_large_site_goes_in_pieces),
 		unit_base_test(a_removed_site_makes_room),
 		unit_base_test(the_organisation_stays_at_its_home),
 	};
