@@ -222,6 +222,7 @@ static bool is_held(const struct sync_session *s, const struct store_nc *nc,
 static bool begin_home(struct sync_session *s, const struct store_nc *nc,
 		       const struct vector *lives, struct sync_nc *at)
 {
+	struct position from;
 	unsigned i;
 
 	if (lives->n == 0 || at->reach.epoch == 0 ||
@@ -232,8 +233,12 @@ static bool begin_home(struct sync_session *s, const struct store_nc *nc,
 	if (nc->position.epoch == 0)
 		return true; /* what is not here may never have come */
 	for (i = 0; i < lives->n; i++) {
-		if (position_same_life(&lives->at[i], &nc->position))
-			return take_position(s, nc, &lives->at[i], at);
+		if (!position_same_life(&lives->at[i], &nc->position))
+			continue;
+		from = lives->at[i];
+		if (at->here > nc->position.usn && from.usn > nc->position.usn)
+			from.usn = nc->position.usn; /* what is beyond may be of other lives */
+		return take_position(s, nc, &from, at);
 	}
 	return false;
 }
