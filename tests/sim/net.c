@@ -20,6 +20,26 @@ void net_add_link(struct site *from, struct site *to)
 	repl_link_enable(&l->peer.link, true, w.now_ms);
 }
 
+void net_change_link(struct link *l)
+{
+	net_drop(&l->peer);
+	repl_link_enable(&l->peer.link, false, 0);
+	repl_link_enable(&l->peer.link, true, w.now_ms);
+	repl_recover_links_changed(&l->to->repl);
+}
+
+void net_remove_link(struct link *l)
+{
+	struct repl_peer **at = &l->to->repl.peers;
+
+	net_drop(&l->peer);
+	while (*at != &l->peer)
+		at = &(*at)->next;
+	*at = l->peer.next;
+	l->is_removed = true;
+	repl_recover_links_changed(&l->to->repl);
+}
+
 static void dial(struct link *l)
 {
 	struct conn *c = mem_zalloc(1, sizeof(*c)), **end = &w.conns;
@@ -55,7 +75,7 @@ static void answer_probe(struct conn *c)
 
 static void run_link(struct link *l)
 {
-	if (!l->to->is_up)
+	if (!l->to->is_up || l->is_removed)
 		return;
 	switch (repl_link_tick(&l->peer.link, w.now_ms, l->conn != NULL && l->conn->is_paused)) {
 	case REPL_DO_NOTHING:

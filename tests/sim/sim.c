@@ -122,6 +122,8 @@ static void step(void)
 		wrong_something();
 	if (w.leaver != NULL && chance(400))
 		remove_now();
+	if (w.has_new_links && chance(50))
+		links_change();
 	if (w.is_plain && chance(200))
 		poison_retry(&w.sites[draw(w.nsites)]);
 	if (chance(30))
@@ -229,12 +231,13 @@ static void tell_totals(void)
 	      (unsigned long long)w.full, (unsigned long long)w.eios);
 	trace("%llu tombstones collected, %llu present phases, %llu parked, %llu foreign, %llu "
 	      "checks, %llu s, %llu lies, %llu refusals, %llu tries of poison, %llu pieces of "
-	      "removals",
+	      "removals, %llu links changed",
 	      (unsigned long long)w.collected, (unsigned long long)w.presents,
 	      (unsigned long long)w.parked, (unsigned long long)w.foreign,
 	      (unsigned long long)w.checked, (unsigned long long)w.now_ms / 1000,
 	      (unsigned long long)w.lies, (unsigned long long)w.refusals,
-	      (unsigned long long)w.poisoned, (unsigned long long)w.forgetting);
+	      (unsigned long long)w.poisoned, (unsigned long long)w.forgetting,
+	      (unsigned long long)w.relinks);
 }
 
 static void run_seed(uint64_t seed, const struct shape *shape)

@@ -13,6 +13,7 @@
  *   plant.c    bugs to be found
  *   poison.c   changes that a site can not apply, and schema that it does not know
  *   remove.c   a site that is removed, and the one that takes its name
+ *   links.c    links that are added, removed and changed
  *   world.c    who is there, who is linked to whom
  *   wrong.c    what goes wrong
  *   sim.c      steps, the end, runs
@@ -85,6 +86,7 @@ struct link {
 	struct site *from, *to;
 	struct repl_peer peer; /* of `to` */
 	struct conn *conn;
+	bool is_removed;
 };
 
 /* A naming context with all that its home acknowledged. */
@@ -110,8 +112,9 @@ struct world {
 	bool is_quiet;          /* nothing goes wrong any more */
 	struct site *backed_up; /* may be restored; NULL: nobody is */
 	unsigned most_restores;
-	bool has_lies;   /* the hub alters what it passes on */
-	bool is_plain;   /* nobody is put back, nobody lies: everything else may happen */
+	bool has_lies;      /* the hub alters what it passes on */
+	bool is_plain;      /* nobody is put back, nobody lies: everything else may happen */
+	bool has_new_links; /* links are added, removed and changed */
 	bool only_moves; /* writes are moves and names used again, and readers look all the time */
 	struct edge edges[SIM_SITES * SIM_SITES];
 	unsigned nedges;
@@ -123,7 +126,7 @@ struct world {
 	/* totals, for the reader */
 	uint64_t changes, commits, sessions, crashes, partitions, lives, presents, parked, checked,
 		forgetting, foreign, collected, tears, joins, jumps, restores, recoveries, views,
-		applied, messages, lies, refusals, full, eios, poisoned;
+		applied, messages, lies, refusals, full, eios, poisoned, relinks;
 };
 
 extern struct world w;
@@ -190,6 +193,11 @@ bool remove_frees_name(const struct site *s);
 void remove_check(struct site *s);
 /** What removed sites had written goes on going, at every site. */
 void remove_pieces(void);
+
+/* --- links.c --- */
+
+/** Two sites are linked, or not any more, or in another way. */
+void links_change(void);
 
 /* --- poison.c --- */
 
@@ -277,6 +285,9 @@ void history_check_database(struct site *s);
 /* --- net.c --- */
 
 void net_add_link(struct site *from, struct site *to);
+/** It leads somewhere else: the connection is given up, another one begins. */
+void net_change_link(struct link *l);
+void net_remove_link(struct link *l);
 /** Links, timers, messages: what is due now. */
 void net_run(void);
 /** Break a random connection. */

@@ -128,6 +128,8 @@ void world_open(uint64_t seed, const struct shape *shape, const char *folder)
 	w.only_moves = shape->only_moves;
 	w.is_quiet = shape->is_calm;
 	w.is_plain = !shape->has_restores && !shape->has_lies && !shape->only_moves;
+	/* no dice: all other worlds stay what they were */
+	w.has_new_links = w.is_plain && !shape->is_calm && shape->topology == NULL && seed % 4 == 3;
 	w.ncontexts = w.nsites + 1;
 	if (!shape->is_calm && w.nsites > 2 && chance(3))
 		late = 1 + draw(2);
