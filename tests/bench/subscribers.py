@@ -62,9 +62,9 @@ def write_for(connect, dn, first, rate, seconds, done):
     done.put((sent, took))
 
 
-def measure(uri, bind, base, connect, dn, count, rate, seconds):
-    """(changes/s sent, share of them that came to everybody, milliseconds from sending to arrival)."""
-    subscribers = [Subscriber(uri, bind, base) for _ in range(count)]
+def watch(uris, bind, base, connect, dn, rate, seconds):
+    """(subscribers, one for each URI; stamps sent; how many a second)."""
+    subscribers = [Subscriber(uri, bind, base) for uri in uris]
     selector = selectors.DefaultSelector()
     for s in subscribers:
         selector.register(s.socket, selectors.EVENT_READ, s)
@@ -89,7 +89,13 @@ def measure(uri, bind, base, connect, dn, count, rate, seconds):
     read_until(lambda: all(sent <= s.seen.keys() for s in subscribers), 5)
     for p in writers:
         p.join()
-    times = [(s.seen[stamp] - stamp) / 1e6 for s in subscribers for stamp in sent & s.seen.keys()]
     for s in subscribers:
         s.socket.close()
-    return len(sent) / max(took for _, took in results), len(times) / (count * len(sent)), times
+    return subscribers, sent, len(sent) / max(took for _, took in results)
+
+
+def measure(uri, bind, base, connect, dn, count, rate, seconds):
+    """(changes/s sent, share of them that came to everybody, milliseconds from sending to arrival)."""
+    subscribers, sent, achieved = watch([uri] * count, bind, base, connect, dn, rate, seconds)
+    times = [(s.seen[stamp] - stamp) / 1e6 for s in subscribers for stamp in sent & s.seen.keys()]
+    return achieved, len(times) / (count * len(sent)), times
