@@ -146,13 +146,13 @@ static int try_batch(struct writer *w, struct write_req *batch)
 }
 
 /* Two sites gave the same address; once the change that tells is in for good. */
-static uint64_t tell_conflicts(const struct write_req *r)
+static uint64_t tell_conflicts(const struct write_req *part)
 {
 	char address[LOG_TEXT_BYTES], entry[LOG_TEXT_BYTES], other[LOG_TEXT_BYTES];
 	const struct change *c;
 	uint64_t n = 0;
 
-	for (c = r->changes; c != r->changes + r->nchanges; c++) {
+	for (c = part->changes; c != part->changes + part->nchanges; c++) {
 		if (c->conflict.p == NULL)
 			continue;
 		n++;
@@ -165,11 +165,12 @@ static uint64_t tell_conflicts(const struct write_req *r)
 
 static void count(struct writer *w, const struct write_req *batch)
 {
-	const struct write_req *r;
+	const struct write_req *r, *part;
 	uint64_t n = 0, conflicts = 0;
 
 	for (r = batch; r != NULL; r = r->next)
-		conflicts += r->rc == RC_OK ? tell_conflicts(r) : 0;
+		for (part = r; r->rc == RC_OK && part != NULL; part = part->part)
+			conflicts += tell_conflicts(part);
 	atomic_fetch_add(&w->commits, 1);
 	pthread_mutex_lock(&w->mutex);
 	for (r = batch; r != NULL; r = r->next) {
@@ -236,11 +237,13 @@ static void tell_watchers(struct writer *w)
 /* Has the last attempt found a replicated change that makes it fail? Then it goes to quarantine. */
 static bool is_poisoned(struct write_req *r)
 {
+	const struct write_req *part;
 	unsigned n = 0, i;
 	bool more;
 
-	for (i = 0; i < r->nchanges; i++)
-		n += r->changes[i].poison != NULL;
+	for (part = r; part != NULL; part = part->part)
+		for (i = 0; i < part->nchanges; i++)
+			n += part->changes[i].poison != NULL;
 	more = n > r->npoisoned;
 	r->npoisoned = n;
 	return more;

@@ -466,9 +466,16 @@ static struct uuid root_uuid(struct bench *b)
 	return u;
 }
 
-/* The head of another site's context, an entry that can not be put, and the position. */
-static struct request *poisoned_request(struct bench *b, struct uuid nc,
-					void (*spoil)(struct request *r, struct change *c))
+static void leave_as_it_is(struct request *r, struct change *c)
+{
+	(void)r;
+	(void)c;
+}
+
+/* The head of another site's context, an entry that `spoil` makes something of, and the position.
+ */
+static struct request *replicated_request(struct bench *b, struct uuid nc,
+					  void (*spoil)(struct request *r, struct change *c))
 {
 	struct request *r = new_request(b, 0, 3);
 	struct change *c = r->changes;
@@ -490,6 +497,67 @@ static struct request *poisoned_request(struct bench *b, struct uuid nc,
 	return r;
 }
 
+/* As replication writes several batches at once: `second` is a part of `first`. */
+static void submit_both(struct bench *b, struct request *first, struct request *second)
+{
+	atomic_int ended = 0;
+
+	first->req.part = &second->req;
+	first->req.done = on_parts_done;
+	first->done = &ended;
+	writer_submit(b->writer, &first->req);
+	wait_for(&ended, 1);
+	assert_int_equal(first->req.rc, RC_OK);
+	arena_fini(&first->arena);
+	arena_fini(&second->arena);
+	mem_free(first);
+	mem_free(second);
+}
+
+static void a_hard_error_in_a_part(void **state)
+{
+	struct bench *b = *state;
+	struct uuid one = {{0x40}}, two = {{0x42}};
+	struct store_txn *t;
+
+	submit_both(b, replicated_request(b, one, leave_as_it_is),
+		    replicated_request(b, two, too_many_attributes));
+	assert_int_equal(store_read_begin(b->base.store, &t), RC_OK);
+	assert_int_equal(store_quarantine_count(t), 1);
+	store_read_end(&t);
+	base_check(&b->base);
+}
+
+static void give_an_address(struct request *r, struct change *c)
+{
+	struct attr *attrs = arena_zalloc(&r->arena, 2, sizeof(*attrs));
+	struct span *values = arena_zalloc(&r->arena, 2, sizeof(*values));
+
+	values[0] = SPAN_LIT("mailRecipient");
+	values[1] = SPAN_LIT("anna@example.com");
+	attrs[0] =
+		(struct attr){.type = SPAN_LIT("objectClass"), .values = &values[0], .nvalues = 1};
+	attrs[1] = (struct attr){.type = SPAN_LIT("mail"), .values = &values[1], .nvalues = 1};
+	c->attrs = (struct attr_list){attrs, 2};
+}
+
+/* Whichever batch brings the second entry with an address, it is told. */
+static void conflicts_are_counted(void **state)
+{
+	struct bench *b = *state;
+	struct uuid one = {{0x40}}, two = {{0x42}}, three = {{0x44}}, four = {{0x46}};
+	struct writer_stats stats;
+
+	submit_both(b, replicated_request(b, one, give_an_address),
+		    replicated_request(b, two, give_an_address));
+	writer_stats(b->writer, &stats);
+	assert_int_equal(stats.conflicts, 1);
+	submit_both(b, replicated_request(b, three, give_an_address),
+		    replicated_request(b, four, leave_as_it_is));
+	writer_stats(b->writer, &stats);
+	assert_int_equal(stats.conflicts, 2);
+}
+
 static void a_hard_error_costs_one_entry(void **state)
 {
 	static void (*const spoilers[])(struct request *, struct change *) = {name_too_long,
@@ -503,7 +571,7 @@ static void a_hard_error_costs_one_entry(void **state)
 
 	for (i = 0; i < 2; i++) {
 		struct uuid nc = {{(uint8_t)(0x40 + 2 * i)}}, one = {{(uint8_t)(0x41 + 2 * i)}};
-		struct request *r = poisoned_request(b, nc, spoilers[i]);
+		struct request *r = replicated_request(b, nc, spoilers[i]);
 
 		writer_submit(b->writer, &r->req);
 		wait_for(&b->done, i + 1);
@@ -539,6 +607,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_map_grows, setup_small, teardown),
 		cmocka_unit_test_setup_teardown(the_disk_is_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_hard_error_costs_one_entry, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hard_error_in_a_part, setup, teardown),
+		cmocka_unit_test_setup_teardown(conflicts_are_counted, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
