@@ -39,15 +39,32 @@ class LinkHours(SitesCase):
     def wait_for_state(self, state):
         return wait_for(state, lambda: self.status()["state"] == state, 30)
 
+    def add_to(self, site, name):
+        site.modify(f"dn: cn={name},cn=Recipients,ou={site.name},o=Example\nchangetype: add\n"
+                    f"objectClass: inetOrgPerson\nsn: {name}\n\n")
+
+    def is_at(self, site, name):
+        return "dn:" in site.search("o=Example", f"(cn={name})", "cn")
+
     def add_to_hub(self, name):
-        self.hub.modify(f"dn: cn={name},cn=Recipients,ou=Hub,o=Example\nchangetype: add\n"
-                        f"objectClass: inetOrgPerson\nsn: {name}\n\n")
+        self.add_to(self.hub, name)
 
     def is_here(self, name):
-        return "dn:" in self.one.search("o=Example", f"(cn={name})", "cn")
+        return self.is_at(self.one, name)
+
+    def wait_until_joined(self):
+        """While two sites take each other's content for the first time, each ends the session of
+        the other once, and a link that waits for its next attempt has none to end. What goes to
+        and fro afterwards goes by the sessions that last."""
+        for n in range(3):
+            for here, there in ((self.one, self.hub), (self.hub, self.one)):
+                name = f"{here.name}{n}"
+                self.add_to(here, name)
+                wait_for(name, lambda: self.is_at(there, name))
+        self.wait_for_state("persisting")
 
     def test_1_outside_its_hours_a_link_rests(self):
-        self.wait_for_state("persisting")
+        self.wait_until_joined()
         out = self.sitectl("link", "set", "Hub", f"replicationSchedule={away()}")
         self.assertIn(f"+ replicationSchedule: {away()}", out)
         self.wait_for_state("scheduled")
@@ -67,8 +84,7 @@ class LinkHours(SitesCase):
         self.one.start("dird")
         self.wait_for_state("scheduled")
         self.assertIn("repl.connected", self.one.log("dird").rsplit("dird.start", 1)[-1])
-        self.one.modify("dn: cn=Ours,cn=Recipients,ou=Site1,o=Example\nchangetype: add\n"
-                        "objectClass: inetOrgPerson\nsn: Ours\n\n")
+        self.add_to(self.one, "Ours")
 
     def test_4_a_value_that_is_none(self):
         code, _, err = self.sitectl("link", "set", "Hub", "replicationSchedule=Mon-Fri 8-18",
