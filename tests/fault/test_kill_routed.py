@@ -17,6 +17,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "interop")]
+import postfix  # noqa: E402
 import tap  # noqa: E402
 from proc import load_while  # noqa: E402
 from test_routed import domain, ims_dn, site_dn  # noqa: E402
@@ -238,11 +239,11 @@ class KillRouted(unittest.TestCase):
         self.site.start("dird")
         self.site.start("routed")
         wait_for("the first table", self.answers_right)
-        stopping, wrong, right = threading.Event(), [], []
+        conf, stopping, wrong, right = postfix.config_folder(), threading.Event(), [], []
 
         def ask():
             while not stopping.is_set():
-                p = subprocess.run([postmap, "-q", f"a@{domain('S7')}",
+                p = subprocess.run([postmap, "-c", conf, "-q", f"a@{domain('S7')}",
                                     f"socketmap:unix:{self.site.path('routed', 'socketmap')}:transport"],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                    check=False, timeout=120)

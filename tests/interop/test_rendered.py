@@ -11,6 +11,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+import postfix  # noqa: E402
 import tap  # noqa: E402
 from test_routed import ROOT, Base, domain, frame, ims_dn, net_n1, put_site, read_frames  # noqa: E402
 from waypost import wait_for  # noqa: E402
@@ -27,9 +28,12 @@ DOMAINS = ["s1.example.com", "s2.example.com", "hub.example.com", "lost.example.
            "elsewhere.org", "S2.EXAMPLE.COM", "xn--bcher-kva.example", "mx.xn--bcher-kva.example"]
 
 
+CONF = postfix.config_folder()
+
+
 def postmap(table, keys):
     """{key: value} of those that the file has."""
-    p = subprocess.run(["/usr/sbin/postmap", "-q", "-", table], input="".join(k + "\n" for k in keys),
+    p = subprocess.run(["/usr/sbin/postmap", "-c", CONF, "-q", "-", table], input="".join(k + "\n" for k in keys),
                        text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if p.stderr or p.returncode not in (0, 1):
         raise AssertionError(f"postmap -q - {table}: {p.returncode} {p.stderr}")

@@ -18,6 +18,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import fake_provider as fake  # noqa: E402
+import postfix  # noqa: E402
 import tap  # noqa: E402
 from waypost import free_port, run, wait_for  # noqa: E402
 
@@ -331,10 +332,7 @@ class Answers(Base):
     def test_postmap(self):
         """The real client."""
         d = self.n1()
-        conf = os.path.join(self.folder, "postfix")
-        os.makedirs(conf)
-        with open(os.path.join(conf, "main.cf"), "w", encoding="ascii") as f:
-            f.write(f"queue_directory = {conf}\ncompatibility_level = 3.6\n")
+        conf = postfix.config_folder()
         postmap = shutil.which("postmap", path="/usr/sbin:/usr/bin")
         if postmap is None:
             self.skipTest("no postmap")

@@ -14,6 +14,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import fake_provider as fake  # noqa: E402
+import postfix  # noqa: E402
 import tap  # noqa: E402
 from test_routed import VIA_HUB, Routed, net_n1  # noqa: E402
 from waypost import free_port, wait_for  # noqa: E402
@@ -85,11 +86,7 @@ class Restart(unittest.TestCase):
         if shutil.which("postmap") is None:
             self.skipTest("postmap is not installed")
         # Like Postfix's daemons, and unlike postmap by itself, these ignore SIGPIPE.
-        etc = os.path.join(self.folder, "etc")
-        os.mkdir(etc)
-        with open(os.path.join(etc, "main.cf"), "w", encoding="ascii") as f:
-            f.write("compatibility_level = 3.6\n")
-        argv = ["postmap", "-c", etc, "-q"]
+        argv = ["postmap", "-c", postfix.config_folder(), "-q"]
         where = f"socketmap:unix:{self.routed.socketmap}:transport"
         stream = subprocess.Popen([*argv, "-", where], stdin=subprocess.PIPE, bufsize=0,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
