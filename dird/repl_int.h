@@ -84,7 +84,7 @@ struct repl_peer {
 	struct repl_figures figures;
 	atomic_bool is_hurried; /* an attempt is wanted now */
 	bool has_told;          /* how far it has what we write, since the start */
-	bool is_unlooked;       /* ... to be looked at when what is at the writer is written */
+	bool is_unlooked;       /* ... to be compared with ours, see is_time_to_look() */
 	bool has_answered;      /* ... or it failed to */
 	bool has_given;         /* it has told all it has, in a session since */
 	bool is_heard;          /* ... in any session since the start */

@@ -14,7 +14,6 @@
 #define SETTLE_HEARTBEATS 3
 
 static void settle_when_asked(struct repl *r);
-static void look_at_unlooked(struct repl *r);
 
 /* --- own contexts --- */
 
@@ -120,7 +119,6 @@ static void on_rolled_back(struct write_req *req)
 		return;
 	}
 	settle_when_asked(r);
-	look_at_unlooked(r);
 }
 
 static int add_own(struct repl *r, const struct store_nc *nc, void *ctx)
@@ -153,50 +151,84 @@ static void log_loss(const struct repl_peer *p, const struct store_nc *nc,
 		  (unsigned long long)theirs->usn, action);
 }
 
+/* How much of what is here the partner knows: what is behind was written since. */
+static uint64_t shared_with(const struct repl_peer *p, const struct store_nc *nc)
+{
+	struct position room[1 + POSITION_PAST_MAX];
+	struct vector ours = store_nc_lives(nc, room), lives = told(p, &nc->position.nc);
+
+	return lives_shared(&ours, &lives);
+}
+
+static bool has_more(const struct repl_peer *p, const struct store_nc *nc)
+{
+	struct vector lives = told(p, &nc->position.nc);
+
+	return p->is_unlooked && lives.n != 0 && update_is_lost(nc, lives.at) &&
+	       !update_awaits(nc, &lives);
+}
+
+/* Whoever knows most of what is here comes first: behind that, stamps of ours become new ones. */
 static int look_for_loss(struct repl *r, const struct store_nc *nc, void *ctx)
 {
-	struct repl_peer *p = ctx;
-	struct vector lives = told(p, &nc->position.nc), past;
+	struct repl_peer *p, *best = NULL;
+	struct vector lives;
 
-	if (lives.n == 0 || !update_is_lost(nc, lives.at) || update_awaits(nc, &lives))
-		return RC_OK;
-	if (repl_now_ms(r) < p->recover_ms) {
-		log_loss(p, nc, lives.at, "another attempt in some minutes");
-		return RC_OK;
+	(void)ctx;
+	for (p = r->peers; p != NULL; p = p->next) {
+		if (!has_more(p, nc))
+			continue;
+		lives = told(p, &nc->position.nc);
+		if (repl_now_ms(r) < p->recover_ms)
+			log_loss(p, nc, lives.at, "another attempt in some minutes");
+		else if (best == NULL || shared_with(p, nc) > shared_with(best, nc))
+			best = p;
 	}
-	log_loss(p, nc, lives.at, "they are taken back from the partners");
-	past = (struct vector){lives.at + 1, lives.n - 1};
-	return add_change(r, CHANGE_ROLLED_BACK, lives.at, &past);
+	if (best == NULL)
+		return RC_OK;
+	lives = told(best, &nc->position.nc);
+	log_loss(best, nc, lives.at, "they are taken back from the partners");
+	return add_change(r, CHANGE_ROLLED_BACK, lives.at,
+			  &(struct vector){lives.at + 1, lives.n - 1});
 }
 
-void repl_recover_told(struct repl_peer *p)
+/* While clients wait anyway, nobody is looked at before all have told, or can not. */
+static bool is_time_to_look(const struct repl *r)
 {
-	struct repl *r = p->repl;
+	const struct repl_peer *p;
+	bool is_any = false, have_all = true;
 
-	if (r->is_stopping)
-		return;
-	p->is_unlooked = r->is_finding;
-	if (p->is_unlooked || each_own(r, look_for_loss, p) != RC_OK)
-		return;
-	if (r->nfindings != 0) {
-		submit(r, on_rolled_back);
-		return;
+	for (p = r->peers; p != NULL; p = p->next) {
+		is_any |= p->is_unlooked;
+		have_all &=
+			!p->partner.is_enabled || p->is_unlooked || p->has_told || p->has_answered;
 	}
-	p->has_told = true;
-	if (!r->is_recovering)
-		p->has_answered = true;
-	settle_when_asked(r);
+	return is_any && !r->is_finding && (have_all || r->is_settled || r->is_recovering);
 }
 
-/* What they told while something was written. */
 static void look_at_unlooked(struct repl *r)
 {
 	struct repl_peer *p;
 
+	if (!is_time_to_look(r) || each_own(r, look_for_loss, NULL) != RC_OK)
+		return;
 	for (p = r->peers; p != NULL; p = p->next) {
-		if (p->is_unlooked)
-			repl_recover_told(p);
+		if (p->is_unlooked && r->nfindings == 0) {
+			p->has_told = true;
+			p->has_answered |= !r->is_recovering;
+		}
+		p->is_unlooked = false;
 	}
+	if (r->nfindings != 0)
+		submit(r, on_rolled_back);
+}
+
+void repl_recover_told(struct repl_peer *p)
+{
+	if (p->repl->is_stopping)
+		return;
+	p->is_unlooked = true;
+	settle_when_asked(p->repl);
 }
 
 void repl_recover_answered(struct repl_peer *p)
@@ -372,6 +404,7 @@ static void settle_when_asked(struct repl *r)
 {
 	struct repl_peer *p;
 
+	look_at_unlooked(r);
 	if (r->is_settled || r->is_finding || r->is_stopping || !r->is_read)
 		return;
 	for (p = r->peers; p != NULL; p = p->next) {

@@ -176,7 +176,7 @@ static int begin_behind(struct update *u, struct store_nc *nc, const struct vect
 	uint64_t shared = lives_shared(&ours, theirs);
 	struct rows rows = {.after = shared,
 			    .upto = nc->position.usn,
-			    .known = again ? nc->common : nc->position.usn,
+			    .known = again ? 0 : nc->position.usn,
 			    .epoch = nc->position.epoch};
 	int rc;
 

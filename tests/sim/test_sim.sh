@@ -53,8 +53,9 @@ else
 	point "800 worlds with a site put back" "$SIM" --restores --seeds 800
 fi
 # One site has a deletion without a tombstone, and rows of a cut session beyond its position (1493, 1861);
-# one joins at a home that is about to learn that it was put back (2215).
-for seed in 1493 1861 2215; do
+# one joins at a home that is about to learn that it was put back (2215); one hears first of a partner that
+# knows little of it (2314, 3217).
+for seed in 1493 1861 2215 2314 3217; do
 	point "world $seed with a site put back" "$SIM" --restores --seed $seed
 done
 point "a hub that lies" "$SIM" --lies --topology hub --sites 5 --seeds 60
